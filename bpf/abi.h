@@ -1,0 +1,219 @@
+/* What the data plane and the programs that feed it agree on: map keys, records, verdicts, the flow's hash.
+ *
+ * This is the only header that bpf/ and src/ share; it includes nothing but the kernel's type names. Whatever
+ * is wider than eight bytes is immutable once a packet can reach it: it is written aside, published by one
+ * aligned store of at most eight bytes, and used again only after an RCU grace period.
+ * HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
+#ifndef HP_ABI_H
+#define HP_ABI_H
+
+#include <linux/types.h>
+
+#define HP_ABI_VERSION 1
+
+/* ---- verdicts ------------------------------------------------------------------------------------------ */
+
+/* One list: name, action, what it says. A verdict reached before a VIP is known may only pass.
+ * The first HP_BACKEND_VERDICTS of them are counted per backend as well. */
+#define HP_VERDICTS(X)                                                                                     \
+	X(CONTINUE, XDP_ABORTED, "no verdict yet")                                                         \
+	X(FORWARDED, XDP_TX, "sent to a backend")                                                          \
+	X(ICMP_FORWARDED, XDP_TX, "ICMP error sent to the backend of the flow it quotes")                  \
+	X(TOO_BIG, XDP_DROP, "longer than the path to its backend takes")                                  \
+	X(LOOPED, XDP_DROP, "came back from its backend, which lacks the VIP")                             \
+	X(UNRESOLVED, XDP_DROP, "its backend has no adjacency")                                            \
+	X(NO_HEADROOM, XDP_DROP, "no room in front of the packet for the new header")                      \
+	X(NO_PORT, XDP_DROP, "the interface to its backend takes no redirected packets")                   \
+	X(NO_BACKEND, XDP_DROP, "service has no usable backend")                                           \
+	X(FRAGMENT, XDP_DROP, "later fragment, which names no port")                                       \
+	X(ANSWERED_ARP, XDP_TX, "ARP request for a VIP answered")                                          \
+	X(ANSWERED_ND, XDP_TX, "neighbour solicitation for a VIP answered")                                \
+	X(ANSWERED_ECHO, XDP_TX, "ping of a VIP answered")                                                 \
+	X(VIP_SILENT, XDP_PASS, "ARP, ND or ping for a VIP that is down or not announced here")            \
+	X(VIP_OTHER, XDP_PASS, "for a VIP, but of no service: another port or protocol")                   \
+	X(NOT_VIP, XDP_PASS, "destination is not a VIP")                                                   \
+	X(NOT_IP, XDP_PASS, "neither IPv4 nor IPv6 nor ARP, or to a multicast MAC address")                \
+	X(MALFORMED, XDP_PASS, "truncated, or headers that do not add up")
+
+enum hp_verdict {
+#define HP_VERDICT_ENUM(name, action, text) HP_##name,
+	HP_VERDICTS(HP_VERDICT_ENUM)
+#undef HP_VERDICT_ENUM
+		HP_VERDICT_COUNT
+};
+
+#define HP_BACKEND_VERDICTS 8 /* CONTINUE to NO_PORT */
+
+/* ---- services ------------------------------------------------------------------------------------------ */
+
+/* Exact match first, then the same with port 0, which is any port. No padding: the key is hashed whole. */
+struct hp_key4 {
+	__be32 vip;
+	__be16 port;
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 zero;
+};
+
+struct hp_key6 {
+	__be32 vip[4];
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+_Static_assert(sizeof(struct hp_key4) == 8, "hp_key4 has padding");
+_Static_assert(sizeof(struct hp_key6) == 20, "hp_key6 has padding");
+
+/* The maps services4 and services6 give a service's number, the index of its record here. Number 0 is no
+ * service: its row of counters holds the verdicts on packets of no service. */
+struct hp_service {
+	__u32 now;    /* block where the extent of the current ring begins; 0: no usable backend */
+	__u32 before; /* the ring that a change has left; 0: none. Read and written as one with now */
+};
+
+_Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one store");
+
+/* The maps vips4 and vips6, keyed by the bare address: flags. */
+#define HP_VIP_UP 1u /* at least one of its services has a usable backend: answer ARP, ND and ping */
+
+/* ---- rings --------------------------------------------------------------------------------------------- */
+
+#define HP_SLOTS_PER_BLOCK 16
+
+enum hp_hash {
+	HP_HASH_FLOW,	/* addresses, ports and protocol */
+	HP_HASH_SOURCE, /* the client's address */
+};
+
+/* A ring is an extent of blocks: a head, then its slots, each the number of a backend. Block 0 is of no ring. */
+struct hp_ring_head {
+	__u64 seed;
+	__u32 size; /* slots, a prime */
+	__u32 hash; /* enum hp_hash */
+	__u64 fingerprint[2]; /* of members, weights, size, seed and hash; equal on all directors */
+	__u64 zero[4];
+};
+
+union hp_block {
+	struct hp_ring_head head;
+	__u32 slot[HP_SLOTS_PER_BLOCK];
+};
+
+_Static_assert(sizeof(union hp_block) == 64, "hp_block is a cache line");
+
+/* ---- backends ------------------------------------------------------------------------------------------ */
+
+enum hp_method {
+	HP_METHOD_NONE,
+	HP_METHOD_L2,	       /* new MAC addresses */
+	HP_METHOD_IPIP_4_IN_4, /* RFC 2003 */
+	HP_METHOD_IPIP_6_IN_4, /* RFC 4213 */
+	HP_METHOD_IPIP_4_IN_6, /* RFC 2473 */
+	HP_METHOD_IPIP_6_IN_6, /* RFC 2473 */
+	HP_METHOD_COUNT
+};
+
+/* A backend's number belongs to {address, method}. Number 0 is no backend. */
+struct hp_backend {
+	__u32 adjacency; /* index of its adjacency; 0: unresolved */
+	__u32 zero;
+};
+
+_Static_assert(sizeof(struct hp_backend) == 8, "hp_backend is published by one store");
+
+#define HP_L2_BYTES 22	  /* Ethernet and two VLAN tags */
+#define HP_OUTER_BYTES 40 /* IPv6; an IPv4 header stands at the beginning */
+
+/* The finished way to a backend. */
+struct hp_adjacency {
+	__u32 ifindex; /* the physical port that it leaves by */
+	__u32 backend; /* number */
+	__u16 mtu;     /* longest IP packet, outer header included, that the path takes */
+	__u8 method;   /* enum hp_method */
+	__u8 l2_bytes; /* 14, 18 or 22: the part of l2 that is used, ethertype included */
+	__u8 outer_bytes; /* 0, 20 or 40 */
+	__u8 on_link;	  /* 1: the destination MAC in l2 is the backend's own */
+	__u16 outer_sum;  /* IPv4: folded sum of the outer header with length and checksum 0, as it lies in memory */
+	__be32 address[4]; /* the backend, IPv4 as mapped IPv6 */
+	__be32 source_mask; /* bits of the outer source's last word that vary with the flow's hash */
+	__u8 l2[24];	    /* destination, source, tags, ethertype; zero-filled */
+	__u8 outer[HP_OUTER_BYTES]; /* length 0 and, for IPv4, checksum 0 */
+	__u8 zero[20];
+};
+
+_Static_assert(sizeof(struct hp_adjacency) == 120 || sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");
+
+/* ---- interfaces ---------------------------------------------------------------------------------------- */
+
+/* The map interfaces, keyed by ifindex: where the program is attached. */
+struct hp_interface {
+	__u8 mac[6];
+	__u8 announce; /* 1: answer ARP and ND for VIPs here */
+	__u8 zero;
+};
+
+/* ---- counters ------------------------------------------------------------------------------------------ */
+
+/* Index in a map of counters: cpu x stride + number. A stride makes each CPU's part begin on a page. Bytes are
+ * those of forwarded IP packets, without link header and padding. */
+struct hp_service_counts {
+	__u64 bytes;
+	__u64 verdict[HP_VERDICT_COUNT]; /* verdict[0] is unused */
+	__u64 zero[32 - 1 - HP_VERDICT_COUNT];
+};
+
+struct hp_backend_counts {
+	__u64 bytes;
+	__u64 verdict[HP_BACKEND_VERDICTS - 1]; /* verdict[v - 1] */
+};
+
+_Static_assert(sizeof(struct hp_service_counts) == 256, "four lines");
+_Static_assert(sizeof(struct hp_backend_counts) == 64, "one line");
+
+/* ---- trace --------------------------------------------------------------------------------------------- */
+
+/* What the tracing twin of the program leaves in its map for the one packet it was run on. */
+struct hp_trace {
+	__u32 verdict;
+	__u32 service; /* number, 0 none */
+	__u32 ring;    /* block, 0 none */
+	__u32 size;
+	__u32 hash;
+	__u32 slot;
+	__u32 backend; /* number, 0 none */
+	__u32 adjacency;
+	__u32 ifindex;	 /* where it leaves; 0: it does not */
+	__u32 ip_bytes;	 /* of the packet as it came */
+	__u32 l3_offset; /* of the packet as it came */
+	__u8 protocol;	 /* of the flow; for an ICMP error, of the flow it quotes */
+	__u8 any_port;	 /* the service was found by its address and protocol */
+	__u8 quoted;	 /* 1: ICMP error, judged by the flow it quotes */
+	__u8 zero;
+};
+
+/* ---- the flow's hash ----------------------------------------------------------------------------------- */
+
+/* The flow as the hash sees it: the client's address and, for HP_HASH_FLOW, both ends and the protocol. An
+ * IPv4 address fills the last word; words and ports are as they lie in the packet. */
+struct hp_flow {
+	__be32 source[4];
+	__be32 destination[4];
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 is_ipv6;
+	__u8 zero[2];
+};
+
+/* The finalizer of 64-bit mixers: each input bit reaches each output bit (Stafford's variant 13 of Appleby's
+ * MurmurHash3 finalizer). Invertible, so that no two words collide before the fold to 32 bits. */
+static inline __attribute__((always_inline)) __u64 hp_mix(__u64 x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9ULL;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+#endif

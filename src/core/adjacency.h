@@ -1,0 +1,44 @@
+/* From the facts of a route and its neighbour to the record that a packet's header is copied from.
+ *
+ * Pure: the facts come from the resolver. */
+#ifndef HP_CORE_ADJACENCY_H
+#define HP_CORE_ADJACENCY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "base/ip.h"
+#include "core/config.h"
+
+struct adjacency {
+	uint32_t ifindex; /* the physical port */
+	uint16_t mtu;	  /* of the path, outer header included */
+	uint8_t mac_destination[6];
+	uint8_t mac_source[6];
+	uint8_t tag_count; /* 0 to 2 */
+	struct {
+		uint16_t protocol; /* 0x8100 or 0x88a8, host order */
+		uint16_t id;	   /* 1 to 4094 */
+	} tag[2];		   /* the outer tag first */
+	bool on_link;		   /* the backend itself is the neighbour */
+	struct ip source;	   /* the address that the route prefers; for tunnels */
+};
+
+/* The method that the data plane uses for a VIP of one family at a backend of another. HP_METHOD_NONE when l2 is
+ * asked for across families. */
+enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool backend_is4);
+
+/* Header bytes that the method puts in front of the inner packet: 0, 20 or 40. */
+uint32_t adjacency_overhead(enum hp_method method);
+
+/* Fill the record.
+ *
+ * facts, backend  the way to it, and its address.
+ * source          the configuration's outer source of the backend's family; may say "not set".
+ * number          the backend's.
+ * The outer header: TTL 64, DF set, ID 0 (RFC 6864), length 0, DSCP and ECN 0. */
+void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
+		      const struct ip *backend, const struct config_source *source, uint32_t number);
+
+#endif

@@ -1,0 +1,99 @@
+/* A configuration as the rest of the program sees it: validated, complete, every default filled in.
+ *
+ * What a text means is in config_parse.h. A config and its services are immutable once made; services are
+ * counted references, so that a configuration with one service changed shares all the others. */
+#ifndef HP_CORE_CONFIG_H
+#define HP_CORE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+#define CONFIG_SEED_DEFAULT 0x68616c6670726f78ULL
+#define CONFIG_API_SOCKET "/run/halfproxy/api.sock"
+#define CONFIG_API_GROUP "halfproxy"
+
+enum config_forward {
+	CONFIG_FORWARD_L2,
+	CONFIG_FORWARD_IPIP,
+};
+
+enum config_mode {
+	CONFIG_MODE_AUTO, /* native where the driver can, else generic */
+	CONFIG_MODE_NATIVE,
+	CONFIG_MODE_GENERIC,
+};
+
+struct config_interface {
+	char *name;
+	bool announce; /* answer ARP and ND for VIPs here */
+	enum config_mode mode;
+};
+
+struct config_backend {
+	struct ip address;
+	uint32_t weight;
+};
+
+struct config_service {
+	unsigned int references;
+	char *name;
+	struct ip *vips;
+	size_t vip_count;
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t port;	  /* host order; 0 is any port */
+	enum config_forward forward;
+	uint32_t hash;	/* enum hp_hash */
+	uint32_t slots; /* a ring's size; `auto` is already worked out */
+	uint64_t seed;
+	struct config_backend *backends; /* in the order of the file */
+	size_t backend_count;
+	uint32_t line; /* where it stands in the text, from 1 */
+};
+
+/* How many of each the data plane has room for; 0 is auto: what the configuration needs, twice, and a floor. */
+struct config_limits {
+	uint32_t services;
+	uint32_t backends;
+	uint32_t slots;
+};
+
+/* Outer source of tunnels: bits == family width is one address; fewer, and it varies with the flow within the
+ * prefix. set == false: the address that the route to the backend prefers. */
+struct config_source {
+	bool set;
+	struct prefix prefix;
+};
+
+struct config {
+	struct config_interface *interfaces;
+	size_t interface_count;
+	struct config_service **services; /* in the order of the file */
+	size_t service_count;
+	struct config_limits limits;
+	struct config_source source4;
+	struct config_source source6;
+	char *api_socket;
+	char *api_group;
+};
+
+/* Free the configuration and drop its references. NULL is fine. */
+void config_free(struct config *config);
+
+struct config_service *config_service_hold(struct config_service *service);
+void config_service_drop(struct config_service *service);
+
+/* A copy in which service number `index` has the given weight at its backend number `backend`; all else is
+ * shared with the original. NULL when memory is out. */
+struct config *config_with_weight(const struct config *config, size_t index, size_t backend, uint32_t weight);
+
+/* Whether two services are configured the same, in everything but the line they stand on. */
+bool config_service_equal(const struct config_service *a, const struct config_service *b);
+
+const char *config_forward_name(enum config_forward forward);
+const char *config_hash_name(uint32_t hash);
+const char *config_protocol_name(uint8_t protocol);
+
+#endif

@@ -1,0 +1,47 @@
+/* From the text of a halfproxy.yaml to a struct config, with every mistake found in one go.
+ *
+ * Pure: reads a buffer, knows no file and no host. The rules are docs: man/halfproxy.yaml.5. */
+#ifndef HP_CORE_CONFIG_PARSE_H
+#define HP_CORE_CONFIG_PARSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/config.h"
+
+enum problem_kind {
+	PROBLEM_ERROR,
+	PROBLEM_WARNING,
+};
+
+struct problem {
+	enum problem_kind kind;
+	uint32_t line;	 /* from 1 */
+	uint32_t column; /* from 1, in characters */
+	char *text;	 /* what is wrong, and what would be right */
+};
+
+struct problems {
+	struct problem *list; /* sorted by place */
+	size_t count;
+	size_t errors;
+};
+
+void problems_free(struct problems *problems);
+
+/* Note a problem, printf-wise. Out of memory ends the program: nothing sensible could be said. */
+void problems_add(struct problems *problems, enum problem_kind kind, uint32_t line, uint32_t column, const char *format,
+		  ...) __attribute__((format(printf, 5, 6)));
+
+/* Parse and validate.
+ *
+ * text      borrowed, `bytes` long, no terminating zero needed.
+ * problems  must be empty; filled with errors and warnings, also on success. The caller frees it.
+ * returns   the configuration, owned by the caller; or NULL, when problems->errors is positive. */
+struct config *config_parse(const char *text, size_t bytes, struct problems *problems);
+
+/* Print every problem as FILE:LINE:COLUMN: error: TEXT, the line itself and a caret below the place. */
+void problems_print(FILE *out, const char *file, const char *text, size_t bytes, const struct problems *problems);
+
+#endif

@@ -1,0 +1,84 @@
+/* The one file that speaks rtnetlink: keeps the way to every backend true while routes, neighbours and links
+ * change, and knows which interfaces there are.
+ *
+ * Tells the daemon by callbacks from the event loop; writes no map. Single-threaded. */
+#ifndef HP_DAEMON_RESOLVER_H
+#define HP_DAEMON_RESOLVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+#include "core/adjacency.h"
+
+struct resolver;
+struct resolver_target;
+
+enum resolver_state {
+	RESOLVER_PENDING, /* asked, no answer yet */
+	RESOLVER_READY,	  /* resolver_target_facts is valid */
+	RESOLVER_FAILED,  /* resolver_target_reason says why; it is tried again for ever */
+};
+
+struct resolver_link {
+	uint32_t ifindex;
+	char name[16];
+	uint8_t mac[6];
+	uint32_t mtu;
+	bool up; /* administratively up, with carrier */
+};
+
+struct resolver_events {
+	void *context;
+	/* A target's state or facts changed. Not called from within resolver_watch. Many may come in one turn of
+	 * the loop; `idle` follows when a burst has been worked off. */
+	void (*target_changed)(void *context, struct resolver_target *target, void *user);
+	/* A link came, changed (index, MAC, MTU, up) or went (link->ifindex == 0, name set). */
+	void (*link_changed)(void *context, const struct resolver_link *link);
+	void (*idle)(void *context);
+};
+
+/* Open the sockets, read links, addresses and neighbours once, and join the groups.
+ *
+ * loop    borrowed; runs the events.
+ * events  copied.
+ * Returns the resolver, owned by the caller, or NULL with *e written. */
+struct resolver *resolver_create(uv_loop_t *loop, const struct resolver_events *events, struct err *e);
+
+/* Close the sockets; watched targets are freed. Neighbours that were put into the kernel stay, so that packets
+ * flow on while no daemon runs. The handles close in the loop's next turn: run it once more afterwards. */
+void resolver_destroy(struct resolver *resolver);
+
+/* Keep the way to an address resolved.
+ *
+ * method  HP_METHOD_L2 needs the backend itself as neighbour: behind a gateway the target fails, in words that
+ *         name the gateway.
+ * Returns the target, owned by the resolver until resolver_unwatch, or NULL when memory is out. Its state is
+ * RESOLVER_PENDING, and a callback follows. */
+struct resolver_target *resolver_watch(struct resolver *resolver, const struct ip *address, enum hp_method method,
+				       void *user);
+void resolver_unwatch(struct resolver *resolver, struct resolver_target *target);
+
+enum resolver_state resolver_target_state(const struct resolver_target *target);
+const struct adjacency *resolver_target_facts(const struct resolver_target *target);
+const char *resolver_target_reason(const struct resolver_target *target);
+
+/* The link of that name. Returns false when there is none. */
+bool resolver_link_named(const struct resolver *resolver, const char *name, struct resolver_link *out);
+bool resolver_link_numbered(const struct resolver *resolver, uint32_t ifindex, struct resolver_link *out);
+
+/* Whether packets that come in on this link can be seen by XDP there: false, with *e written in words that say
+ * what to name instead, for a VLAN (its physical port), a bond, a bridge, or anything without Ethernet frames. */
+bool resolver_link_usable(const struct resolver *resolver, const char *name, struct err *e);
+
+/* Whether the address is one of this host's own. */
+bool resolver_is_local(const struct resolver *resolver, const struct ip *address);
+
+/* Remove every neighbour that a daemon of ours has put into this network namespace's kernel tables (those with
+ * the protocol number RESOLVER_NEIGHBOUR_PROTOCOL). For --unload; opens its own socket. */
+#define RESOLVER_NEIGHBOUR_PROTOCOL 217
+int resolver_forget_neighbours(struct err *e);
+
+#endif
