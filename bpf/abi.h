@@ -14,7 +14,7 @@
 /* ---- verdicts ------------------------------------------------------------------------------------------ */
 
 /* One list: name, action, what it says. A verdict reached before a VIP is known may only pass.
- * The first HP_BACKEND_VERDICTS of them are counted per backend as well. */
+ * Those below HP_BACKEND_CELLS are counted per backend as well. */
 #define HP_VERDICTS(X)                                                                                     \
 	X(CONTINUE, XDP_ABORTED, "no verdict yet")                                                         \
 	X(FORWARDED, XDP_TX, "sent to a backend")                                                          \
@@ -41,8 +41,6 @@ enum hp_verdict {
 #undef HP_VERDICT_ENUM
 		HP_VERDICT_COUNT
 };
-
-#define HP_BACKEND_VERDICTS 8 /* CONTINUE to NO_PORT */
 
 /* ---- services ------------------------------------------------------------------------------------------ */
 
@@ -138,10 +136,10 @@ struct hp_adjacency {
 	__be32 source_mask; /* bits of the outer source's last word that vary with the flow's hash */
 	__u8 l2[24];	    /* destination, source, tags, ethertype; zero-filled */
 	__u8 outer[HP_OUTER_BYTES]; /* length 0 and, for IPv4, checksum 0 */
-	__u8 zero[20];
+	__u8 zero[28];
 };
 
-_Static_assert(sizeof(struct hp_adjacency) == 120 || sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");
+_Static_assert(sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");
 
 /* ---- interfaces ---------------------------------------------------------------------------------------- */
 
@@ -154,21 +152,23 @@ struct hp_interface {
 
 /* ---- counters ------------------------------------------------------------------------------------------ */
 
-/* Index in a map of counters: cpu x stride + number. A stride makes each CPU's part begin on a page. Bytes are
- * those of forwarded IP packets, without link header and padding. */
+/* Index in a map of counters: cpu x stride + number. A stride makes each CPU's part begin on a page.
+ * cell[verdict] counts packets; as no packet ends with HP_CONTINUE, cell[0] holds the bytes of those forwarded:
+ * IP packets as they came, without link header and padding. */
+#define HP_CELL_BYTES 0
+#define HP_SERVICE_CELLS 32
+#define HP_BACKEND_CELLS 8
+
 struct hp_service_counts {
-	__u64 bytes;
-	__u64 verdict[HP_VERDICT_COUNT]; /* verdict[0] is unused */
-	__u64 zero[32 - 1 - HP_VERDICT_COUNT];
+	__u64 cell[HP_SERVICE_CELLS];
 };
 
 struct hp_backend_counts {
-	__u64 bytes;
-	__u64 verdict[HP_BACKEND_VERDICTS - 1]; /* verdict[v - 1] */
+	__u64 cell[HP_BACKEND_CELLS]; /* verdicts below HP_BACKEND_CELLS are those reached after the pick */
 };
 
-_Static_assert(sizeof(struct hp_service_counts) == 256, "four lines");
-_Static_assert(sizeof(struct hp_backend_counts) == 64, "one line");
+_Static_assert(HP_VERDICT_COUNT <= HP_SERVICE_CELLS, "a verdict has no cell");
+_Static_assert(HP_NO_PORT == HP_BACKEND_CELLS - 1, "backend verdicts come first");
 
 /* ---- trace --------------------------------------------------------------------------------------------- */
 
@@ -214,6 +214,40 @@ static inline __attribute__((always_inline)) __u64 hp_mix(__u64 x)
 	x ^= x >> 27;
 	x *= 0x94d049bb133111ebULL;
 	return x ^ (x >> 31);
+}
+
+/* 64 bits out of two words of an address; a load when they are neighbours in memory. */
+static inline __attribute__((always_inline)) __u64 hp_pair(__be32 low, __be32 high)
+{
+	return (__u64)high << 32 | low;
+}
+
+/* The hash of a flow.
+ *
+ * What differs between packets of one service is multiplied into place and goes through hp_mix once: every bit
+ * of the result depends on every bit of the client's address and port. Not a defence against a client that
+ * knows the seed. Equal on all directors with equal seeds (and equal byte order). */
+static inline __attribute__((always_inline)) __u32 hp_flow_hash(const struct hp_flow *flow, __u32 hash, __u64 seed)
+{
+	__u64 x = seed;
+
+	if (flow->is_ipv6)
+		x ^= hp_mix(hp_pair(flow->source[0], flow->source[1])) +
+		     hp_pair(flow->source[2], flow->source[3]) * 0x9e3779b97f4a7c15ULL;
+	else
+		x ^= (__u64)flow->source[3] << 32;
+	if (hash == HP_HASH_FLOW) {
+		x ^= (__u32)flow->source_port << 16 | flow->destination_port;
+		x += (hp_pair(flow->destination[3], flow->protocol)) * 0xd6e8feb86659fd93ULL;
+	}
+	return (__u32)(hp_mix(x) >> 32);
+}
+
+/* The slot of a hash in a ring of `size` slots: its share of the hash's range (Lemire, "Fast Random Integer
+ * Generation in an Interval", 2019), which a multiplication gives where a modulus needs a division. */
+static inline __attribute__((always_inline)) __u32 hp_slot(__u32 hash, __u32 size)
+{
+	return (__u32)(((__u64)hash * size) >> 32);
 }
 
 #endif

@@ -1,0 +1,331 @@
+/* Answer: ARP requests, IPv6 neighbour solicitations and pings for a VIP that is up, in the VIP's name, since no
+ * host holds it; and the flow that an ICMP error about a VIP's packet quotes. */
+#ifndef HP_ANSWER_H
+#define HP_ANSWER_H
+
+#include "packet.h"
+#include "parse.h"
+#include "service.h"
+
+#define ANSWER_TTL 64
+#define ANSWER_L3_MASK 31 /* 14, 18 or 22, said in a way that the verifier remembers */
+#define ARP_HARDWARE_ETHERNET 1
+#define ARP_REQUEST 1
+#define ARP_REPLY 2
+#define ICMP4_ECHO_REPLY 0
+#define ICMP4_UNREACHABLE 3
+#define ICMP4_ECHO 8
+#define ICMP4_TIME_EXCEEDED 11
+#define ICMP4_PARAMETER_PROBLEM 12
+#define ICMP6_UNREACHABLE 1
+#define ICMP6_TOO_BIG 2
+#define ICMP6_TIME_EXCEEDED 3
+#define ICMP6_PARAMETER_PROBLEM 4
+#define ICMP6_ECHO 128
+#define ICMP6_ECHO_REPLY 129
+#define ND_SOLICITATION 135
+#define ND_ADVERTISEMENT 136
+#define ND_HOP_LIMIT 255
+#define ND_SOLICITED_OVERRIDE 0x60000000
+#define ND_OVERRIDE 0x20000000
+#define ND_OPTION_TARGET_MAC 2
+
+struct arp_ipv4 {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_bytes;
+	__u8 protocol_bytes;
+	__be16 operation;
+	__u8 sender_mac[ETH_ALEN];
+	__be32 sender;
+	__u8 target_mac[ETH_ALEN];
+	__be32 target;
+} __attribute__((packed));
+
+/* Neighbour advertisement with the target's link-layer address (RFC 4861, 4.4), and where a solicitation has its
+ * header and target. */
+struct nd_message {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 flags;
+	__be32 target[4];
+	__u8 option;
+	__u8 option_length; /* in 8 bytes */
+	__u8 option_mac[ETH_ALEN];
+};
+
+#define ND_BARE_BYTES 24 /* without the option */
+
+/* The arriving interface's record, if VIPs are announced there. */
+static ALWAYS_INLINE struct hp_interface *answer_interface(const struct packet *pkt)
+{
+	__u32 ifindex = pkt->ctx->ingress_ifindex;
+	struct hp_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+
+	return interface && interface->announce ? interface : NULL;
+}
+
+static ALWAYS_INLINE void answer_swap_macs(struct ethhdr *eth)
+{
+	__u8 mac[ETH_ALEN];
+
+	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
+}
+
+/* ARP (RFC 826). A request whose sender is the VIP itself announces and asks nothing. */
+static ALWAYS_INLINE enum hp_verdict answer_arp(struct packet *pkt)
+{
+	struct arp_ipv4 *arp = pkt->l3;
+	struct ethhdr *eth = pkt->data;
+	struct hp_interface *interface;
+	__be32 vip;
+	__u32 *flags;
+
+	if ((void *)(arp + 1) > pkt->end)
+		return HP_MALFORMED;
+	if (arp->hardware != bpf_htons(ARP_HARDWARE_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
+	    arp->hardware_bytes != ETH_ALEN || arp->protocol_bytes != sizeof(vip) ||
+	    arp->operation != bpf_htons(ARP_REQUEST))
+		return HP_NOT_VIP;
+	vip = arp->target;
+	flags = bpf_map_lookup_elem(&vips4, &vip);
+	if (!flags)
+		return HP_NOT_VIP;
+	interface = answer_interface(pkt);
+	if (!(*flags & HP_VIP_UP) || !interface || arp->sender == vip)
+		return HP_VIP_SILENT;
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, interface->mac, ETH_ALEN);
+	arp->operation = bpf_htons(ARP_REPLY);
+	__builtin_memcpy(arp->target_mac, arp->sender_mac, ETH_ALEN);
+	arp->target = arp->sender;
+	__builtin_memcpy(arp->sender_mac, interface->mac, ETH_ALEN);
+	arp->sender = vip;
+	return HP_ANSWERED_ARP;
+}
+
+/* Fold a sum of 16-bit words to the Internet checksum (RFC 1071). */
+static ALWAYS_INLINE __u16 answer_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+static ALWAYS_INLINE void answer_all_nodes(struct ethhdr *eth, struct ipv6hdr *ip)
+{
+	static const __u8 mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
+
+	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
+	ip->daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
+	ip->daddr.in6_u.u6_addr32[1] = 0;
+	ip->daddr.in6_u.u6_addr32[2] = 0;
+	ip->daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
+}
+
+/* Write an advertisement over the solicitation, whose packet has been brought to the right length. An asker
+ * without an address (duplicate address detection) is answered at all nodes, unsolicited (RFC 4861, 7.2.4). */
+static ALWAYS_INLINE enum hp_verdict answer_nd_write(struct packet *pkt, const struct hp_interface *interface)
+{
+	struct ethhdr *eth = (void *)(long)pkt->ctx->data;
+	void *end = (void *)(long)pkt->ctx->data_end;
+	struct ipv6hdr *ip = (void *)eth + (pkt->l3_offset & ANSWER_L3_MASK);
+	struct nd_message *nd = (void *)(ip + 1);
+	__s64 sum;
+
+	if ((void *)(eth + 1) > end || (void *)(nd + 1) > end)
+		return HP_MALFORMED;
+	nd->flags = bpf_htonl(ND_SOLICITED_OVERRIDE);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	ip->daddr = ip->saddr;
+	if (!(pkt->flow.source[0] | pkt->flow.source[1] | pkt->flow.source[2] | pkt->flow.source[3])) {
+		nd->flags = bpf_htonl(ND_OVERRIDE);
+		answer_all_nodes(eth, ip);
+	}
+	__builtin_memcpy(eth->h_source, interface->mac, ETH_ALEN);
+	__builtin_memcpy(&ip->saddr, nd->target, sizeof(ip->saddr));
+	ip->payload_len = bpf_htons(sizeof(*nd));
+	nd->type = ND_ADVERTISEMENT;
+	nd->checksum = 0;
+	nd->option = ND_OPTION_TARGET_MAC;
+	nd->option_length = 1;
+	__builtin_memcpy(nd->option_mac, interface->mac, ETH_ALEN);
+	sum = bpf_csum_diff(NULL, 0, (void *)&ip->saddr, sizeof(ip->saddr) * 2 + sizeof(*nd),
+			    bpf_htonl(sizeof(*nd) + IPPROTO_ICMPV6));
+	nd->checksum = answer_fold((__u64)sum);
+	return HP_ANSWERED_ND;
+}
+
+/* Neighbour solicitation (RFC 4861, 7.1.1 and 7.2.3): the flow's destination becomes the target. */
+static ALWAYS_INLINE enum hp_verdict answer_nd(struct packet *pkt)
+{
+	const struct ipv6hdr *ip = pkt->l3;
+	const struct nd_message *nd = (void *)(ip + 1);
+	struct hp_interface *interface;
+	int grow = (int)(sizeof(*ip) + sizeof(*nd)) - (int)pkt->ip_bytes;
+	__u32 *flags;
+
+	if ((void *)nd + ND_BARE_BYTES > pkt->end || grow > (int)sizeof(*nd) - ND_BARE_BYTES)
+		return HP_MALFORMED;
+	if (pkt->l4_offset != sizeof(*ip) || ip->hop_limit != ND_HOP_LIMIT || nd->code)
+		return HP_NOT_VIP;
+	__builtin_memcpy(pkt->flow.destination, nd->target, sizeof(nd->target));
+	flags = service_vip(pkt);
+	if (!flags)
+		return HP_NOT_VIP;
+	interface = answer_interface(pkt);
+	if (!(*flags & HP_VIP_UP) || !interface)
+		return HP_VIP_SILENT;
+	if (grow && bpf_xdp_adjust_tail(pkt->ctx, grow))
+		return HP_VIP_SILENT;
+	return answer_nd_write(pkt, interface);
+}
+
+/* Turn an echo request round (RFC 792, RFC 4443): the checksum changes by what the type does. */
+static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
+{
+	struct ethhdr *eth = pkt->data;
+	struct iphdr *ip = pkt->l3;
+	struct icmp_head *icmp = parse_l4(pkt);
+	__be32 source = ip->saddr;
+	__u32 *flags = service_vip(pkt);
+
+	if (!flags)
+		return HP_NOT_VIP;
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment)
+		return HP_VIP_SILENT;
+	if ((void *)(icmp + 1) > pkt->end)
+		return HP_MALFORMED;
+	answer_swap_macs(eth);
+	ip->saddr = ip->daddr;
+	ip->daddr = source;
+	ip->check = answer_fold((__u16)~ip->check + (__u16)~bpf_htons(ip->ttl << 8) + bpf_htons(ANSWER_TTL << 8));
+	ip->ttl = ANSWER_TTL;
+	icmp->type = ICMP4_ECHO_REPLY;
+	icmp->checksum = answer_fold((__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP4_ECHO << 8));
+	return HP_ANSWERED_ECHO;
+}
+
+static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
+{
+	struct ethhdr *eth = pkt->data;
+	struct ipv6hdr *ip = pkt->l3;
+	struct icmp_head *icmp = parse_l4(pkt);
+	__u32 *flags = service_vip(pkt);
+
+	if (!flags)
+		return HP_NOT_VIP;
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment)
+		return HP_VIP_SILENT;
+	if ((void *)(icmp + 1) > pkt->end)
+		return HP_MALFORMED;
+	answer_swap_macs(eth);
+	__builtin_memcpy(&ip->saddr, pkt->flow.destination, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, pkt->flow.source, sizeof(ip->daddr));
+	ip->hop_limit = ANSWER_TTL;
+	icmp->type = ICMP6_ECHO_REPLY;
+	icmp->checksum = answer_fold((__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP6_ECHO << 8) +
+					bpf_htons(ICMP6_ECHO_REPLY << 8));
+	return HP_ANSWERED_ECHO;
+}
+
+/* Take the quoted packet's flow as this packet's: the VIP's answer that met the error, turned round. */
+static ALWAYS_INLINE enum hp_verdict answer_quote_ports(struct packet *pkt, __u8 protocol)
+{
+	struct ports *ports = parse_l4(pkt);
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return HP_VIP_OTHER;
+	if ((void *)(ports + 1) > pkt->end || pkt->l4_offset + sizeof(*ports) > pkt->ip_bytes)
+		return HP_MALFORMED;
+	pkt->flow.protocol = protocol;
+	pkt->flow.source_port = ports->destination;
+	pkt->flow.destination_port = ports->source;
+	pkt->is_quoted = 1;
+	return HP_CONTINUE;
+}
+
+static ALWAYS_INLINE enum hp_verdict answer_error4(struct packet *pkt)
+{
+	struct iphdr *quote = parse_l4(pkt) + sizeof(struct icmp_head);
+
+	if (!service_vip(pkt))
+		return HP_NOT_VIP;
+	if ((void *)(quote + 1) > pkt->end || quote->version != 4 || quote->ihl < 5)
+		return HP_MALFORMED;
+	if (quote->saddr != pkt->flow.destination[3] || quote->frag_off & bpf_htons(IPV4_OFFSET_MASK))
+		return HP_VIP_OTHER;
+	pkt->flow.source[3] = quote->daddr;
+	pkt->l4_offset += sizeof(struct icmp_head) + quote->ihl * 4;
+	return answer_quote_ports(pkt, quote->protocol);
+}
+
+static ALWAYS_INLINE enum hp_verdict answer_error6(struct packet *pkt)
+{
+	struct ipv6hdr *quote = parse_l4(pkt) + sizeof(struct icmp_head);
+	const __be32 *source = quote->saddr.in6_u.u6_addr32;
+	const __be32 *vip = pkt->flow.destination;
+	enum hp_verdict verdict;
+	__u8 next;
+
+	if (!service_vip(pkt))
+		return HP_NOT_VIP;
+	if ((void *)(quote + 1) > pkt->end || quote->version != 6)
+		return HP_MALFORMED;
+	if (source[0] != vip[0] || source[1] != vip[1] || source[2] != vip[2] || source[3] != vip[3])
+		return HP_VIP_OTHER;
+	__builtin_memcpy(pkt->flow.source, &quote->daddr, sizeof(quote->daddr));
+	next = quote->nexthdr;
+	pkt->l4_offset += sizeof(struct icmp_head) + sizeof(*quote);
+	verdict = parse_extensions(pkt, &next);
+	if (verdict != HP_CONTINUE)
+		return verdict;
+	return pkt->is_later_fragment ? HP_VIP_OTHER : answer_quote_ports(pkt, next);
+}
+
+/* What ICMP for a VIP becomes: an answer, a flow to go on with (HP_CONTINUE), or none of ours. */
+static ALWAYS_INLINE enum hp_verdict answer_icmp4(struct packet *pkt)
+{
+	struct icmp_head *icmp = parse_l4(pkt);
+
+	if ((void *)(icmp + 1) > pkt->end || pkt->l4_offset + sizeof(*icmp) > pkt->ip_bytes)
+		return HP_MALFORMED;
+	switch (icmp->type) {
+	case ICMP4_ECHO:
+		return answer_echo4(pkt);
+	case ICMP4_UNREACHABLE:
+	case ICMP4_TIME_EXCEEDED:
+	case ICMP4_PARAMETER_PROBLEM:
+		return answer_error4(pkt);
+	default:
+		return service_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
+	}
+}
+
+static ALWAYS_INLINE enum hp_verdict answer_icmp6(struct packet *pkt)
+{
+	struct icmp_head *icmp = parse_l4(pkt);
+
+	if ((void *)(icmp + 1) > pkt->end || pkt->l4_offset + sizeof(*icmp) > pkt->ip_bytes)
+		return HP_MALFORMED;
+	switch (icmp->type) {
+	case ND_SOLICITATION:
+		return answer_nd(pkt);
+	case ICMP6_ECHO:
+		return answer_echo6(pkt);
+	case ICMP6_UNREACHABLE:
+	case ICMP6_TOO_BIG:
+	case ICMP6_TIME_EXCEEDED:
+	case ICMP6_PARAMETER_PROBLEM:
+		return answer_error6(pkt);
+	default:
+		return service_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
+	}
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* The packet on its way through the steps: what each step has found out so far. */
+#ifndef HP_PACKET_H
+#define HP_PACKET_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+#include "maps.h"
+
+#define ALWAYS_INLINE __always_inline
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct packet {
+	struct xdp_md *ctx;
+	void *data; /* the frame; void once a step moves its head */
+	void *end;
+	void *l3;
+	struct hp_flow flow; /* of the packet or, for an ICMP error, of the packet that it quotes */
+	__u32 l3_offset; /* from data */
+	__u32 l4_offset; /* from l3 */
+	__u32 ip_bytes;	 /* IP header to the end of its payload, padding left out */
+	__u16 ethertype; /* behind the tags, network order */
+	__u8 is_group;	 /* the destination MAC is broadcast or multicast */
+	__u8 is_later_fragment;
+	__u8 is_fragment; /* the first one or a later one */
+	__u8 is_quoted;	  /* the flow is one that an ICMP error quotes */
+	__u32 service;	  /* number; 0 until found */
+	__u32 hash;
+	__u32 backend; /* number; 0 until picked */
+	int action;    /* of HP_FORWARDED: XDP_TX or XDP_REDIRECT */
+};
+
+/* The tracing twin's record. NULL in the live program, where the verifier removes whatever depends on it. */
+static ALWAYS_INLINE struct hp_trace *trace_record(void)
+{
+	__u32 zero = 0;
+
+	return hp_tracing ? bpf_map_lookup_elem(&trace, &zero) : NULL;
+}
+
+#endif

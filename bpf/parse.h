@@ -1,0 +1,187 @@
+/* Parse: Ethernet and up to two VLAN tags, IPv4 with options, IPv6 with a bounded chain of extension headers,
+ * TCP, UDP, and the flow that an ICMP or ICMPv6 error quotes.
+ *
+ * A frame that is cut short or does not add up is HP_MALFORMED, which passes: the kernel may judge it. */
+#ifndef HP_PARSE_H
+#define HP_PARSE_H
+
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "packet.h"
+
+#define PARSE_TAGS_MOST 2
+#define PARSE_EXTENSIONS_MOST 6
+#define PARSE_L4_MASK 0x7fff /* above two headers and two chains, the quoted one's too */
+#define PARSE_TCP_BYTES 20
+#define PARSE_UDP_BYTES 8
+#define IPV4_OFFSET_MASK 0x1fff
+#define IPV4_MORE 0x2000
+#define IPV6_OFFSET_MASK 0xfff8
+#define IPV6_MORE 0x0001
+
+struct vlan_tag {
+	__be16 id;
+	__be16 ethertype;
+};
+
+struct extension {
+	__u8 next;
+	__u8 length; /* in 8 bytes beyond the first 8; of AH: in 4 bytes, less 2 */
+	__be16 offset; /* of the fragment header */
+	__be32 id;
+};
+
+/* ICMP and ICMPv6 begin alike (RFC 792, RFC 4443). <linux/icmp.h> would drag in the C library. */
+struct icmp_head {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* What stands at l4_offset. The chain's bound keeps the offset below the mask, which tells the verifier so. */
+static ALWAYS_INLINE void *parse_l4(const struct packet *pkt)
+{
+	return pkt->l3 + (pkt->l4_offset & PARSE_L4_MASK);
+}
+
+static ALWAYS_INLINE int parse_is_tag(__be16 ethertype)
+{
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
+}
+
+/* Ethernet and tags. Sets l3, l3_offset, ethertype, is_group. */
+static ALWAYS_INLINE enum hp_verdict parse_link(struct packet *pkt)
+{
+	struct ethhdr *eth = pkt->data;
+	void *cursor = eth + 1;
+
+	if (cursor > pkt->end)
+		return HP_MALFORMED;
+	pkt->ethertype = eth->h_proto;
+	pkt->is_group = eth->h_dest[0] & 1;
+	pkt->l3_offset = ETH_HLEN;
+	if (unlikely(parse_is_tag(pkt->ethertype))) {
+#pragma unroll
+		for (int i = 0; i < PARSE_TAGS_MOST; i++) {
+			struct vlan_tag *tag = cursor;
+
+			if (!parse_is_tag(pkt->ethertype))
+				break;
+			cursor = tag + 1;
+			if (cursor > pkt->end)
+				return HP_MALFORMED;
+			pkt->ethertype = tag->ethertype;
+			pkt->l3_offset += sizeof(*tag);
+		}
+	}
+	pkt->l3 = cursor;
+	return HP_CONTINUE;
+}
+
+/* IPv4 header. Sets l4_offset, ip_bytes, the flow's addresses and protocol, the fragment marks. */
+static ALWAYS_INLINE enum hp_verdict parse_ipv4(struct packet *pkt)
+{
+	struct iphdr *ip = pkt->l3;
+	__u32 header_bytes;
+	__u16 fragment;
+
+	if ((void *)(ip + 1) > pkt->end)
+		return HP_MALFORMED;
+	header_bytes = ip->ihl * 4;
+	pkt->ip_bytes = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || header_bytes < sizeof(*ip) || pkt->ip_bytes < header_bytes)
+		return HP_MALFORMED;
+	if (pkt->l3 + pkt->ip_bytes > pkt->end)
+		return HP_MALFORMED;
+	pkt->l4_offset = header_bytes;
+	fragment = bpf_ntohs(ip->frag_off);
+	pkt->is_later_fragment = (fragment & IPV4_OFFSET_MASK) != 0;
+	pkt->is_fragment = (fragment & (IPV4_OFFSET_MASK | IPV4_MORE)) != 0;
+	pkt->flow.source[3] = ip->saddr;
+	pkt->flow.destination[3] = ip->daddr;
+	pkt->flow.protocol = ip->protocol;
+	pkt->flow.is_ipv6 = 0;
+	return HP_CONTINUE;
+}
+
+/* Walk IPv6 extension headers from l4_offset, whose kind is *next. Leaves both at the upper layer's header, or at
+ * the first header that is none of those known. */
+static ALWAYS_INLINE enum hp_verdict parse_extensions(struct packet *pkt, __u8 *next)
+{
+	for (int i = 0; i < PARSE_EXTENSIONS_MOST; i++) {
+		struct extension *extension = parse_l4(pkt);
+		__u32 bytes;
+
+		switch (*next) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_FRAGMENT:
+		case IPPROTO_AH:
+			break;
+		default:
+			return HP_CONTINUE;
+		}
+		if ((void *)(extension + 1) > pkt->end)
+			return HP_MALFORMED;
+		bytes = (extension->length + 1) * 8;
+		if (*next == IPPROTO_AH)
+			bytes = (extension->length + 2) * 4;
+		if (*next == IPPROTO_FRAGMENT) {
+			bytes = sizeof(*extension);
+			pkt->is_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK | IPV6_MORE)) != 0;
+			pkt->is_later_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK)) != 0;
+		}
+		*next = extension->next;
+		pkt->l4_offset += bytes;
+		if (pkt->is_later_fragment)
+			return HP_CONTINUE;
+	}
+	return HP_CONTINUE;
+}
+
+/* IPv6 header and extensions: as parse_ipv4. */
+static ALWAYS_INLINE enum hp_verdict parse_ipv6(struct packet *pkt)
+{
+	struct ipv6hdr *ip = pkt->l3;
+	enum hp_verdict verdict = HP_CONTINUE;
+	__u8 next;
+
+	if ((void *)(ip + 1) > pkt->end || ip->version != 6)
+		return HP_MALFORMED;
+	pkt->ip_bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	if (pkt->l3 + pkt->ip_bytes > pkt->end)
+		return HP_MALFORMED;
+	__builtin_memcpy(pkt->flow.source, &ip->saddr, sizeof(pkt->flow.source));
+	__builtin_memcpy(pkt->flow.destination, &ip->daddr, sizeof(pkt->flow.destination));
+	pkt->flow.is_ipv6 = 1;
+	pkt->l4_offset = sizeof(*ip);
+	next = ip->nexthdr;
+	if (unlikely(next != IPPROTO_TCP && next != IPPROTO_UDP && next != IPPROTO_ICMPV6))
+		verdict = parse_extensions(pkt, &next);
+	pkt->flow.protocol = next;
+	return verdict;
+}
+
+/* Ports of a TCP or UDP header, which must lie whole in the packet. */
+static ALWAYS_INLINE enum hp_verdict parse_ports(struct packet *pkt)
+{
+	__u32 least = pkt->flow.protocol == IPPROTO_TCP ? PARSE_TCP_BYTES : PARSE_UDP_BYTES;
+	struct ports *ports = parse_l4(pkt);
+
+	if ((void *)(ports + 1) > pkt->end || pkt->l4_offset + least > pkt->ip_bytes)
+		return HP_MALFORMED;
+	pkt->flow.source_port = ports->source;
+	pkt->flow.destination_port = ports->destination;
+	return HP_CONTINUE;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* Pick: hash the flow, read one slot of the service's ring. */
+#ifndef HP_PICK_H
+#define HP_PICK_H
+
+#include "packet.h"
+
+static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32 size, __u32 slot)
+{
+	struct hp_trace *record = trace_record();
+
+	if (!record)
+		return;
+	record->ring = ring;
+	record->size = size;
+	record->hash = pkt->hash;
+	record->slot = slot;
+	record->backend = pkt->backend;
+}
+
+/* Choose the backend of a flow.
+ *
+ * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
+ * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
+ * that is indexed by source can place it. */
+static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
+{
+	struct hp_service *record = bpf_map_lookup_elem(&services, &pkt->service);
+	union hp_block *head, *block;
+	__u32 ring, slot, at;
+
+	if (!record)
+		return HP_NO_BACKEND;
+	ring = *(volatile __u32 *)&record->now;
+	head = bpf_map_lookup_elem(&slots, &ring);
+	if (!head || !ring)
+		return HP_NO_BACKEND;
+	if (unlikely(pkt->is_later_fragment) && head->head.hash != HP_HASH_SOURCE)
+		return HP_FRAGMENT;
+	pkt->hash = hp_flow_hash(&pkt->flow, head->head.hash, head->head.seed);
+	slot = hp_slot(pkt->hash, head->head.size);
+	at = ring + 1 + slot / HP_SLOTS_PER_BLOCK;
+	block = bpf_map_lookup_elem(&slots, &at);
+	if (!block)
+		return HP_NO_BACKEND;
+	pkt->backend = block->slot[slot % HP_SLOTS_PER_BLOCK];
+	pick_trace(pkt, ring, head->head.size, slot);
+	return pkt->backend ? HP_CONTINUE : HP_NO_BACKEND;
+}
+
+#endif
