@@ -119,7 +119,19 @@ struct hp_backend {
 
 _Static_assert(sizeof(struct hp_backend) == 8, "hp_backend is published by one store");
 
-#define HP_L2_BYTES 22	  /* Ethernet and two VLAN tags */
+/* Adjacencies of a backend number: 2 x number and the next, used in turn, so that the one that packets see is
+ * never written to. */
+#define HP_ADJACENCIES_PER_BACKEND 2
+
+/* Whose a number is, for a daemon that starts anew; packets do not read it. */
+struct hp_identity {
+	__be32 address[4];
+	__u32 method; /* enum hp_method; HP_METHOD_NONE: the number is free */
+	__u32 zero[3];
+};
+
+_Static_assert(sizeof(struct hp_identity) == 32, "hp_identity has padding");
+
 #define HP_OUTER_BYTES 40 /* IPv6; an IPv4 header stands at the beginning */
 
 /* The finished way to a backend. */
@@ -169,6 +181,16 @@ struct hp_backend_counts {
 
 _Static_assert(HP_VERDICT_COUNT <= HP_SERVICE_CELLS, "a verdict has no cell");
 _Static_assert(HP_NO_PORT == HP_BACKEND_CELLS - 1, "backend verdicts come first");
+
+/* ---- pins ---------------------------------------------------------------------------------------------- */
+
+/* What a daemon that finds the maps has to know of them before it touches them. */
+struct hp_meta {
+	__u32 abi; /* HP_ABI_VERSION; 0: being made, or abandoned while being made */
+	__u32 cpus;
+	__u32 service_stride;
+	__u32 backend_stride;
+};
 
 /* ---- trace --------------------------------------------------------------------------------------------- */
 

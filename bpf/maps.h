@@ -41,6 +41,8 @@ HP_MAPPED_ARRAY(services, struct hp_service);
 HP_MAPPED_ARRAY(slots, union hp_block);
 HP_MAPPED_ARRAY(backends, struct hp_backend);
 HP_MAPPED_ARRAY(adjacencies, struct hp_adjacency);
+HP_MAPPED_ARRAY(identities, struct hp_identity);
+HP_MAPPED_ARRAY(meta, struct hp_meta);
 HP_MAPPED_ARRAY(service_counts, struct hp_service_counts);
 HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
 HP_MAPPED_ARRAY(trace, struct hp_trace);

@@ -1,0 +1,122 @@
+/* The data plane in the kernel: the one place that calls bpf(2). Maps, programs, links and their pins.
+ *
+ * Knows records and where they lie, not what they mean: plane.c decides what to write, and follows abi.h's rule
+ * of publication. Everything is pinned, so that packets flow on when the daemon is gone. */
+#ifndef HP_DAEMON_DATAPLANE_H
+#define HP_DAEMON_DATAPLANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "core/config.h"
+
+#define DATAPLANE_PINS "/sys/fs/bpf/halfproxy"
+#define DATAPLANE_PORTS_MOST 64
+
+struct director_bpf;
+
+/* Room for so many of each, number 0 and block 0 included. */
+struct dataplane_limits {
+	uint32_t services;
+	uint32_t backends;
+	uint32_t blocks;
+};
+
+struct dataplane {
+	char pins[256];
+	bool adopted; /* the maps were there */
+	struct dataplane_limits limits;
+	struct hp_meta *meta;
+	struct hp_service *services;
+	union hp_block *blocks;
+	struct hp_backend *backends;
+	struct hp_adjacency *adjacencies;
+	struct hp_identity *identities;
+	struct hp_service_counts *service_counts;
+	struct hp_backend_counts *backend_counts;
+	struct director_bpf *live;
+	struct director_bpf *twin; /* made when the first trace is asked for */
+	int lock_fd;		   /* of the pins' folder: one daemon at a time */
+};
+
+/* A service's key with its number, as the data plane knows it. */
+struct dataplane_key {
+	struct ip vip;
+	uint16_t port; /* host order, 0 any */
+	uint8_t protocol;
+};
+
+enum dataplane_role {
+	DATAPLANE_INGRESS, /* the program itself */
+	DATAPLANE_EGRESS,  /* a program that passes everything, as redirect wants one on many drivers */
+};
+
+/* Open the data plane under `pins`: adopt the maps that are pinned there, or make them.
+ *
+ * limits  for new maps; those adopted keep theirs.
+ * The program of this version is loaded in either case; links come with dataplane_attach.
+ * Returns 0, or -errno with *e written and nothing left open: -EBUSY when another daemon holds these pins,
+ * -EPROTO when they are of another ABI. */
+int dataplane_open(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits, struct err *e);
+
+/* Close descriptors and mappings. Pins, and so packets, stay. */
+void dataplane_close(struct dataplane *plane);
+
+/* Take everything away: links, programs, maps, the folder. Returns -ENOENT when there is nothing under `pins`,
+ * -EBUSY when a daemon holds them. */
+int dataplane_unload(const char *pins, struct err *e);
+
+/* Attach to an interface, or make the link that is pinned there run this version's program.
+ *
+ * mode    what may be tried; *native is set to what it became.
+ * Returns 0, -EBUSY when somebody else's program is there (*e names it), or another -errno. */
+int dataplane_attach(struct dataplane *plane, const char *name, uint32_t ifindex, enum dataplane_role role,
+		     enum config_mode mode, bool *native, struct err *e);
+
+/* Detach from an interface; none there is fine. */
+void dataplane_detach(struct dataplane *plane, const char *name);
+
+/* Call back for each interface name that has a pinned link. */
+void dataplane_each_link(const struct dataplane *plane, void (*each)(void *context, const char *name), void *context);
+
+/* Where packets may be redirected to; where VIPs are announced and by which MAC. */
+int dataplane_port_set(struct dataplane *plane, uint32_t ifindex, struct err *e);
+void dataplane_port_clear(struct dataplane *plane, uint32_t ifindex);
+int dataplane_interface_set(struct dataplane *plane, uint32_t ifindex, const struct hp_interface *record,
+			    struct err *e);
+void dataplane_interface_clear(struct dataplane *plane, uint32_t ifindex);
+
+/* Keys of services and VIPs. */
+int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e);
+void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key);
+int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e);
+void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
+
+/* Walk all keys, or all VIPs. The callback must not change them. */
+void dataplane_each_key(struct dataplane *plane,
+			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context);
+void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context);
+
+/* Wait until no packet is in flight that may have seen what was replaced before this call: an RCU grace period. */
+void dataplane_grace(void);
+
+/* Sum a row of counters over all CPUs. */
+void dataplane_service_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_SERVICE_CELLS]);
+void dataplane_backend_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_BACKEND_CELLS]);
+void dataplane_service_zero(struct dataplane *plane, uint32_t number);
+void dataplane_backend_zero(struct dataplane *plane, uint32_t number);
+
+/* Run the tracing twin, or the live program itself, on one frame.
+ *
+ * frame    `*bytes` long, in a buffer of `room` bytes; becomes the frame that would be sent.
+ * ifindex  where it is said to have come in.
+ * record   filled by the twin; NULL runs the live program, which counts.
+ * Returns the XDP action, or -errno. */
+int dataplane_run(struct dataplane *plane, void *frame, uint32_t *bytes, uint32_t room, uint32_t ifindex,
+		  struct hp_trace *record, struct err *e);
+
+#endif

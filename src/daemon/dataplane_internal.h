@@ -1,0 +1,23 @@
+/* What the files of the data plane share among themselves. */
+#ifndef HP_DAEMON_DATAPLANE_INTERNAL_H
+#define HP_DAEMON_DATAPLANE_INTERNAL_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "daemon/dataplane.h"
+
+#define DATAPLANE_PATH_BYTES 320
+#define DATAPLANE_KERNEL_LEAST "5.15"
+
+/* PINS/FOLDER/NAME, with the dots that bpffs refuses written as colons, which no interface's name holds. */
+void dataplane_path(const struct dataplane *plane, const char *folder, const char *name,
+		    char path[static DATAPLANE_PATH_BYTES]);
+
+/* Load this version's program over the maps of `plane`, into live or twin. */
+int dataplane_load_twin(struct dataplane *plane, struct err *e);
+
+/* What libbpf said last, for an error's sentence; "" for nothing. */
+const char *dataplane_last_words(void);
+
+#endif

@@ -1,0 +1,375 @@
+/* The fleet's mirror: making it from the maps, finding things in it, backends that come and go: see fleet.h. */
+#include "daemon/fleet_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t fleet_take(struct fleet *fleet, struct extents *from, uint32_t count)
+{
+	uint32_t at = extents_take(from, count);
+
+	if (at || !extents_any_retired(from))
+		return at;
+	fleet_reclaim(fleet);
+	return extents_take(from, count);
+}
+
+bool fleet_wants_reclaim(const struct fleet *fleet)
+{
+	return extents_any_retired(&fleet->service_numbers) || extents_any_retired(&fleet->backend_numbers) ||
+	       extents_any_retired(&fleet->blocks);
+}
+
+void fleet_reclaim(struct fleet *fleet)
+{
+	dataplane_grace();
+	fleet->epoch++;
+	extents_reclaim(&fleet->service_numbers);
+	extents_reclaim(&fleet->backend_numbers);
+	extents_reclaim(&fleet->blocks);
+}
+
+struct fleet_service *fleet_service_find(const struct fleet *fleet, const struct dataplane_key *key)
+{
+	struct dataplane_key clean;
+	struct fleet_service *service;
+
+	memset(&clean, 0, sizeof(clean));
+	clean.vip = key->vip;
+	clean.port = key->port;
+	clean.protocol = key->protocol;
+	HASH_FIND(hh, fleet->services, &clean, sizeof(clean), service);
+	return service;
+}
+
+struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct fleet_identity *identity)
+{
+	struct fleet_backend *backend;
+
+	HASH_FIND(hh, fleet->backends, identity, sizeof(*identity), backend);
+	return backend;
+}
+
+/* ---- backends ------------------------------------------------------------------------------------------------ */
+
+static struct fleet_backend *backend_insert(struct fleet *fleet, const struct fleet_identity *identity, uint32_t number)
+{
+	struct fleet_backend *backend = calloc(1, sizeof(*backend));
+
+	if (!backend)
+		return NULL;
+	backend->identity = *identity;
+	backend->number = number;
+	HASH_ADD(hh, fleet->backends, identity, sizeof(backend->identity), backend);
+	return backend;
+}
+
+struct fleet_backend *fleet_backend_take(struct fleet *fleet, const struct fleet_identity *identity, struct err *e)
+{
+	struct fleet_backend *backend = fleet_backend_find(fleet, identity);
+	struct hp_identity record = {.method = identity->method};
+	uint32_t number;
+
+	if (backend) {
+		backend->references++;
+		return backend;
+	}
+	number = fleet_take(fleet, &fleet->backend_numbers, 1);
+	if (!number) {
+		err_set(e, -ENOSPC,
+			"the data plane has room for %u backends and all are taken: raise limits.backends, then restart "
+			"after `halfproxyd --unload`",
+			fleet->plane->limits.backends - 1);
+		return NULL;
+	}
+	backend = backend_insert(fleet, identity, number);
+	if (!backend) {
+		extents_retire(&fleet->backend_numbers, number, 1);
+		err_set(e, -ENOMEM, "%m");
+		return NULL;
+	}
+	backend->references = 1;
+	backend->is_new = true;
+	memcpy(record.address, identity->address.byte, sizeof(record.address));
+	dataplane_backend_zero(fleet->plane, number);
+	fleet->plane->backends[number] = (struct hp_backend){0};
+	fleet->plane->identities[number] = record;
+	return backend;
+}
+
+void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend)
+{
+	if (--backend->references)
+		return;
+	if (!backend->is_new && fleet->hooks.unwatch)
+		fleet->hooks.unwatch(fleet->hooks.context, backend);
+	fleet->plane->identities[backend->number].method = HP_METHOD_NONE;
+	extents_retire(&fleet->backend_numbers, backend->number, 1);
+	HASH_DEL(fleet->backends, backend);
+	free(backend->services);
+	free(backend);
+}
+
+bool fleet_backend_join(struct fleet_backend *backend, struct fleet_service *service)
+{
+	size_t room = backend->service_room ? backend->service_room * 2 : 2;
+	struct fleet_service **grown;
+
+	if (backend->service_count == backend->service_room) {
+		grown = realloc(backend->services, room * sizeof(struct fleet_service *));
+		if (!grown)
+			return false;
+		backend->services = grown;
+		backend->service_room = room;
+	}
+	backend->services[backend->service_count++] = service;
+	return true;
+}
+
+void fleet_backend_part(struct fleet_backend *backend, struct fleet_service *service)
+{
+	for (size_t i = 0; i < backend->service_count; i++)
+		if (backend->services[i] == service) {
+			backend->services[i] = backend->services[--backend->service_count];
+			return;
+		}
+}
+
+static void mark(struct fleet *fleet, struct fleet_service *service)
+{
+	size_t room = fleet->dirty_room ? fleet->dirty_room * 2 : 64;
+	struct fleet_service **grown;
+
+	if (service->is_dirty)
+		return;
+	if (fleet->dirty_count == fleet->dirty_room) {
+		grown = realloc(fleet->dirty, room * sizeof(struct fleet_service *));
+		if (!grown)
+			return;
+		fleet->dirty = grown;
+		fleet->dirty_room = room;
+	}
+	service->is_dirty = true;
+	fleet->dirty[fleet->dirty_count++] = service;
+}
+
+/* The record that packets see is never written to: its twin is, once no packet can still be reading that. */
+static void write_adjacency(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
+{
+	uint32_t first = backend->number * HP_ADJACENCIES_PER_BACKEND;
+	uint32_t seen = fleet->plane->backends[backend->number].adjacency;
+	uint32_t index = seen == first ? first + 1 : first;
+
+	if (backend->flipped == fleet->epoch)
+		fleet_reclaim(fleet);
+	fleet->plane->adjacencies[index] = *record;
+	__atomic_store_n(&fleet->plane->backends[backend->number].adjacency, index, __ATOMIC_RELEASE);
+	backend->adjacency = index;
+	backend->flipped = fleet->epoch;
+}
+
+void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
+{
+	bool was_usable = backend->adjacency != 0;
+	bool is_usable = record != NULL;
+
+	if (record && was_usable &&
+	    !memcmp(&fleet->plane->adjacencies[backend->adjacency], record, sizeof(*record)))
+		return;
+	if (record)
+		write_adjacency(fleet, backend, record);
+	else
+		backend->adjacency = 0; /* packets see it until the rings are rebuilt without it */
+	if (was_usable != is_usable)
+		for (size_t i = 0; i < backend->service_count; i++)
+			mark(fleet, backend->services[i]);
+}
+
+/* ---- flushing what is marked ---------------------------------------------------------------------------------- */
+
+static int flush_one(struct fleet *fleet, struct fleet_service *service, struct err *e)
+{
+	struct fleet_ring *ring;
+	int code = fleet_ring_take(fleet, service->config, service->backends, &ring, e);
+
+	if (code)
+		return code;
+	if (ring == service->ring)
+		fleet_ring_drop(fleet, ring);
+	else
+		fleet_publish(fleet, service, ring);
+	service->is_dirty = false;
+	return 0;
+}
+
+/* What the rings no longer name, packets need no longer find. */
+static void clear_lost(struct fleet *fleet, const struct fleet_service *service)
+{
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		if (!service->backends[i]->adjacency)
+			__atomic_store_n(&fleet->plane->backends[service->backends[i]->number].adjacency, 0,
+					 __ATOMIC_RELEASE);
+}
+
+int fleet_flush(struct fleet *fleet, struct err *e)
+{
+	size_t kept = 0;
+	int failed = 0;
+
+	for (size_t i = 0; i < fleet->dirty_count; i++) {
+		int code = flush_one(fleet, fleet->dirty[i], e);
+
+		if (!code)
+			continue;
+		failed = code;
+		err_add(e, code, "service %s keeps its ring", fleet->dirty[i]->config->name);
+		fleet->dirty[kept++] = fleet->dirty[i];
+	}
+	if (!failed)
+		for (size_t i = 0; i < fleet->dirty_count; i++)
+			clear_lost(fleet, fleet->dirty[i]);
+	fleet->dirty_count = kept;
+	return failed;
+}
+
+/* ---- adoption -------------------------------------------------------------------------------------------------- */
+
+static int adopt_backends(struct fleet *fleet)
+{
+	struct dataplane *plane = fleet->plane;
+
+	for (uint32_t number = 1; number < plane->limits.backends; number++) {
+		const struct hp_identity *record = &plane->identities[number];
+		uint32_t adjacency = plane->backends[number].adjacency;
+		struct fleet_identity identity;
+		struct fleet_backend *backend;
+
+		if (record->method == HP_METHOD_NONE || record->method >= HP_METHOD_COUNT)
+			continue;
+		memset(&identity, 0, sizeof(identity));
+		memcpy(identity.address.byte, record->address, sizeof(record->address));
+		identity.method = record->method;
+		if (fleet_backend_find(fleet, &identity) || !extents_take_at(&fleet->backend_numbers, number, 1))
+			continue;
+		backend = backend_insert(fleet, &identity, number);
+		if (!backend)
+			return -ENOMEM;
+		backend->is_new = backend->is_adopted = true;
+		backend->references = 1;
+		if (adjacency / HP_ADJACENCIES_PER_BACKEND == number)
+			backend->adjacency = adjacency;
+	}
+	return 0;
+}
+
+/* The ring that a service's record names, found or taken over. NULL: none, or nonsense. */
+static struct fleet_ring *adopt_ring(struct fleet *fleet, uint32_t at)
+{
+	const struct hp_ring_head *head;
+	struct ring_fingerprint fingerprint;
+	struct fleet_ring *ring;
+
+	if (!at || at >= fleet->plane->limits.blocks)
+		return NULL;
+	head = &fleet->plane->blocks[at].head;
+	memcpy(&fingerprint, head->fingerprint, sizeof(fingerprint));
+	HASH_FIND(hh, fleet->rings, &fingerprint, sizeof(fingerprint), ring);
+	if (ring)
+		return ring->at == at ? ring : NULL;
+	if (!head->size || head->size > RING_SIZE_MOST ||
+	    !extents_take_at(&fleet->blocks, at, fleet_ring_blocks(head->size)))
+		return NULL;
+	ring = calloc(1, sizeof(*ring));
+	if (!ring)
+		return NULL;
+	ring->fingerprint = fingerprint;
+	ring->at = at;
+	ring->size = head->size;
+	HASH_ADD(hh, fleet->rings, fingerprint, sizeof(ring->fingerprint), ring);
+	return ring;
+}
+
+static void adopt_service(void *context, const struct dataplane_key *key, uint32_t number)
+{
+	struct fleet *fleet = context;
+	struct fleet_service *service;
+
+	if (!number || !extents_take_at(&fleet->service_numbers, number, 1))
+		return;
+	service = calloc(1, sizeof(*service));
+	if (!service)
+		return;
+	service->key.vip = key->vip;
+	service->key.port = key->port;
+	service->key.protocol = key->protocol;
+	service->number = number;
+	service->ring = adopt_ring(fleet, fleet->plane->services[number].now);
+	if (service->ring)
+		service->ring->references++;
+	service->vip = fleet_vip_take(fleet, &key->vip);
+	if (service->vip) {
+		service->vip->up += service->ring != NULL;
+		service->vip->written = service->vip->up ? HP_VIP_UP : 0;
+	}
+	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
+}
+
+struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *hooks, struct err *e)
+{
+	struct fleet *fleet = calloc(1, sizeof(*fleet));
+
+	if (!fleet || extents_init(&fleet->service_numbers, 1, plane->limits.services) ||
+	    extents_init(&fleet->backend_numbers, 1, plane->limits.backends) ||
+	    extents_init(&fleet->blocks, 1, plane->limits.blocks)) {
+		free(fleet);
+		err_set(e, -ENOMEM, "%m");
+		return NULL;
+	}
+	fleet->plane = plane;
+	fleet->hooks = *hooks;
+	fleet->epoch = 1;
+	fleet->is_adopted = true;
+	if (adopt_backends(fleet)) {
+		err_set(e, -ENOMEM, "%m");
+		fleet_destroy(fleet);
+		return NULL;
+	}
+	dataplane_each_key(plane, adopt_service, fleet);
+	return fleet;
+}
+
+void fleet_destroy(struct fleet *fleet)
+{
+	struct fleet_service *service, *next_service;
+	struct fleet_backend *backend, *next_backend;
+	struct fleet_ring *ring, *next_ring;
+	struct fleet_vip *vip, *next_vip;
+
+	if (!fleet)
+		return;
+	HASH_ITER(hh, fleet->services, service, next_service) {
+		HASH_DEL(fleet->services, service);
+		config_service_drop(service->config);
+		free(service->backends);
+		free(service);
+	}
+	HASH_ITER(hh, fleet->backends, backend, next_backend) {
+		HASH_DEL(fleet->backends, backend);
+		free(backend->services);
+		free(backend);
+	}
+	HASH_ITER(hh, fleet->rings, ring, next_ring) {
+		HASH_DEL(fleet->rings, ring);
+		free(ring);
+	}
+	HASH_ITER(hh, fleet->vips, vip, next_vip) {
+		HASH_DEL(fleet->vips, vip);
+		free(vip);
+	}
+	extents_destroy(&fleet->service_numbers);
+	extents_destroy(&fleet->backend_numbers);
+	extents_destroy(&fleet->blocks);
+	free(fleet->dirty);
+	free(fleet);
+}

@@ -1,0 +1,137 @@
+/* The fleet: services, rings and backends as the data plane holds them now, and the only one that changes them.
+ *
+ * A mirror of the maps, read from them at the start, so that a daemon plans against what packets see and not
+ * against its file. A change is prepared whole (numbers taken, rings built aside) before anything of it is
+ * published. Knows no file, no netlink and no API; backends are resolved by whoever is behind the hooks. */
+#ifndef HP_DAEMON_FLEET_H
+#define HP_DAEMON_FLEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "core/adjacency.h"
+#include "core/config.h"
+#include "core/extents.h"
+#include "core/ring.h"
+#include "daemon/dataplane.h"
+
+struct fleet_service;
+
+struct fleet_identity {
+	struct ip address;
+	uint32_t method; /* enum hp_method */
+};
+
+struct fleet_backend {
+	struct fleet_identity identity; /* key */
+	uint32_t number;
+	uint32_t adjacency; /* index of the one that packets see; 0: unresolved */
+	uint64_t flipped;   /* the fleet's epoch when it was last replaced */
+	unsigned int references; /* services that list it, each as often as it does */
+	struct fleet_service **services; /* those that are published, for marking them; unsorted */
+	size_t service_count, service_room;
+	void *target; /* the hooks' */
+	bool is_new;  /* the hooks have not been told */
+	bool is_adopted; /* one reference is that of the adoption, until a configuration has been applied */
+	UT_hash_handle hh;
+};
+
+struct fleet_ring {
+	struct ring_fingerprint fingerprint; /* key */
+	uint32_t at; /* block of its head */
+	uint32_t size;
+	unsigned int references;
+	UT_hash_handle hh;
+};
+
+struct fleet_vip {
+	struct ip address; /* key */
+	unsigned int references;
+	unsigned int up; /* services with a ring */
+	uint32_t written; /* flags in the map; UINT32_MAX: not there */
+	UT_hash_handle hh;
+};
+
+struct fleet_service {
+	struct dataplane_key key; /* key */
+	uint32_t number;
+	struct config_service *config; /* held; NULL: adopted and not claimed by a configuration yet */
+	struct fleet_backend **backends; /* one for each of config->backends */
+	struct fleet_ring *ring;	 /* held; NULL: no usable backend */
+	struct fleet_vip *vip;
+	bool is_dirty;
+	uint64_t seen; /* the last comparison that found it wanted */
+	UT_hash_handle hh;
+};
+
+struct fleet_hooks {
+	void *context;
+	/* Resolve this backend from now on: *target is the hooks' own. */
+	void (*watch)(void *context, struct fleet_backend *backend);
+	void (*unwatch)(void *context, struct fleet_backend *backend);
+};
+
+struct fleet {
+	struct dataplane *plane; /* borrowed */
+	struct fleet_hooks hooks;
+	struct fleet_service *services;
+	struct fleet_backend *backends;
+	struct fleet_ring *rings;
+	struct fleet_vip *vips;
+	struct extents service_numbers;
+	struct extents backend_numbers;
+	struct extents blocks;
+	struct fleet_service **dirty;
+	size_t dirty_count, dirty_room;
+	uint64_t epoch; /* grace periods waited for */
+	uint64_t comparison; /* configurations compared with */
+	bool is_adopted;     /* from maps that were there, and no configuration has been applied yet */
+	uint64_t rings_built; /* since the start, for status and benchmarks */
+};
+
+/* Read the fleet out of the data plane's maps; empty maps make an empty fleet.
+ *
+ * plane  borrowed for the fleet's life.
+ * Returns the fleet, owned by the caller, or NULL with *e written. What the maps hold and does not add up is left
+ * out: it will be built anew. */
+struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *hooks, struct err *e);
+
+/* Forget the mirror. The data plane stays as it is; hooks are not called. */
+void fleet_destroy(struct fleet *fleet);
+
+/* Make the data plane serve just this configuration.
+ *
+ * All or nothing: when numbers, slots or memory do not suffice, -ENOSPC or -ENOMEM is returned with *e written,
+ * and nothing has changed. Services that are pointer-equal or equal to what runs cost nothing but the look.
+ * New backends are handed to the hooks after the change has been published. */
+int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e);
+
+/* A backend's way is known (record, with ifindex and header filled in), or lost (NULL). Services that list it are
+ * marked; fleet_flush rebuilds their rings. */
+void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record);
+
+/* Rebuild and publish the rings of marked services.
+ *
+ * Returns 0, or -ENOSPC or -ENOMEM with *e written: the services that could not be served keep their rings and
+ * their marks. */
+int fleet_flush(struct fleet *fleet, struct err *e);
+
+/* Whether something waits for a grace period; wait for one, and take back what was retired. */
+bool fleet_wants_reclaim(const struct fleet *fleet);
+void fleet_reclaim(struct fleet *fleet);
+
+struct fleet_service *fleet_service_find(const struct fleet *fleet, const struct dataplane_key *key);
+struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct fleet_identity *identity);
+
+/* The fingerprint of a service's ring as configured: every backend counted usable. */
+struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service);
+
+/* The method that a service uses at a backend. */
+enum hp_method fleet_method(const struct config_service *service, const struct ip *vip, const struct ip *backend);
+
+/* Room that a configuration needs, one of each for number 0 included. */
+struct dataplane_limits fleet_needs(const struct config *config);
+
+#endif

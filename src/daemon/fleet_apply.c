@@ -1,0 +1,272 @@
+/* A configuration becomes the fleet: compare, prepare aside, publish: see fleet.h.
+ *
+ * What is prepared is not visible to packets, and all of it can be given back. */
+#include "daemon/fleet_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* One service that comes, or changes. */
+struct step {
+	struct dataplane_key key;
+	struct config_service *config; /* borrowed from the configuration */
+	struct fleet_service *service; /* NULL: it comes */
+	uint32_t number;	       /* of one that comes */
+	struct fleet_backend **backends; /* a reference each */
+	size_t backend_count;
+	struct fleet_ring *ring; /* a reference */
+};
+
+struct plan {
+	struct step *steps;
+	size_t count, room;
+};
+
+static struct step *plan_add(struct plan *plan)
+{
+	size_t room = plan->room ? plan->room * 2 : 64;
+	struct step *grown;
+
+	if (plan->count == plan->room) {
+		grown = realloc(plan->steps, room * sizeof(*grown));
+		if (!grown)
+			return NULL;
+		plan->steps = grown;
+		plan->room = room;
+	}
+	memset(&plan->steps[plan->count], 0, sizeof(*plan->steps));
+	return &plan->steps[plan->count++];
+}
+
+static struct dataplane_key key_of(const struct config_service *config, const struct ip *vip)
+{
+	struct dataplane_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.vip = *vip;
+	key.port = config->port;
+	key.protocol = config->protocol;
+	return key;
+}
+
+struct dataplane_limits fleet_needs(const struct config *config)
+{
+	struct dataplane_limits needs = {1, 1, 1};
+
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = config->services[i];
+
+		needs.services += (uint32_t)service->vip_count;
+		needs.backends += (uint32_t)(service->vip_count * service->backend_count);
+		needs.blocks += (uint32_t)service->vip_count * fleet_ring_blocks(service->slots);
+	}
+	return needs;
+}
+
+/* ---- compare --------------------------------------------------------------------------------------------------- */
+
+static int compare(struct fleet *fleet, const struct config *config, struct plan *plan, size_t *found, struct err *e)
+{
+	fleet->comparison++;
+	*found = 0;
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct config_service *wanted = config->services[i];
+
+		for (size_t v = 0; v < wanted->vip_count; v++) {
+			struct dataplane_key key = key_of(wanted, &wanted->vips[v]);
+			struct fleet_service *service = fleet_service_find(fleet, &key);
+			struct step *step;
+
+			if (service) {
+				service->seen = fleet->comparison;
+				++*found;
+			}
+			if (service && service->config == wanted)
+				continue;
+			step = plan_add(plan);
+			if (!step)
+				return err_set(e, -ENOMEM, "%m");
+			step->key = key;
+			step->config = wanted;
+			step->service = service;
+		}
+	}
+	return 0;
+}
+
+/* ---- prepare --------------------------------------------------------------------------------------------------- */
+
+static int prepare_backends(struct fleet *fleet, struct step *step, struct err *e)
+{
+	const struct config_service *config = step->config;
+
+	step->backends = calloc(config->backend_count, sizeof(struct fleet_backend *));
+	if (!step->backends)
+		return err_set(e, -ENOMEM, "%m");
+	for (size_t i = 0; i < config->backend_count; i++) {
+		struct fleet_identity identity;
+
+		memset(&identity, 0, sizeof(identity));
+		identity.address = config->backends[i].address;
+		identity.method = fleet_method(config, &step->key.vip, &config->backends[i].address);
+		step->backends[i] = fleet_backend_take(fleet, &identity, e);
+		if (!step->backends[i])
+			return -ENOSPC;
+		step->backend_count++;
+	}
+	return 0;
+}
+
+static int prepare(struct fleet *fleet, struct step *step, struct err *e)
+{
+	int code = prepare_backends(fleet, step, e);
+
+	if (!code)
+		code = fleet_ring_take(fleet, step->config, step->backends, &step->ring, e);
+	if (code || step->service)
+		return code;
+	step->number = fleet_take(fleet, &fleet->service_numbers, 1);
+	if (!step->number)
+		return err_set(e, -ENOSPC,
+			       "the data plane has room for %u services and all are taken: raise limits.services, then "
+			       "restart after `halfproxyd --unload`",
+			       fleet->plane->limits.services - 1);
+	step->service = calloc(1, sizeof(*step->service));
+	if (!step->service || !(step->service->vip = fleet_vip_take(fleet, &step->key.vip)))
+		return err_set(e, -ENOMEM, "%m");
+	step->service->key = step->key;
+	step->service->number = step->number;
+	return 0;
+}
+
+static void give_back(struct fleet *fleet, struct step *step)
+{
+	for (size_t i = 0; i < step->backend_count; i++)
+		fleet_backend_drop(fleet, step->backends[i]);
+	free(step->backends);
+	fleet_ring_drop(fleet, step->ring);
+	if (!step->number)
+		return;
+	extents_retire(&fleet->service_numbers, step->number, 1);
+	if (step->service)
+		fleet_vip_drop(fleet, step->service->vip);
+	free(step->service);
+}
+
+/* ---- publish --------------------------------------------------------------------------------------------------- */
+
+static void replace_backends(struct fleet *fleet, struct fleet_service *service, struct step *step)
+{
+	struct fleet_backend **old = service->backends;
+	size_t old_count = service->config ? service->config->backend_count : 0;
+
+	for (size_t i = 0; i < step->backend_count; i++)
+		fleet_backend_join(step->backends[i], service);
+	for (size_t i = 0; i < old_count; i++) {
+		fleet_backend_part(old[i], service);
+		fleet_backend_drop(fleet, old[i]);
+	}
+	free(old);
+	service->backends = step->backends;
+	config_service_drop(service->config);
+	service->config = config_service_hold(step->config);
+}
+
+static void publish_new(struct fleet *fleet, struct fleet_service *service)
+{
+	dataplane_service_zero(fleet->plane, service->number);
+	fleet->plane->services[service->number] = (struct hp_service){0};
+	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
+}
+
+static void publish(struct fleet *fleet, struct step *step, struct err *e)
+{
+	struct fleet_service *service = step->service;
+
+	if (step->number)
+		publish_new(fleet, service);
+	if (step->ring != service->ring || step->number)
+		fleet_publish(fleet, service, step->ring);
+	else
+		fleet_ring_drop(fleet, step->ring);
+	if (step->number)
+		dataplane_key_set(fleet->plane, &service->key, service->number, e);
+	replace_backends(fleet, service, step);
+	for (size_t i = 0; i < step->backend_count; i++)
+		if (service->backends[i]->is_new) {
+			service->backends[i]->is_new = false;
+			fleet->hooks.watch(fleet->hooks.context, service->backends[i]);
+		}
+}
+
+static void remove_service(struct fleet *fleet, struct fleet_service *service)
+{
+	dataplane_key_clear(fleet->plane, &service->key);
+	fleet_publish(fleet, service, NULL);
+	fleet_vip_drop(fleet, service->vip);
+	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
+		fleet_backend_part(service->backends[i], service);
+		fleet_backend_drop(fleet, service->backends[i]);
+	}
+	for (size_t i = 0; i < fleet->dirty_count; i++)
+		if (fleet->dirty[i] == service)
+			fleet->dirty[i] = fleet->dirty[--fleet->dirty_count];
+	extents_retire(&fleet->service_numbers, service->number, 1);
+	HASH_DEL(fleet->services, service);
+	config_service_drop(service->config);
+	free(service->backends);
+	free(service);
+}
+
+/* Take away what the configuration does not name; after the first one, also adopted backends that nobody lists. */
+static void remove_rest(struct fleet *fleet, size_t wanted)
+{
+	struct fleet_service *service, *next_service;
+	struct fleet_backend *backend, *next_backend;
+
+	if (HASH_COUNT(fleet->services) != wanted)
+		HASH_ITER(hh, fleet->services, service, next_service)
+			if (service->seen != fleet->comparison)
+				remove_service(fleet, service);
+	if (!fleet->is_adopted)
+		return;
+	fleet->is_adopted = false;
+	HASH_ITER(hh, fleet->backends, backend, next_backend)
+		if (backend->is_adopted) {
+			backend->is_adopted = false;
+			fleet_backend_drop(fleet, backend);
+		}
+}
+
+int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
+{
+	struct plan plan = {0};
+	size_t prepared = 0, wanted;
+	int code = compare(fleet, config, &plan, &wanted, e);
+
+	while (!code && prepared < plan.count) {
+		code = prepare(fleet, &plan.steps[prepared], e);
+		prepared++;
+		if (code)
+			err_add(e, code, "service %s", plan.steps[prepared - 1].config->name);
+	}
+	if (code) {
+		while (prepared--)
+			give_back(fleet, &plan.steps[prepared]);
+		free(plan.steps);
+		return code;
+	}
+	for (size_t i = 0; i < plan.count; i++) {
+		if (plan.steps[i].number) {
+			plan.steps[i].service->seen = fleet->comparison;
+			wanted++;
+		}
+		publish(fleet, &plan.steps[i], e);
+	}
+	remove_rest(fleet, wanted);
+	free(plan.steps);
+	return 0;
+}
