@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# The test runner. Sourced by run; uses its build and folder.
+#
+# Tests are found by their place. Each is a job: a name, a limit in seconds, a command; it has a log of its own
+# (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). Two jobs run at a time, in no order that
+# anything may rely on.
+#
+#     tests/unit/test_*.c, tests/packet/test_*.c   unit/NAME, packet/NAME, and again as sanitize/NAME
+#     tests/e2e/test_*.sh                          e2e/NAME
+#     tests/style/test_*.sh                        style/NAME
+#     tests/hostile/fuzz_*.c                       fuzz/NAME, 20 s each from its corpus
+#     the compilers and checkers                   build/*, check/*
+
+SUITE_JOBS=2
+SUITE_FUZZ_S=20
+
+suite_job() { # NAME LIMIT_S COMMAND...
+	printf '%s\t%s\t%s\n' "$1" "$2" "${*:3}"
+}
+
+suite_programs() {
+	local source name kind
+	for source in tests/unit/test_*.c tests/packet/test_*.c; do
+		[ -e "$source" ] || continue
+		name=$(basename "$source" .c)
+		kind=$(basename "$(dirname "$source")")
+		suite_job "$kind/${name#test_}" 120 rig/jail "build/$name"
+		suite_job "sanitize/${name#test_}" 240 rig/jail "build/sanitize/$name"
+	done
+}
+
+suite_scripts() {
+	local script
+	for script in tests/e2e/test_*.sh; do
+		[ -e "$script" ] || continue
+		script=${script#tests/e2e/test_}
+		suite_job "e2e/${script%.sh}" 180 rig/jail "tests/e2e/test_$script"
+	done
+	for script in tests/style/test_*.sh; do
+		[ -e "$script" ] || continue
+		script=${script#tests/style/test_}
+		suite_job "style/${script%.sh}" 60 "tests/style/test_$script"
+	done
+}
+
+suite_checks() {
+	local source name
+	suite_job check/cppcheck 300 rig/check cppcheck
+	suite_job check/shellcheck 120 rig/check shellcheck
+	suite_job check/mandoc 30 rig/check mandoc
+	for source in tests/hostile/fuzz_*.c; do
+		[ -e "$source" ] || continue
+		name=$(basename "$source" .c)
+		suite_job "fuzz/${name#fuzz_}" 300 rig/check fuzz "$name" "$SUITE_FUZZ_S"
+	done
+}
+
+# Run one job of a line as suite_job prints it; writes build/logs/NAME.{log,result}.
+suite_one() {
+	local name limit_s command log begin_ms took result=ok
+	IFS=$'\t' read -r name limit_s command <<<"$1"
+	log=build/logs/$name
+	mkdir -p "$(dirname "$log")"
+	begin_ms=$(date +%s%3N)
+	# shellcheck disable=SC2086 # a job's command is words
+	timeout -k 5 "$limit_s" $command >"$log.log" 2>&1 </dev/null || {
+		[ $? != 124 ] || echo "ended after $limit_s s, its limit" >>"$log.log"
+		result=FAILED
+	}
+	took=$(($(date +%s%3N) - begin_ms))
+	printf '%-7s%-44s%4d.%d s\n' "$result" "$name" $((took / 1000)) $((took % 1000 / 100))
+	echo "$result" >"$log.result"
+	[ $result = ok ] || { tail -n 25 "$log.log" | sed 's/^/       | /'; }
+}
+export -f suite_one
+
+# A build is a test as well: suite_build NAME VARIANT [TARGET...]
+suite_build() {
+	local name=$1 log=build/logs/$1 begin=$SECONDS result=ok
+	mkdir -p "$(dirname "$log")"
+	shift
+	(build "$@") >"$log.log" 2>&1 || result=FAILED
+	printf '%-7s%-44s%4d.0 s\n' $result "$name" $((SECONDS - begin))
+	echo $result >"$log.result"
+	[ $result = ok ] || { tail -n 40 "$log.log" | sed 's/^/       | /'; }
+}
+
+suite() {
+	local jobs passed failed wanted
+	rm -rf build/logs
+	mkdir -p build/logs
+	suite_build build/gcc gcc
+	wanted=$(printf '%s\n' "$@")
+	jobs=$(suite_scripts; suite_programs; suite_checks)
+	if [ $# -gt 0 ]; then
+		jobs=$(awk -F'\t' 'NR == FNR { want[$0]; next } { for (w in want) if (index($1, w)) { print; next } }' \
+			<(printf '%s\n' "$wanted") <(printf '%s\n' "$jobs"))
+		[ -n "$jobs" ] || { echo "run: no test's name contains $*" >&2; return 2; }
+	else
+		suite_build build/clang clang
+	fi
+	if grep -q ^sanitize/ <<<"$jobs"; then
+		suite_sanitized
+	fi
+	BUILD=$ROOT/build
+	export BUILD
+	# shellcheck disable=SC2016 # the inner shell's own argument
+	printf '%s\n' "$jobs" | xargs -d '\n' -P $SUITE_JOBS -I '{}' bash -c 'suite_one "$1"' suite '{}' || true
+	passed=$(grep -rlx ok build/logs --include='*.result' | wc -l)
+	failed=$(($(printf '%s\n' "$jobs" | wc -l) + $(find build/logs/build -name '*.result' | wc -l) - passed))
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
+}
+
+suite_sanitized() {
+	local source targets=()
+	for source in tests/unit/test_*.c tests/packet/test_*.c; do
+		[ ! -e "$source" ] || targets+=("$(basename "$source" .c)")
+	done
+	suite_build build/sanitize sanitize "${targets[@]}"
+}
