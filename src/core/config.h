@@ -85,6 +85,9 @@ void config_free(struct config *config);
 struct config_service *config_service_hold(struct config_service *service);
 void config_service_drop(struct config_service *service);
 
+/* A copy that shares the services. NULL when memory is out. */
+struct config *config_copy(const struct config *config);
+
 /* A copy in which service number `index` has the given weight at its backend number `backend`; all else is
  * shared with the original. NULL when memory is out. */
 struct config *config_with_weight(const struct config *config, size_t index, size_t backend, uint32_t weight);

@@ -1,0 +1,139 @@
+/* Facts of a way become a record of headers: see adjacency.h. */
+#include "core/adjacency.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <string.h>
+
+#define OUTER_TTL 64
+#define TAG_BYTES 4
+
+enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool backend_is4)
+{
+	switch (forward) {
+	case CONFIG_FORWARD_L2:
+		return vip_is4 == backend_is4 ? HP_METHOD_L2 : HP_METHOD_NONE;
+	case CONFIG_FORWARD_IPIP:
+		if (backend_is4)
+			return vip_is4 ? HP_METHOD_IPIP_4_IN_4 : HP_METHOD_IPIP_6_IN_4;
+		return vip_is4 ? HP_METHOD_IPIP_4_IN_6 : HP_METHOD_IPIP_6_IN_6;
+	}
+	return HP_METHOD_NONE;
+}
+
+uint32_t adjacency_overhead(enum hp_method method)
+{
+	switch (method) {
+	case HP_METHOD_IPIP_4_IN_4:
+	case HP_METHOD_IPIP_6_IN_4:
+		return sizeof(struct iphdr);
+	case HP_METHOD_IPIP_4_IN_6:
+	case HP_METHOD_IPIP_6_IN_6:
+		return sizeof(struct ipv6hdr);
+	case HP_METHOD_NONE:
+	case HP_METHOD_L2:
+	case HP_METHOD_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static void put16(uint8_t *at, uint16_t host_order)
+{
+	uint16_t wire = htons(host_order);
+
+	memcpy(at, &wire, sizeof(wire));
+}
+
+/* Ethernet header with its tags, as they stand on the wire. */
+static void put_link(struct hp_adjacency *out, const struct adjacency *facts, bool is4)
+{
+	uint8_t *at = out->l2;
+
+	memcpy(at, facts->mac_destination, ETH_ALEN);
+	memcpy(at + ETH_ALEN, facts->mac_source, ETH_ALEN);
+	at += 2 * ETH_ALEN;
+	for (uint8_t i = 0; i < facts->tag_count; i++, at += TAG_BYTES) {
+		put16(at, facts->tag[i].protocol);
+		put16(at + 2, facts->tag[i].id);
+	}
+	put16(at, is4 ? ETH_P_IP : ETH_P_IPV6);
+	out->l2_bytes = (uint8_t)(at + 2 - out->l2);
+}
+
+/* The outer source: the configured address or prefix, else what the route prefers. */
+static void choose_source(struct hp_adjacency *out, const struct adjacency *facts, const struct config_source *source,
+			  struct ip *address)
+{
+	uint32_t width, host_bits;
+
+	if (!source->set) {
+		*address = facts->source;
+		return;
+	}
+	*address = source->prefix.ip;
+	width = ip_is4(address) ? 32 : 128;
+	host_bits = width - source->prefix.bits;
+	if (host_bits)
+		out->source_mask = htonl((uint32_t)((1ULL << host_bits) - 1));
+}
+
+/* Ones' complement sum of a header's words as they lie in memory (RFC 1071 does not care for the byte order). */
+static uint16_t sum_words(const void *header, size_t bytes)
+{
+	uint32_t sum = 0;
+	uint16_t word;
+
+	for (size_t at = 0; at < bytes; at += sizeof(word)) {
+		memcpy(&word, (const uint8_t *)header + at, sizeof(word));
+		sum += word;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static void put_outer4(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t inner)
+{
+	struct iphdr ip = {.version = 4, .ihl = 5, .frag_off = htons(0x4000), .ttl = OUTER_TTL, .protocol = inner};
+
+	memcpy(&ip.saddr, ip_bytes4(from), sizeof(ip.saddr));
+	memcpy(&ip.daddr, ip_bytes4(to), sizeof(ip.daddr));
+	memcpy(out->outer, &ip, sizeof(ip));
+	out->outer_sum = sum_words(&ip, sizeof(ip));
+}
+
+static void put_outer6(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t inner)
+{
+	struct ipv6hdr ip = {.version = 6, .nexthdr = inner, .hop_limit = OUTER_TTL};
+
+	memcpy(&ip.saddr, from->byte, sizeof(ip.saddr));
+	memcpy(&ip.daddr, to->byte, sizeof(ip.daddr));
+	memcpy(out->outer, &ip, sizeof(ip));
+}
+
+void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
+		      const struct ip *backend, const struct config_source *source, uint32_t number)
+{
+	bool is4 = ip_is4(backend);
+	uint8_t inner = method == HP_METHOD_IPIP_4_IN_4 || method == HP_METHOD_IPIP_4_IN_6 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	struct ip from;
+
+	memset(out, 0, sizeof(*out));
+	out->ifindex = facts->ifindex;
+	out->backend = number;
+	out->mtu = facts->mtu;
+	out->method = (uint8_t)method;
+	out->on_link = facts->on_link;
+	memcpy(out->address, backend->byte, sizeof(out->address));
+	put_link(out, facts, is4);
+	out->outer_bytes = (uint8_t)adjacency_overhead(method);
+	if (!out->outer_bytes)
+		return;
+	choose_source(out, facts, source, &from);
+	if (is4)
+		put_outer4(out, &from, backend, inner);
+	else
+		put_outer6(out, &from, backend, inner);
+}

@@ -1,0 +1,137 @@
+/* Configurations as values: copying, sharing, comparing: see config.h. */
+#include "core/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+
+struct config_service *config_service_hold(struct config_service *service)
+{
+	service->references++;
+	return service;
+}
+
+void config_service_drop(struct config_service *service)
+{
+	if (!service || --service->references)
+		return;
+	free(service->name);
+	free(service->vips);
+	free(service->backends);
+	free(service);
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->interface_count; i++)
+		free(config->interfaces[i].name);
+	free(config->interfaces);
+	for (size_t i = 0; i < config->service_count; i++)
+		config_service_drop(config->services[i]);
+	free(config->services);
+	free(config->api_socket);
+	free(config->api_group);
+	free(config);
+}
+
+struct config *config_copy(const struct config *config)
+{
+	struct config *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	*copy = *config;
+	copy->interface_count = copy->service_count = 0;
+	copy->interfaces = calloc(config->interface_count + 1, sizeof(*copy->interfaces));
+	copy->services = calloc(config->service_count + 1, sizeof(struct config_service *));
+	copy->api_socket = strdup(config->api_socket);
+	copy->api_group = strdup(config->api_group);
+	if (!copy->interfaces || !copy->services || !copy->api_socket || !copy->api_group) {
+		config_free(copy);
+		return NULL;
+	}
+	for (; copy->interface_count < config->interface_count; copy->interface_count++) {
+		struct config_interface *to = &copy->interfaces[copy->interface_count];
+
+		*to = config->interfaces[copy->interface_count];
+		to->name = strdup(to->name);
+		if (!to->name) {
+			config_free(copy);
+			return NULL;
+		}
+	}
+	for (; copy->service_count < config->service_count; copy->service_count++)
+		copy->services[copy->service_count] = config_service_hold(config->services[copy->service_count]);
+	return copy;
+}
+
+static void *duplicate(const void *from, size_t bytes)
+{
+	void *to = malloc(bytes ? bytes : 1);
+
+	return to ? memcpy(to, from, bytes) : NULL;
+}
+
+static struct config_service *copy_service(const struct config_service *service)
+{
+	struct config_service *copy = duplicate(service, sizeof(*service));
+
+	if (!copy)
+		return NULL;
+	copy->references = 1;
+	copy->name = strdup(service->name);
+	copy->vips = duplicate(service->vips, service->vip_count * sizeof(*service->vips));
+	copy->backends = duplicate(service->backends, service->backend_count * sizeof(*service->backends));
+	if (copy->name && copy->vips && copy->backends)
+		return copy;
+	config_service_drop(copy);
+	return NULL;
+}
+
+struct config *config_with_weight(const struct config *config, size_t index, size_t backend, uint32_t weight)
+{
+	struct config_service *service = copy_service(config->services[index]);
+	struct config *copy = service ? config_copy(config) : NULL;
+
+	if (!copy) {
+		config_service_drop(service);
+		return NULL;
+	}
+	service->backends[backend].weight = weight;
+	config_service_drop(copy->services[index]);
+	copy->services[index] = service;
+	return copy;
+}
+
+bool config_service_equal(const struct config_service *a, const struct config_service *b)
+{
+	return !strcmp(a->name, b->name) && a->vip_count == b->vip_count && a->protocol == b->protocol &&
+	       a->port == b->port && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
+	       a->seed == b->seed && a->backend_count == b->backend_count &&
+	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
+	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
+}
+
+const char *config_forward_name(enum config_forward forward)
+{
+	switch (forward) {
+	case CONFIG_FORWARD_L2:
+		return "l2";
+	case CONFIG_FORWARD_IPIP:
+		return "ipip";
+	}
+	return "";
+}
+
+const char *config_hash_name(uint32_t hash)
+{
+	return hash == HP_HASH_SOURCE ? "source" : "flow";
+}
+
+const char *config_protocol_name(uint8_t protocol)
+{
+	return protocol == 17 ? "udp" : "tcp";
+}

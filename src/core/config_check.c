@@ -1,0 +1,264 @@
+/* What options mean together: families, duplicates, sizes: see config_schema.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "abi.h"
+#include "core/config_schema.h"
+#include "core/ring.h"
+
+#define SLOTS_A_BACKEND 100
+
+/* A row of a table of what must not stand twice: a name, a VIP, or a service's key. */
+struct seen {
+	struct {
+		char name[64];
+		struct ip vip;
+		uint16_t port;
+		uint8_t protocol;
+		uint8_t what; /* 'n'ame, 'v'IP or 'k'ey */
+	} key;
+	uint32_t line;
+	UT_hash_handle hh;
+};
+
+static struct seen *find_or_add(struct seen **table, const struct seen *row, bool *is_new)
+{
+	struct seen *found;
+
+	HASH_FIND(hh, *table, &row->key, sizeof(row->key), found);
+	*is_new = !found;
+	if (found)
+		return found;
+	found = malloc(sizeof(*found));
+	if (!found)
+		abort();
+	*found = *row;
+	HASH_ADD(hh, *table, key, sizeof(found->key), found);
+	return found;
+}
+
+static void free_table(struct seen **table)
+{
+	struct seen *row, *next;
+
+	HASH_ITER(hh, *table, row, next) {
+		HASH_DEL(*table, row);
+		free(row);
+	}
+}
+
+/* The node of the i-th backend or VIP, or of the whole when it is not a list. */
+static const struct yaml_node *item(const struct yaml_node *list, size_t i)
+{
+	const struct yaml_node *node = list->kind == YAML_LIST ? list->first : list;
+
+	while (node && i--)
+		node = node->next;
+	return node ? node : list;
+}
+
+static void default_name(struct config_service *service)
+{
+	char address[IP_TEXT_BYTES], port[8] = "any", name[64];
+	bool is4;
+
+	if (service->name || !service->vip_count)
+		return;
+	is4 = ip_is4(&service->vips[0]);
+	if (service->port)
+		snprintf(port, sizeof(port), "%u", service->port);
+	snprintf(name, sizeof(name), is4 ? "%s/%s:%s" : "%s/[%s]:%s", config_protocol_name(service->protocol),
+		 ip_format(&service->vips[0], address), port);
+	service->name = strdup(name);
+	if (!service->name)
+		abort();
+}
+
+static void check_name(struct config_reader *reader, struct config_draft *draft, struct seen **table)
+{
+	struct seen row, *found;
+	bool is_new;
+
+	default_name(draft->service);
+	if (!draft->service->name)
+		return;
+	memset(&row, 0, sizeof(row));
+	snprintf(row.key.name, sizeof(row.key.name), "%s", draft->service->name);
+	row.key.what = 'n';
+	row.line = draft->at->line;
+	found = find_or_add(table, &row, &is_new);
+	if (!is_new)
+		config_error(reader, draft->name ? draft->name : draft->at,
+			     "the service on line %u is called \"%s\" already: names must differ", found->line,
+			     draft->service->name);
+}
+
+static void check_keys(struct config_reader *reader, struct config_draft *draft, struct seen **table)
+{
+	const struct config_service *service = draft->service;
+
+	for (size_t i = 0; i < service->vip_count; i++) {
+		char address[IP_TEXT_BYTES], port[8] = "any";
+		struct seen row, *found;
+		bool is_new;
+
+		memset(&row, 0, sizeof(row));
+		row.key.vip = service->vips[i];
+		row.key.what = 'v';
+		row.line = draft->at->line;
+		find_or_add(table, &row, &is_new);
+		row.key.what = 'k';
+		row.key.port = service->port;
+		row.key.protocol = service->protocol;
+		found = find_or_add(table, &row, &is_new);
+		if (is_new)
+			continue;
+		if (service->port)
+			snprintf(port, sizeof(port), "%u", service->port);
+		config_error(reader, item(draft->vip, i), "%s %s port %s is served on line %u already: each VIP, protocol and "
+							  "port has one service",
+			     ip_format(&service->vips[i], address), config_protocol_name(service->protocol), port,
+			     found->line);
+	}
+}
+
+static void check_family(struct config_reader *reader, struct config_draft *draft, size_t backend)
+{
+	const struct config_service *service = draft->service;
+	bool is4 = ip_is4(&service->backends[backend].address);
+	char a[IP_TEXT_BYTES], b[IP_TEXT_BYTES];
+
+	for (size_t v = 0; service->forward == CONFIG_FORWARD_L2 && v < service->vip_count; v++)
+		if (ip_is4(&service->vips[v]) != is4) {
+			config_error(reader, item(draft->backends, backend),
+				     "backend %s and VIP %s are of different families, which l2 cannot join: use forward: "
+				     "ipip, or the backend's %s address",
+				     ip_format(&service->backends[backend].address, a), ip_format(&service->vips[v], b),
+				     is4 ? "IPv6" : "IPv4");
+			return;
+		}
+}
+
+struct own {
+	struct ip address;
+	size_t index;
+	UT_hash_handle hh;
+};
+
+/* Families, doubles, VIPs among the backends. */
+static void check_backends(struct config_reader *reader, struct config_draft *draft, struct seen *table)
+{
+	const struct config_service *service = draft->service;
+	struct own *rows = calloc(service->backend_count + 1, sizeof(*rows)), *index = NULL, *twin;
+	char address[IP_TEXT_BYTES];
+	struct ip nothing;
+
+	if (!rows)
+		abort();
+	memset(&nothing, 0, sizeof(nothing));
+	for (size_t i = 0; i < service->backend_count; i++) {
+		struct seen key, *vip;
+
+		if (ip_equal(&service->backends[i].address, &nothing))
+			continue; /* its own mistake is noted */
+		ip_format(&service->backends[i].address, address);
+		memset(&key, 0, sizeof(key));
+		key.key.vip = service->backends[i].address;
+		key.key.what = 'v';
+		HASH_FIND(hh, table, &key.key, sizeof(key.key), vip);
+		if (vip)
+			config_error(reader, item(draft->backends, i),
+				     "backend %s is a VIP itself (line %u): packets would never arrive", address, vip->line);
+		rows[i].address = service->backends[i].address;
+		rows[i].index = i;
+		HASH_FIND(hh, index, &rows[i].address, sizeof(rows[i].address), twin);
+		if (twin)
+			config_error(reader, item(draft->backends, i), "backend %s is listed twice: it is also on line %u",
+				     address, item(draft->backends, twin->index)->line);
+		else
+			HASH_ADD(hh, index, address, sizeof(rows[i].address), &rows[i]);
+		check_family(reader, draft, i);
+	}
+	HASH_CLEAR(hh, index);
+	free(rows);
+}
+
+static void check_ring(struct config_reader *reader, struct config_draft *draft)
+{
+	struct config_service *service = draft->service;
+	const struct yaml_node *at = draft->slots ? draft->slots : draft->at;
+	uint64_t weights = 0;
+
+	for (size_t i = 0; i < service->backend_count; i++)
+		weights += service->backends[i].weight;
+	if (service->backend_count && !weights)
+		config_warning(reader, draft->backends, "every weight is 0: the service takes no new flows");
+	if (service->slots == UINT32_MAX)
+		service->slots = reader->slots;
+	if (service->slots == CONFIG_SLOTS_AUTO) {
+		service->slots = ring_size_auto(service->backend_count);
+		return;
+	}
+	if (service->slots < service->backend_count)
+		config_error(reader, at, "%u slots for %zu backends: a ring needs at least one a backend, and a hundred share "
+					 "flows evenly; auto takes %u",
+			     service->slots, service->backend_count, ring_size_auto(service->backend_count));
+	else if (service->slots < service->backend_count * SLOTS_A_BACKEND)
+		config_warning(reader, at, "%u slots for %zu backends: below a hundred a backend the shares are uneven; auto "
+					   "takes %u",
+			       service->slots, service->backend_count, ring_size_auto(service->backend_count));
+}
+
+static uint32_t blocks_of(uint32_t slots)
+{
+	return 1 + (slots + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK;
+}
+
+/* Whether what the file asks for fits into the room that it gives. */
+static void check_limits(struct config_reader *reader)
+{
+	const struct config *config = reader->config;
+	uint64_t keys = 0, blocks = 1, most_backends = 0;
+
+	if (!reader->limits)
+		return;
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = config->services[i];
+
+		keys += service->vip_count;
+		if (service->backend_count > most_backends)
+			most_backends = service->backend_count;
+		if (blocks_of(service->slots) > blocks)
+			blocks = blocks_of(service->slots);
+	}
+	if (config->limits.services && keys > config->limits.services)
+		config_error(reader, reader->limits, "limits.services is %u, and the file has %llu VIPs with their ports",
+			     config->limits.services, (unsigned long long)keys);
+	if (config->limits.backends && most_backends > config->limits.backends)
+		config_error(reader, reader->limits, "limits.backends is %u, and one service alone has %llu",
+			     config->limits.backends, (unsigned long long)most_backends);
+	if (config->limits.slots && blocks * HP_SLOTS_PER_BLOCK > config->limits.slots)
+		config_error(reader, reader->limits,
+			     "limits.slots is %u, and one ring alone takes %llu (its head and its last block counted whole)",
+			     config->limits.slots, (unsigned long long)(blocks * HP_SLOTS_PER_BLOCK));
+}
+
+void config_check(struct config_reader *reader)
+{
+	struct seen *table = NULL;
+
+	for (size_t i = 0; i < reader->draft_count; i++) {
+		struct config_draft *draft = &reader->drafts[i];
+
+		if (!draft->has_seed)
+			draft->service->seed = reader->seed;
+		check_name(reader, draft, &table);
+		check_keys(reader, draft, &table);
+		check_ring(reader, draft);
+	}
+	for (size_t i = 0; i < reader->draft_count; i++)
+		check_backends(reader, &reader->drafts[i], table);
+	check_limits(reader);
+	free_table(&table);
+}

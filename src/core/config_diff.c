@@ -1,0 +1,203 @@
+/* Differences between configurations: see config_diff.h. */
+#include "core/config_diff.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct named {
+	const struct config_service *service;
+	bool is_found;
+	UT_hash_handle hh;
+};
+
+void config_changes_free(struct config_changes *changes)
+{
+	for (size_t i = 0; i < changes->count; i++) {
+		free(changes->list[i].service);
+		free(changes->list[i].text);
+	}
+	free(changes->list);
+	*changes = (struct config_changes){0};
+}
+
+const char *config_change_name(enum config_change_kind kind)
+{
+	switch (kind) {
+	case CONFIG_ADD:
+		return "add";
+	case CONFIG_REMOVE:
+		return "remove";
+	case CONFIG_CHANGE:
+		return "change";
+	}
+	return "";
+}
+
+static void add(struct config_changes *changes, enum config_change_kind kind, const char *service, const char *format,
+		...) __attribute__((format(printf, 4, 5)));
+
+static void add(struct config_changes *changes, enum config_change_kind kind, const char *service, const char *format,
+		...)
+{
+	struct config_change *list = changes->list;
+	struct config_change new = {.kind = kind, .service = strdup(service)};
+	va_list args;
+
+	/* Grown at powers of two. */
+	if (!(changes->count & (changes->count - 1)))
+		list = realloc(list, (changes->count ? changes->count * 2 : 1) * sizeof(*list));
+	va_start(args, format);
+	if (!list || !new.service || vasprintf(&new.text, format, args) < 0)
+		abort();
+	va_end(args);
+	list[changes->count++] = new;
+	changes->list = list;
+}
+
+static void list_vips(const struct config_service *service, char *out, size_t room)
+{
+	char address[IP_TEXT_BYTES];
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < service->vip_count && at < room; i++)
+		at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", ip_format(&service->vips[i], address));
+}
+
+static const struct config_backend *find_backend(const struct config_service *service, const struct ip *address)
+{
+	for (size_t i = 0; i < service->backend_count; i++)
+		if (ip_equal(&service->backends[i].address, address))
+			return &service->backends[i];
+	return NULL;
+}
+
+static void diff_backends(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char address[IP_TEXT_BYTES];
+
+	for (size_t i = 0; i < a->backend_count; i++)
+		if (!find_backend(b, &a->backends[i].address))
+			add(out, CONFIG_CHANGE, b->name, "backend %s removed", ip_format(&a->backends[i].address, address));
+	for (size_t i = 0; i < b->backend_count; i++) {
+		const struct config_backend *was = find_backend(a, &b->backends[i].address);
+
+		ip_format(&b->backends[i].address, address);
+		if (!was)
+			add(out, CONFIG_CHANGE, b->name, "backend %s added (weight %u)", address, b->backends[i].weight);
+		else if (was->weight != b->backends[i].weight)
+			add(out, CONFIG_CHANGE, b->name, "backend %s weight %u -> %u", address, was->weight,
+			    b->backends[i].weight);
+	}
+}
+
+static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char before[200], after[200];
+
+	list_vips(a, before, sizeof(before));
+	list_vips(b, after, sizeof(after));
+	if (strcmp(before, after) != 0)
+		add(out, CONFIG_CHANGE, b->name, "vip %s -> %s", before, after);
+	if (a->protocol != b->protocol)
+		add(out, CONFIG_CHANGE, b->name, "protocol %s -> %s", config_protocol_name(a->protocol),
+		    config_protocol_name(b->protocol));
+	if (a->port != b->port)
+		add(out, CONFIG_CHANGE, b->name, "port %u -> %u%s", a->port, b->port, a->port && b->port ? "" : " (0 is any)");
+	if (a->forward != b->forward)
+		add(out, CONFIG_CHANGE, b->name, "forward %s -> %s", config_forward_name(a->forward),
+		    config_forward_name(b->forward));
+	if (a->hash != b->hash)
+		add(out, CONFIG_CHANGE, b->name, "hash %s -> %s", config_hash_name(a->hash), config_hash_name(b->hash));
+	if (a->slots != b->slots)
+		add(out, CONFIG_CHANGE, b->name, "slots %u -> %u", a->slots, b->slots);
+	if (a->seed != b->seed)
+		add(out, CONFIG_CHANGE, b->name, "seed 0x%llx -> 0x%llx", (unsigned long long)a->seed,
+		    (unsigned long long)b->seed);
+	diff_backends(a, b, out);
+}
+
+static void diff_interfaces(const struct config *a, const struct config *b, struct config_changes *out)
+{
+	for (size_t i = 0; a && i < a->interface_count; i++) {
+		bool is_found = false;
+
+		for (size_t j = 0; j < b->interface_count; j++)
+			is_found |= !strcmp(a->interfaces[i].name, b->interfaces[j].name);
+		if (!is_found)
+			add(out, CONFIG_REMOVE, "interfaces", "%s", a->interfaces[i].name);
+	}
+	for (size_t j = 0; j < b->interface_count; j++) {
+		const struct config_interface *now = &b->interfaces[j], *was = NULL;
+
+		for (size_t i = 0; a && i < a->interface_count; i++)
+			if (!strcmp(a->interfaces[i].name, now->name))
+				was = &a->interfaces[i];
+		if (!was)
+			add(out, CONFIG_ADD, "interfaces", "%s", now->name);
+		else if (was->announce != now->announce || was->mode != now->mode)
+			add(out, CONFIG_CHANGE, "interfaces", "%s: announce or mode", now->name);
+	}
+}
+
+static bool source_equal(const struct config_source *a, const struct config_source *b)
+{
+	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
+}
+
+static void diff_rest(const struct config *a, const struct config *b, struct config_changes *out)
+{
+	if (!source_equal(&a->source4, &b->source4))
+		add(out, CONFIG_CHANGE, "tunnel", "source4");
+	if (!source_equal(&a->source6, &b->source6))
+		add(out, CONFIG_CHANGE, "tunnel", "source6");
+	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
+		add(out, CONFIG_CHANGE, "limits", "take effect when the data plane is made anew (halfproxyd --unload)");
+	if (strcmp(a->api_socket, b->api_socket) != 0 || strcmp(a->api_group, b->api_group) != 0)
+		add(out, CONFIG_CHANGE, "api", "takes effect when the daemon is started again");
+}
+
+static void added(const struct config_service *service, struct config_changes *out)
+{
+	char vips[200];
+
+	list_vips(service, vips, sizeof(vips));
+	add(out, CONFIG_ADD, service->name, "service %s port %u, %s, with %zu backends", vips, service->port,
+	    config_forward_name(service->forward), service->backend_count);
+}
+
+int config_diff(const struct config *former, const struct config *next, struct config_changes *changes)
+{
+	size_t count = former ? former->service_count : 0;
+	struct named *rows = calloc(count + 1, sizeof(*rows)), *index = NULL, *found;
+
+	if (!rows)
+		return -ENOMEM;
+	diff_interfaces(former, next, changes);
+	if (former)
+		diff_rest(former, next, changes);
+	for (size_t i = 0; i < count; i++) {
+		rows[i].service = former->services[i];
+		HASH_ADD_KEYPTR(hh, index, rows[i].service->name, strlen(rows[i].service->name), &rows[i]);
+	}
+	for (size_t i = 0; i < next->service_count; i++) {
+		HASH_FIND_STR(index, next->services[i]->name, found);
+		if (!found) {
+			added(next->services[i], changes);
+			continue;
+		}
+		found->is_found = true;
+		if (found->service != next->services[i])
+			diff_service(found->service, next->services[i], changes);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!rows[i].is_found)
+			add(changes, CONFIG_REMOVE, rows[i].service->name, "service removed");
+	HASH_CLEAR(hh, index);
+	free(rows);
+	return 0;
+}

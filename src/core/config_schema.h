@@ -1,0 +1,45 @@
+/* The configuration's options as tables, and the reader that walks a tree by them.
+ *
+ * An option is one row; what it means alone stands in its row, what options mean together in config_check.c. */
+#ifndef HP_CORE_CONFIG_SCHEMA_H
+#define HP_CORE_CONFIG_SCHEMA_H
+
+#include "core/config.h"
+#include "core/config_parse.h"
+#include "core/yaml_tree.h"
+
+#define CONFIG_SLOTS_AUTO 0
+
+/* A service while it is read: what it becomes, and where its parts stand in the text. */
+struct config_draft {
+	struct config_service *service;
+	const struct yaml_node *at, *name, *vip, *port, *slots, *backends;
+	bool has_seed;
+};
+
+struct config_reader {
+	struct problems *problems;
+	struct config *config;
+	struct config_draft *drafts; /* one for each service */
+	size_t draft_count;
+	uint32_t slots; /* the file's default; CONFIG_SLOTS_AUTO */
+	uint64_t seed;
+	const struct yaml_node *interfaces, *services, *limits; /* where they stand */
+};
+
+/* Read the whole tree: every option's own mistakes are noted. */
+void config_read(struct config_reader *reader, const struct yaml_node *root);
+
+/* Judge what options mean together, and fill in what follows from others. */
+void config_check(struct config_reader *reader);
+
+/* Note an error at a node. */
+void config_error(struct config_reader *reader, const struct yaml_node *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void config_warning(struct config_reader *reader, const struct yaml_node *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The nearest of a list of words (NULL-terminated) to a misspelt one, or NULL when none is near. */
+const char *config_nearest(const char *word, const char *const *words);
+
+#endif
