@@ -1,0 +1,284 @@
+/* Starting and ending, and what the resolver and the clock bring: see director.h. Changes are in
+ * director_change.c. */
+#include "daemon/director_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+
+#define RECLAIM_AFTER_MS 50
+#define READY_AFTER_MS 1000
+#define BURST_LOGGED_MOST 20
+
+/* ---- what the fleet asks of the resolver -------------------------------------------------------------------- */
+
+static void watch(void *context, struct fleet_backend *backend)
+{
+	struct director *director = context;
+
+	backend->target = resolver_watch(director->resolver, &backend->identity.address,
+					 (enum hp_method)backend->identity.method, backend);
+}
+
+static void unwatch(void *context, struct fleet_backend *backend)
+{
+	struct director *director = context;
+
+	if (backend->target)
+		resolver_unwatch(director->resolver, backend->target);
+}
+
+/* ---- what the resolver brings --------------------------------------------------------------------------------- */
+
+static void log_backend(struct director *director, const struct fleet_backend *backend, bool ready)
+{
+	char address[IP_TEXT_BYTES];
+
+	if (director->burst_ready + director->burst_failed > BURST_LOGGED_MOST)
+		return;
+	ip_format(&backend->identity.address, address);
+	if (ready)
+		log_event(LOG_INFO, "backend_ready backend=%s", address);
+	else
+		log_event(LOG_WARNING, "backend_unreachable backend=%s reason=\"%s\"", address,
+			  resolver_target_reason(backend->target));
+}
+
+void director_resolve(struct director *director, struct fleet_backend *backend)
+{
+	const struct adjacency *facts = resolver_target_facts(backend->target);
+	bool is4 = ip_is4(&backend->identity.address);
+	struct hp_adjacency record;
+
+	ports_leave_by(director->ports, facts->ifindex);
+	adjacency_record(&record, facts, (enum hp_method)backend->identity.method, &backend->identity.address,
+			 is4 ? &director->running->source4 : &director->running->source6, backend->number);
+	fleet_backend_resolved(director->fleet, backend, &record);
+}
+
+static void target_changed(void *context, struct resolver_target *target, void *user)
+{
+	struct director *director = context;
+	struct fleet_backend *backend = user;
+	bool was_usable = backend->adjacency != 0;
+
+	switch (resolver_target_state(target)) {
+	case RESOLVER_PENDING:
+		return; /* what was known before still holds */
+	case RESOLVER_READY:
+		director_resolve(director, backend);
+		director->burst_ready += !was_usable;
+		if (!was_usable)
+			log_backend(director, backend, true);
+		return;
+	case RESOLVER_FAILED:
+		fleet_backend_resolved(director->fleet, backend, NULL);
+		director->burst_failed++;
+		log_backend(director, backend, false);
+		return;
+	}
+}
+
+static void link_changed(void *context, const struct resolver_link *link)
+{
+	struct director *director = context;
+	const struct port *port = ports_link_changed(director->ports, link);
+
+	if (port && port->state == PORT_ATTACHED)
+		log_event(LOG_NOTICE, "interface_attached interface=%s mode=%s", port->name,
+			  port->native ? "native" : "generic");
+	else if (port)
+		log_event(LOG_WARNING, "interface_lost interface=%s reason=\"%s\"", port->name, port->reason);
+}
+
+static void tell_ready(struct director *director)
+{
+	if (director->is_ready)
+		return;
+	director->is_ready = true;
+	uv_timer_stop(&director->ready_timer);
+	sd_notifyf(0, "READY=1\nSTATUS=serving %zu services", director->running->service_count);
+	log_event(LOG_NOTICE, "ready services=%zu adopted=%s", director->running->service_count,
+		  director->plane.adopted ? "yes" : "no");
+}
+
+static void idle(void *context)
+{
+	struct director *director = context;
+
+	director_flush(director);
+	if (director->burst_ready + director->burst_failed > BURST_LOGGED_MOST)
+		log_event(LOG_INFO, "backends_changed ready=%u unreachable=%u", director->burst_ready,
+			  director->burst_failed);
+	director->burst_ready = director->burst_failed = 0;
+	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
+		if (!b->target || resolver_target_state(b->target) == RESOLVER_PENDING)
+			return;
+	tell_ready(director);
+}
+
+void director_flush(struct director *director)
+{
+	struct err e;
+
+	if (fleet_flush(director->fleet, &e))
+		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	if (fleet_wants_reclaim(director->fleet) && !uv_is_active((uv_handle_t *)&director->reclaim_timer))
+		uv_timer_start(&director->reclaim_timer, director_reclaim, RECLAIM_AFTER_MS, 0);
+}
+
+void director_reclaim(uv_timer_t *timer)
+{
+	struct director *director = timer->data;
+
+	fleet_reclaim(director->fleet);
+}
+
+static void ready_late(uv_timer_t *timer)
+{
+	tell_ready(timer->data);
+}
+
+/* ---- starting -------------------------------------------------------------------------------------------------- */
+
+/* Room in a new data plane: what the file says, else twice the need and a floor, so that a change fits beside. */
+static struct dataplane_limits limits_of(const struct config *config)
+{
+	struct dataplane_limits needs = fleet_needs(config);
+	struct dataplane_limits limits = {
+		.services = needs.services * 2 > 1024 ? needs.services * 2 : 1024,
+		.backends = needs.backends * 2 > 4096 ? needs.backends * 2 : 4096,
+		.blocks = needs.blocks * 2 > 65536 ? needs.blocks * 2 : 65536,
+	};
+
+	if (config->limits.services)
+		limits.services = config->limits.services + 1;
+	if (config->limits.backends)
+		limits.backends = config->limits.backends + 1;
+	if (config->limits.slots)
+		limits.blocks = config->limits.slots / HP_SLOTS_PER_BLOCK + 1;
+	return limits;
+}
+
+static void open_timers(struct director *director)
+{
+	uv_timer_init(director->loop, &director->confirm_timer);
+	uv_timer_init(director->loop, &director->reclaim_timer);
+	uv_timer_init(director->loop, &director->ready_timer);
+	director->confirm_timer.data = director->reclaim_timer.data = director->ready_timer.data = director;
+}
+
+static int open_parts(struct director *director, const struct config *config, struct err *e)
+{
+	const struct resolver_events events = {director, target_changed, link_changed, idle};
+	const struct fleet_hooks hooks = {director, watch, unwatch};
+	struct dataplane_limits limits = limits_of(config);
+	int code;
+
+	director->resolver = resolver_create(director->loop, &events, e);
+	if (!director->resolver)
+		return -EIO;
+	director->ports = ports_create(&director->plane, director->resolver);
+	if (!director->ports)
+		return err_set(e, -ENOMEM, "%m");
+	code = ports_check(director->ports, config, true, e);
+	if (!code)
+		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
+	if (code)
+		return code;
+	director->fleet = fleet_create(&director->plane, &hooks, e);
+	director->rates = rates_create(director->loop, &director->plane);
+	return director->fleet && director->rates ? 0 : -ENOMEM;
+}
+
+/* The text to start with. After a crash that is what ran, unless the file has been edited since. */
+static bool goes_on_with_running(const struct director *director, const struct state_text *file)
+{
+	const struct state *state = &director->state;
+
+	return director->plane.adopted && state->running.bytes && !state->is_file &&
+	       state->file_hash == state_text_hash(file);
+}
+
+static int start(struct director *director, struct director_result *result, struct err *e)
+{
+	struct config *config;
+	int code = state_read_file(director->options.file, &result->text, e);
+
+	if (code)
+		return code;
+	config = config_parse(result->text.bytes, result->text.count, &result->problems);
+	if (!config) {
+		result->is_invalid = true;
+		return err_set(e, -EINVAL, "%s: the configuration has mistakes", director->options.file);
+	}
+	open_timers(director);
+	code = state_open(&director->state, director->options.state, e);
+	if (!code)
+		code = open_parts(director, config, e);
+	config_free(config);
+	if (code)
+		return code;
+	if (goes_on_with_running(director, &result->text)) {
+		log_event(LOG_NOTICE, "goes_on_with what=\"the configuration that ran, which was applied and is not the "
+				      "file's\"");
+		return director_resume(director, result, e);
+	}
+	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
+}
+
+int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,
+		   struct director_result *result, struct err *e)
+{
+	struct director *director = calloc(1, sizeof(*director));
+	int code;
+
+	if (!director)
+		return err_set(e, -ENOMEM, "%m");
+	director->loop = loop;
+	director->options = *options;
+	director->plane.lock_fd = -1;
+	director->started_ms = uv_now(loop);
+	code = start(director, result, e);
+	if (code) {
+		director_stop(director);
+		uv_run(loop, UV_RUN_DEFAULT);
+		director_free(director);
+		return code;
+	}
+	uv_timer_start(&director->ready_timer, ready_late, READY_AFTER_MS, 0);
+	*out = director;
+	return 0;
+}
+
+void director_stop(struct director *director)
+{
+	uv_timer_t *timers[] = {&director->confirm_timer, &director->reclaim_timer, &director->ready_timer};
+
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		if (timers[i]->data)
+			uv_close((uv_handle_t *)timers[i], NULL);
+	rates_destroy(director->rates);
+	fleet_destroy(director->fleet);
+	ports_destroy(director->ports);
+	if (director->resolver)
+		resolver_destroy(director->resolver);
+	director->rates = NULL;
+	director->fleet = NULL;
+	director->ports = NULL;
+	director->resolver = NULL;
+}
+
+void director_free(struct director *director)
+{
+	if (!director)
+		return;
+	dataplane_close(&director->plane);
+	state_close(&director->state);
+	config_free(director->base);
+	config_free(director->running);
+	free(director);
+}

@@ -1,0 +1,95 @@
+/* The director: the running configuration, and the walk of every change to it.
+ *
+ * parse -> validate -> plan -> resolve -> program -> confirm. Files, API and signals end here; so do the
+ * resolver's events. One owner of each effect: fleet (maps), ports (links), resolver (netlink), state (files). */
+#ifndef HP_DAEMON_DIRECTOR_H
+#define HP_DAEMON_DIRECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "core/config.h"
+#include "core/config_diff.h"
+#include "core/config_parse.h"
+#include "daemon/dataplane.h"
+#include "daemon/fleet.h"
+#include "daemon/ports.h"
+#include "daemon/rates.h"
+#include "daemon/resolver.h"
+#include "daemon/state.h"
+
+struct director_options {
+	const char *file;  /* the configuration's, as given */
+	const char *pins;  /* folder in a BPF file system */
+	const char *state; /* folder for what must outlive the daemon until the next boot */
+};
+
+struct director {
+	uv_loop_t *loop; /* borrowed */
+	struct director_options options;
+	struct dataplane plane;
+	struct fleet *fleet;
+	struct resolver *resolver;
+	struct ports *ports;
+	struct rates *rates;
+	struct state state;	/* texts and overrides; what is kept in files */
+	struct config *base;	/* what the running text says */
+	struct config *running; /* the same with the overrides */
+	uv_timer_t confirm_timer, reclaim_timer, ready_timer;
+	uint64_t started_ms; /* uv_now */
+	unsigned int burst_ready, burst_failed; /* backends that changed since the last idle */
+	bool is_ready; /* sd_notify has been told */
+};
+
+/* What a change did, or why it was refused. */
+struct director_result {
+	struct problems problems;
+	struct config_changes changes;
+	bool is_invalid; /* refused for its errors in `problems` */
+	struct state_text text; /* of the file, where one was read */
+};
+
+void director_result_free(struct director_result *result);
+
+/* Open the data plane, adopt what is there, apply the configuration, attach.
+ *
+ * loop     borrowed. options: its strings are borrowed for the director's life.
+ * *out     owned by the caller.
+ * Returns 0, or -errno with *e written, in which case what ran before still runs. When the file has mistakes,
+ * result->is_invalid is set and the text it was read from is in result->text for printing. */
+int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,
+		   struct director_result *result, struct err *e);
+
+/* Close everything that is this process's. Packets flow on. Run the loop once more before director_free. */
+void director_stop(struct director *director);
+void director_free(struct director *director);
+
+/* Judge a text against this host, and say what applying it would change; changes nothing. */
+int director_judge(struct director *director, const char *text, size_t bytes, struct director_result *result,
+		   struct err *e);
+
+/* Make the text the running configuration.
+ *
+ * confirm_s  0, or seconds after which it is taken back unless director_confirm comes.
+ * from_file  it is the file's text.
+ * Returns 0, or -errno with *e written and everything as it was: -EINVAL with result->is_invalid, -EBUSY while an
+ * unconfirmed change waits. */
+int director_apply(struct director *director, const char *text, size_t bytes, uint32_t confirm_s, bool from_file,
+		   struct director_result *result, struct err *e);
+
+int director_confirm(struct director *director, struct err *e);
+int director_undo(struct director *director, struct director_result *result, struct err *e);
+int director_reload(struct director *director, struct director_result *result, struct err *e);
+
+/* Override a backend's weight until it is reset; survives reloads and restarts. */
+int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
+		    struct director_result *result, struct err *e);
+int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e);
+
+/* Index of a service by name in the running configuration, or -1. */
+ptrdiff_t director_find_service(const struct director *director, const char *name);
+
+#endif

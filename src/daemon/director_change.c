@@ -1,0 +1,380 @@
+/* The walk of a change: parse, validate, plan, program, confirm: see director.h. */
+#include "daemon/director_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/log.h"
+
+void director_result_free(struct director_result *result)
+{
+	problems_free(&result->problems);
+	config_changes_free(&result->changes);
+	state_text_free(&result->text);
+}
+
+ptrdiff_t director_find_service(const struct director *director, const char *name)
+{
+	for (size_t i = 0; i < director->running->service_count; i++)
+		if (!strcmp(director->running->services[i]->name, name))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+/* ---- plan ------------------------------------------------------------------------------------------------------- */
+
+struct named {
+	struct config_service *service;
+	UT_hash_handle hh;
+};
+
+/* Let a new configuration share the services that it says the same of, so that the fleet sees what changed. */
+static int share_equal(struct config *config, const struct config *former)
+{
+	struct named *rows, *index = NULL, *found;
+
+	if (!former || !former->service_count)
+		return 0;
+	rows = calloc(former->service_count, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < former->service_count; i++) {
+		rows[i].service = former->services[i];
+		HASH_ADD_KEYPTR(hh, index, rows[i].service->name, strlen(rows[i].service->name), &rows[i]);
+	}
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct config_service *service = config->services[i];
+
+		HASH_FIND_STR(index, service->name, found);
+		if (found && config_service_equal(service, found->service)) {
+			config->services[i] = config_service_hold(found->service);
+			config_service_drop(service);
+		}
+	}
+	HASH_CLEAR(hh, index);
+	free(rows);
+	return 0;
+}
+
+static ptrdiff_t find_in(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (!strcmp(config->services[i]->name, name))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+static ptrdiff_t find_backend(const struct config_service *service, const struct ip *address)
+{
+	for (size_t i = 0; i < service->backend_count; i++)
+		if (ip_equal(&service->backends[i].address, address))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+/* The configuration with the overrides laid over it; those of what is no longer there rest. NULL: no memory. */
+static struct config *overlay(const struct config *base, const struct state *state)
+{
+	struct config *config = config_copy(base);
+
+	for (size_t i = 0; config && i < state->override_count; i++) {
+		const struct state_override *row = &state->overrides[i];
+		ptrdiff_t service = find_in(config, row->service);
+		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
+		struct config *changed;
+
+		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
+			continue;
+		changed = config_with_weight(config, (size_t)service, (size_t)backend, row->weight);
+		config_free(config);
+		config = changed;
+	}
+	return config;
+}
+
+/* ---- program ------------------------------------------------------------------------------------------------------ */
+
+static bool source_equal(const struct config_source *a, const struct config_source *b)
+{
+	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
+}
+
+/* Another outer source changes every tunnel's header. */
+static void rewrite_headers(struct director *director)
+{
+	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
+		if (b->target && resolver_target_state(b->target) == RESOLVER_READY)
+			director_resolve(director, b);
+}
+
+/* Take the configuration into effect, all or nothing. Owns it from here on when 0 is returned. */
+static int program(struct director *director, struct config *config, bool tolerate_missing, struct err *e)
+{
+	struct config *former = director->running;
+	bool is_new_source;
+	int code = ports_attach(director->ports, config, tolerate_missing, e);
+
+	if (code)
+		return code;
+	director->running = config; /* the resolver's answers need the new sources */
+	code = fleet_apply(director->fleet, config, e);
+	if (code) {
+		director->running = former;
+		if (former)
+			ports_attach(director->ports, former, true, NULL);
+		ports_trim(director->ports, former ? former : config);
+		return code;
+	}
+	ports_trim(director->ports, config);
+	is_new_source = former && (!source_equal(&former->source4, &config->source4) ||
+				   !source_equal(&former->source6, &config->source6));
+	if (is_new_source)
+		rewrite_headers(director);
+	rates_watch(director->rates, director->fleet->service_numbers.used + 1,
+		    director->fleet->backend_numbers.used + 1);
+	director_flush(director);
+	config_free(former);
+	return 0;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+
+/* Parse, validate against this host, and find what would change. Returns the configuration or NULL. */
+static struct config *judge(struct director *director, const char *text, size_t bytes, bool tolerate_missing,
+			    struct director_result *result, struct err *e)
+{
+	struct config *config;
+
+	problems_free(&result->problems);
+	config = config_parse(text, bytes, &result->problems);
+	if (!config) {
+		result->is_invalid = true;
+		err_set(e, -EINVAL, "the configuration has mistakes; what ran still runs");
+		return NULL;
+	}
+	if (ports_check(director->ports, config, tolerate_missing, e) || share_equal(config, director->base) ||
+	    config_diff(director->base, config, &result->changes)) {
+		config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+int director_judge(struct director *director, const char *text, size_t bytes, struct director_result *result,
+		   struct err *e)
+{
+	struct config *config;
+
+	err_set(e, -ENOMEM, "%m");
+	config = judge(director, text, bytes, false, result, e);
+	config_free(config);
+	return config ? 0 : -EINVAL;
+}
+
+/* Replace base and running; on failure both are as they were. */
+static int change(struct director *director, const char *text, size_t bytes, bool tolerate_missing,
+		  struct director_result *result, struct err *e)
+{
+	struct config *base, *running;
+	int code;
+
+	err_set(e, -ENOMEM, "%m");
+	base = judge(director, text, bytes, tolerate_missing, result, e);
+	if (!base)
+		return -EINVAL;
+	running = overlay(base, &director->state);
+	code = running ? program(director, running, tolerate_missing, e) : -ENOMEM;
+	if (code) {
+		config_free(running);
+		config_free(base);
+		return code;
+	}
+	config_free(director->base);
+	director->base = base;
+	return 0;
+}
+
+static void revert(uv_timer_t *timer)
+{
+	struct director *director = timer->data;
+	struct director_result result = {0};
+	struct err e;
+
+	if (director_undo(director, &result, &e))
+		log_event(LOG_ERR, "revert_failed error=\"%s\"", e.text);
+	else
+		log_event(LOG_WARNING, "reverted reason=\"the change was not confirmed in time\" changes=%zu",
+			  result.changes.count);
+	director_result_free(&result);
+}
+
+static void save(struct director *director)
+{
+	struct err e;
+
+	if (state_save(&director->state, &e))
+		log_event(LOG_ERR, "state_not_saved error=\"%s\"", e.text);
+}
+
+static void wait_for_confirm(struct director *director, uint64_t seconds)
+{
+	uv_update_time(director->loop);
+	uv_timer_start(&director->confirm_timer, revert, seconds * 1000, 0);
+}
+
+static int busy(const struct director *director, struct err *e)
+{
+	uint64_t now = state_boot_s();
+	uint64_t left = director->state.confirm_by_s > now ? director->state.confirm_by_s - now : 0;
+
+	return err_set(e, -EBUSY,
+		       "a change waits for its confirmation for another %llu s: `halfproxy confirm` keeps it, `halfproxy "
+		       "undo` takes it back",
+		       (unsigned long long)left);
+}
+
+int director_apply(struct director *director, const char *text, size_t bytes, uint32_t confirm_s, bool from_file,
+		   struct director_result *result, struct err *e)
+{
+	bool is_start = !director->base;
+	struct state_text kept = {malloc(bytes + 1), bytes};
+	struct err why;
+	int code;
+
+	if (!is_start && director->state.confirm_by_s)
+		code = busy(director, e);
+	else
+		code = kept.bytes ? change(director, text, bytes, is_start && director->plane.adopted, result, e) : -ENOMEM;
+	if (code) {
+		state_text_free(&kept);
+		return code;
+	}
+	memcpy(kept.bytes, text, bytes);
+	kept.bytes[bytes] = '\0';
+	if (from_file)
+		director->state.file_hash = state_text_hash(&kept);
+	director->state.is_file = from_file;
+	director->state.confirm_by_s = confirm_s ? state_boot_s() + confirm_s : 0;
+	if (!is_start || !director->state.running.bytes || state_text_hash(&director->state.running) != state_text_hash(&kept))
+		if (state_advance(&director->state, &kept, &why))
+			log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
+	state_text_free(&kept);
+	save(director);
+	if (confirm_s)
+		wait_for_confirm(director, confirm_s);
+	log_event(LOG_NOTICE, "applied changes=%zu services=%zu confirm_within_s=%u", result->changes.count,
+		  director->running->service_count, confirm_s);
+	return 0;
+}
+
+int director_resume(struct director *director, struct director_result *result, struct err *e)
+{
+	struct state *state = &director->state;
+	uint64_t now = state_boot_s();
+	int code = change(director, state->running.bytes, state->running.count, true, result, e);
+
+	if (!code && state->confirm_by_s)
+		wait_for_confirm(director, state->confirm_by_s > now ? state->confirm_by_s - now : 0);
+	return code;
+}
+
+int director_confirm(struct director *director, struct err *e)
+{
+	if (!director->state.confirm_by_s)
+		return err_set(e, -ENOENT, "no change waits for a confirmation");
+	uv_timer_stop(&director->confirm_timer);
+	director->state.confirm_by_s = 0;
+	save(director);
+	log_event(LOG_NOTICE, "confirmed");
+	return 0;
+}
+
+int director_undo(struct director *director, struct director_result *result, struct err *e)
+{
+	struct state *state = &director->state;
+	struct state_text previous = state->previous;
+	struct err why;
+	int code;
+
+	if (!previous.bytes)
+		return err_set(e, -ENOENT, "nothing to undo: no configuration was applied before the running one");
+	code = change(director, previous.bytes, previous.count, false, result, e);
+	if (code)
+		return code;
+	uv_timer_stop(&director->confirm_timer);
+	state->confirm_by_s = 0;
+	state->previous = (struct state_text){0};
+	state->is_file = state_text_hash(&previous) == state->file_hash;
+	if (state_advance(state, &previous, &why))
+		log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
+	save(director);
+	log_event(LOG_NOTICE, "undone changes=%zu", result->changes.count);
+	return 0;
+}
+
+int director_reload(struct director *director, struct director_result *result, struct err *e)
+{
+	int code;
+
+	state_text_free(&result->text);
+	code = state_read_file(director->options.file, &result->text, e);
+	if (code)
+		return code;
+	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
+}
+
+/* ---- overrides -------------------------------------------------------------------------------------------------- */
+
+/* Lay the overrides over the base anew, after they changed. */
+static int relay(struct director *director, struct director_result *result, struct err *e)
+{
+	struct config *running = overlay(director->base, &director->state);
+	int code = -ENOMEM;
+
+	if (!running)
+		return err_set(e, code, "%m");
+	config_diff(director->running, running, &result->changes);
+	code = program(director, running, true, e);
+	if (code)
+		config_free(running);
+	return code;
+}
+
+int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
+		    struct director_result *result, struct err *e)
+{
+	ptrdiff_t index = director_find_service(director, service);
+	char address[IP_TEXT_BYTES];
+	ptrdiff_t at = index < 0 ? -1 : find_backend(director->running->services[index], backend);
+	uint32_t former;
+	int code;
+
+	if (index < 0)
+		return err_set(e, -ENOENT, "there is no service %s", service);
+	if (at < 0)
+		return err_set(e, -ENOENT, "service %s has no backend %s", service, ip_format(backend, address));
+	former = director->running->services[index]->backends[at].weight;
+	if (state_override_set(&director->state, service, backend, weight))
+		return err_set(e, -ENOMEM, "%m");
+	code = relay(director, result, e);
+	if (code)
+		state_override_set(&director->state, service, backend, former);
+	save(director);
+	if (!code)
+		log_event(LOG_NOTICE, "weight service=%s backend=%s weight=%u was=%u", service,
+			  ip_format(backend, address), weight, former);
+	return code;
+}
+
+int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e)
+{
+	if (director_find_service(director, service) < 0)
+		return err_set(e, -ENOENT, "there is no service %s", service);
+	if (!state_override_drop(&director->state, service))
+		return err_set(e, -ENOENT, "service %s has no overrides", service);
+	save(director);
+	log_event(LOG_NOTICE, "reset service=%s", service);
+	return relay(director, result, e);
+}

@@ -1,0 +1,17 @@
+/* What the files of the director share among themselves. */
+#ifndef HP_DAEMON_DIRECTOR_INTERNAL_H
+#define HP_DAEMON_DIRECTOR_INTERNAL_H
+
+#include "daemon/director.h"
+
+/* Rebuild marked rings, log what fails, and see to it that what was replaced is taken back. */
+void director_flush(struct director *director);
+void director_reclaim(uv_timer_t *timer);
+
+/* A backend's way is known: write its adjacency. Needs director->running. */
+void director_resolve(struct director *director, struct fleet_backend *backend);
+
+/* Go on with the running text of the state, and with what waits for its confirmation. */
+int director_resume(struct director *director, struct director_result *result, struct err *e);
+
+#endif

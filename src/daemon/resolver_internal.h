@@ -1,0 +1,162 @@
+/* What the resolver's files share: tables of links, neighbours and hosts, and the sockets. */
+#ifndef HP_DAEMON_RESOLVER_INTERNAL_H
+#define HP_DAEMON_RESOLVER_INTERNAL_H
+
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/rtnetlink.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/resolver.h"
+
+#define RESOLVER_BUFFER_BYTES 65536
+#define RESOLVER_REASON_BYTES 320
+#define RESOLVER_KIND_BYTES 16
+
+/* The attributes of a message, and those inside another: libmnl's loops without their narrowing conversion. */
+#define EACH_ATTRIBUTE(attr, message, header_bytes)                                                      \
+	for (attr = mnl_nlmsg_get_payload_offset(message, header_bytes);                                 \
+	     mnl_attr_ok(attr, (int)((const char *)mnl_nlmsg_get_payload_tail(message) - (const char *)attr)); \
+	     attr = mnl_attr_next(attr))
+#define EACH_NESTED(attr, nest)                                                                                 \
+	for (attr = mnl_attr_get_payload(nest);                                                                 \
+	     mnl_attr_ok(attr, (int)((const char *)mnl_attr_get_payload(nest) + mnl_attr_get_payload_len(nest) - \
+				     (const char *)attr));                                                      \
+	     attr = mnl_attr_next(attr))
+
+struct link {
+	uint32_t ifindex; /* key */
+	char name[IFNAMSIZ];
+	char kind[RESOLVER_KIND_BYTES]; /* of IFLA_LINKINFO; "" for physical ones */
+	uint8_t mac[6];
+	uint32_t mtu;
+	uint16_t type;	/* ARPHRD_… */
+	uint32_t flags; /* IFF_… */
+	uint32_t lower; /* ifindex it stands on; 0: none */
+	bool is_lower_here; /* the lower one is of this network namespace */
+	uint16_t vlan_id, vlan_protocol; /* host order; of kind vlan */
+	UT_hash_handle hh;
+};
+
+struct neighbour_key {
+	struct ip address;
+	uint32_t ifindex;
+};
+
+struct host;
+
+struct neighbour {
+	struct neighbour_key key;
+	uint16_t state; /* NUD_…; 0: the kernel has none */
+	uint8_t protocol; /* RESOLVER_NEIGHBOUR_PROTOCOL: put there by us */
+	uint8_t mac[6];
+	bool has_mac;
+	struct host *hosts; /* that need it; list by next_there */
+	uint64_t asked_ms;  /* loop time when it was last asked for; 0: never */
+	UT_hash_handle hh;
+};
+
+enum route_state {
+	ROUTE_UNKNOWN,
+	ROUTE_FOUND,
+	ROUTE_REFUSED, /* reason says why */
+};
+
+struct route {
+	enum route_state state;
+	uint32_t ifindex;
+	bool has_gateway;
+	struct ip gateway;
+	struct ip source;
+	uint32_t mtu; /* 0: the link's */
+	char reason[96];
+};
+
+/* An address whose way is kept known, for one target or more. */
+struct host {
+	struct ip address; /* key */
+	struct route route;
+	struct neighbour *neighbour; /* next hop; NULL while there is no route */
+	struct host *next_there, *prev_there;
+	struct host *next_dirty;
+	bool is_dirty;
+	struct resolver_target *targets;
+	UT_hash_handle hh;
+};
+
+struct resolver_target {
+	struct host *host;
+	enum hp_method method;
+	void *user;
+	enum resolver_state state;
+	bool is_told; /* a first callback has been made */
+	struct adjacency facts;
+	char *reason; /* of a failed one */
+	struct resolver_target *prev, *next;
+};
+
+struct local_address {
+	struct neighbour_key key; /* address and ifindex */
+	UT_hash_handle hh;
+};
+
+struct resolver {
+	uv_loop_t *loop;
+	struct resolver_events events;
+	struct mnl_socket *listener; /* notifications */
+	struct mnl_socket *asker;    /* requests, answered at once */
+	uv_poll_t poll;
+	uv_timer_t work;    /* works off dirty hosts */
+	uv_timer_t resync;  /* routes are asked anew, a little after the last change */
+	uv_timer_t patience; /* ticks while something is awaited */
+	unsigned int open_handles;
+	struct link *links;
+	struct neighbour *neighbours;
+	struct host *hosts;
+	struct local_address *locals;
+	struct host *dirty_first, **dirty_last;
+	uint32_t sequence;
+	bool is_managed_refused; /* the kernel does not know NTF_MANAGED */
+	bool has_news; /* callbacks were made since the last idle */
+	bool is_closing;
+	char buffer[RESOLVER_BUFFER_BYTES];
+};
+
+/* ---- resolver.c ---- */
+void host_mark(struct resolver *resolver, struct host *host);
+void host_evaluate(struct resolver *resolver, struct host *host);
+void resolver_routes_changed(struct resolver *resolver);
+
+/* ---- resolver_netlink.c ---- */
+int netlink_open(struct resolver *resolver, struct err *e);
+/* Ask for a whole table (RTM_GETLINK…), each message handed to netlink_take. */
+int netlink_dump(struct resolver *resolver, uint16_t type, uint8_t family, struct err *e);
+int netlink_read_all(struct resolver *resolver, struct err *e);
+/* Send one request and wait for its acknowledgement. Returns 0 or -errno. */
+int netlink_ask(struct resolver *resolver, struct nlmsghdr *message);
+void netlink_receive(struct resolver *resolver);
+
+/* ---- resolver_link.c ---- */
+void link_take(struct resolver *resolver, const struct nlmsghdr *message);
+struct link *link_find(const struct resolver *resolver, uint32_t ifindex);
+/* The physical port below an egress link, with the tags on the way. False with *reason written. */
+bool link_resolve(const struct resolver *resolver, const struct link *egress, struct adjacency *facts, uint32_t *mtu,
+		  char reason[static RESOLVER_REASON_BYTES]);
+void link_table_free(struct resolver *resolver);
+void local_take(struct resolver *resolver, const struct nlmsghdr *message);
+
+/* ---- resolver_neighbour.c ---- */
+void neighbour_take(struct resolver *resolver, const struct nlmsghdr *message);
+/* The next hop of a host from now on; NULL: none. Neighbours that nobody needs any more leave the kernel. */
+void neighbour_use(struct resolver *resolver, struct host *host, const struct neighbour_key *key);
+bool neighbour_is_usable(const struct neighbour *neighbour);
+/* Have the kernel resolve it and keep it. */
+void neighbour_want(struct resolver *resolver, struct neighbour *neighbour);
+void neighbour_table_free(struct resolver *resolver);
+
+/* ---- resolver_route.c ---- */
+/* Ask for the routes of `count` hosts at once. */
+void route_ask(struct resolver *resolver, struct host **hosts, size_t count);
+
+#endif

@@ -1,0 +1,257 @@
+/* Files that outlive the daemon: see state.h. */
+#include "daemon/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/cleanup.h"
+
+#define PATH_BYTES 320
+
+uint64_t state_boot_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+void state_text_free(struct state_text *text)
+{
+	free(text->bytes);
+	*text = (struct state_text){0};
+}
+
+uint64_t state_text_hash(const struct state_text *text)
+{
+	return XXH3_64bits(text->bytes ? text->bytes : "", text->count);
+}
+
+int state_read_file(const char *path, struct state_text *text, struct err *e)
+{
+	auto_fclose FILE *file = fopen(path, "re");
+	auto_free char *bytes = NULL;
+	size_t count = 0, room = 65536;
+
+	if (!file)
+		return err_set(e, -errno, "%s: %m", path);
+	for (;;) {
+		char *grown = realloc(bytes, room + 1);
+
+		if (!grown)
+			return err_set(e, -ENOMEM, "%s: %m", path);
+		bytes = grown;
+		count += fread(bytes + count, 1, room - count, file);
+		if (ferror(file))
+			return err_set(e, errno ? -errno : -EIO, "%s: %m", path);
+		if (count < room)
+			break;
+		room *= 2;
+		if (room > STATE_FILE_MOST_BYTES)
+			return err_set(e, -EFBIG, "%s: %m", path);
+	}
+	bytes[count] = '\0';
+	text->count = count;
+	text->bytes = take_ptr(bytes);
+	return 0;
+}
+
+static void path_of(const struct state *state, const char *name, char path[static PATH_BYTES])
+{
+	snprintf(path, PATH_BYTES, "%s/%s", state->folder, name);
+}
+
+/* Written beside, synced, renamed: a reader sees the old file or the new one. */
+static int write_file(const struct state *state, const char *name, const char *bytes, size_t count, struct err *e)
+{
+	char path[PATH_BYTES], beside[PATH_BYTES + 8];
+	auto_close int fd = -1;
+
+	path_of(state, name, path);
+	snprintf(beside, sizeof(beside), "%s.new", path);
+	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %m", beside);
+	for (size_t at = 0; at < count;) {
+		ssize_t written = write(fd, bytes + at, count - at);
+
+		if (written < 0)
+			return err_set(e, -errno, "%s: %m", beside);
+		at += (size_t)written;
+	}
+	if (rename(beside, path) < 0)
+		return err_set(e, -errno, "%s: %m", path);
+	return 0;
+}
+
+static int make_folders(const char *folder, struct err *e)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s", folder);
+	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return err_set(e, -errno, "state folder %s: %m", path);
+		if (!slash)
+			return 0;
+		*slash = '/';
+	}
+}
+
+static void read_overrides(struct state *state, const json_t *list)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(list, i, row) {
+		const char *service = json_string_value(json_object_get(row, "service"));
+		const char *address = json_string_value(json_object_get(row, "backend"));
+		json_int_t weight = json_integer_value(json_object_get(row, "weight"));
+		struct ip backend;
+
+		if (service && address && weight >= 0 && weight <= UINT16_MAX && ip_parse(&backend, address))
+			state_override_set(state, service, &backend, (uint32_t)weight);
+	}
+}
+
+static void read_marks(struct state *state)
+{
+	char path[PATH_BYTES];
+	json_t *marks;
+
+	path_of(state, "state.json", path);
+	marks = json_load_file(path, 0, NULL);
+	if (!marks)
+		return;
+	state->file_hash = (uint64_t)json_integer_value(json_object_get(marks, "file_hash"));
+	state->is_file = json_is_true(json_object_get(marks, "is_file"));
+	state->confirm_by_s = (uint64_t)json_integer_value(json_object_get(marks, "confirm_by_s"));
+	read_overrides(state, json_object_get(marks, "overrides"));
+	json_decref(marks);
+}
+
+int state_open(struct state *state, const char *folder, struct err *e)
+{
+	char path[PATH_BYTES];
+	int code = make_folders(folder, e);
+
+	if (code)
+		return code;
+	memset(state, 0, sizeof(*state));
+	if (snprintf(state->folder, sizeof(state->folder), "%s", folder) >= (int)sizeof(state->folder))
+		return err_set(e, -ENAMETOOLONG, "state folder %s: %m", folder);
+	read_marks(state);
+	path_of(state, "running.yaml", path);
+	state_read_file(path, &state->running, NULL);
+	path_of(state, "previous.yaml", path);
+	state_read_file(path, &state->previous, NULL);
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	state_text_free(&state->running);
+	state_text_free(&state->previous);
+	for (size_t i = 0; i < state->override_count; i++)
+		free(state->overrides[i].service);
+	free(state->overrides);
+	memset(state, 0, sizeof(*state));
+}
+
+void state_remove(const char *folder)
+{
+	static const char *const names[] = {"state.json", "running.yaml", "previous.yaml"};
+	struct state state = {0};
+	char path[PATH_BYTES];
+
+	snprintf(state.folder, sizeof(state.folder), "%s", folder);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		path_of(&state, names[i], path);
+		unlink(path);
+	}
+	rmdir(folder);
+}
+
+int state_save(const struct state *state, struct err *e)
+{
+	json_t *overrides = json_array();
+	json_t *marks = json_pack("{s:I, s:b, s:I, s:o}", "file_hash", (json_int_t)state->file_hash, "is_file",
+				  state->is_file, "confirm_by_s", (json_int_t)state->confirm_by_s, "overrides", overrides);
+	auto_free char *text = NULL;
+
+	for (size_t i = 0; i < state->override_count; i++) {
+		const struct state_override *row = &state->overrides[i];
+		char address[IP_TEXT_BYTES];
+
+		json_array_append_new(overrides, json_pack("{s:s, s:s, s:i}", "service", row->service, "backend",
+							   ip_format(&row->backend, address), "weight", (int)row->weight));
+	}
+	text = json_dumps(marks, JSON_INDENT(1));
+	json_decref(marks);
+	if (!text)
+		return err_set(e, -ENOMEM, "%m");
+	return write_file(state, "state.json", text, strlen(text), e);
+}
+
+int state_advance(struct state *state, struct state_text *text, struct err *e)
+{
+	struct state_text former = state->running;
+	int code = 0;
+
+	if (former.bytes)
+		code = write_file(state, "previous.yaml", former.bytes, former.count, e);
+	if (!code)
+		code = write_file(state, "running.yaml", text->bytes, text->count, e);
+	if (former.bytes) {
+		state_text_free(&state->previous);
+		state->previous = former;
+	}
+	state->running = *text;
+	*text = (struct state_text){0};
+	return code;
+}
+
+int state_override_set(struct state *state, const char *service, const struct ip *backend, uint32_t weight)
+{
+	struct state_override *grown;
+
+	for (size_t i = 0; i < state->override_count; i++)
+		if (!strcmp(state->overrides[i].service, service) && ip_equal(&state->overrides[i].backend, backend)) {
+			state->overrides[i].weight = weight;
+			return 0;
+		}
+	grown = realloc(state->overrides, (state->override_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	state->overrides = grown;
+	grown[state->override_count] = (struct state_override){strdup(service), *backend, weight};
+	if (!grown[state->override_count].service)
+		return -ENOMEM;
+	state->override_count++;
+	return 0;
+}
+
+size_t state_override_drop(struct state *state, const char *service)
+{
+	size_t kept = 0, dropped;
+
+	for (size_t i = 0; i < state->override_count; i++) {
+		if (strcmp(state->overrides[i].service, service) != 0)
+			state->overrides[kept++] = state->overrides[i];
+		else
+			free(state->overrides[i].service);
+	}
+	dropped = state->override_count - kept;
+	state->override_count = kept;
+	return dropped;
+}

@@ -1,0 +1,66 @@
+/* What must outlive the daemon until the next boot: the running text and the one before it, overrides, and a
+ * change that waits for its confirmation. Files in a folder, each replaced whole.
+ *
+ * A crash is not a change: a daemon that finds pins goes on with the running text, unless the configuration's
+ * file has been edited since. Knows no packet and no loop. */
+#ifndef HP_DAEMON_STATE_H
+#define HP_DAEMON_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+
+#define STATE_FOLDER "/run/halfproxy"
+#define STATE_FILE_MOST_BYTES (256u << 20)
+
+struct state_text {
+	char *bytes; /* NULL: none */
+	size_t count;
+};
+
+struct state_override {
+	char *service;
+	struct ip backend;
+	uint32_t weight;
+};
+
+struct state {
+	char folder[256];
+	struct state_text running;
+	struct state_text previous; /* what undo goes back to */
+	uint64_t file_hash;	    /* of the configuration's file when it was last read */
+	bool is_file;		    /* running is the file's text as it was then */
+	uint64_t confirm_by_s;	    /* boot clock; 0: nothing waits */
+	struct state_override *overrides;
+	size_t override_count;
+};
+
+/* Make the folder (0755) and read what is there. Damaged or missing files count as absent. */
+int state_open(struct state *state, const char *folder, struct err *e);
+void state_close(struct state *state);
+
+/* Forget the files. For --unload. */
+void state_remove(const char *folder);
+
+/* Write the small file: marks and overrides. */
+int state_save(const struct state *state, struct err *e);
+
+/* Make `text` the running one and the former running one the previous, on disk as well. Takes text's bytes. */
+int state_advance(struct state *state, struct state_text *text, struct err *e);
+
+/* Read a whole file. Returns 0 with *text owned by the caller, or -errno with *e written. */
+int state_read_file(const char *path, struct state_text *text, struct err *e);
+void state_text_free(struct state_text *text);
+uint64_t state_text_hash(const struct state_text *text);
+
+/* Set or replace an override; drop those of a service. Returns how many were dropped, or -ENOMEM. */
+int state_override_set(struct state *state, const char *service, const struct ip *backend, uint32_t weight);
+size_t state_override_drop(struct state *state, const char *service);
+
+/* Seconds on the clock that goes on over suspends and that a restart of the daemon does not reset. */
+uint64_t state_boot_s(void);
+
+#endif
