@@ -8,8 +8,8 @@
 PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-dev linux-libc-dev libbpf-dev libuv1-dev
 	libyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libmnl-dev libxxhash-dev uthash-dev
 	libcmocka-dev libsystemd-dev"
-PACKAGES_demo="nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
-PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc jq nftables python3 python3-scapy socat
+PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
+PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
 	iputils-ping util-linux"
 }
 

@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# Real servers and clients on the rig: nginx, dnsmasq, curl, dig. Sourced after rig.sh.
+
+RIG_FILE_BYTES=12582912
+RIG_DNS_DOMAIN=halfproxy.test
+
+# web_up N VIP: nginx on backend N, on the VIP and on its own address, with a page that names it and a file.
+web_up() {
+	local dir=$RIG_DIR/web$1 own listen
+	mkdir -p "$dir/www" "$dir/tmp"
+	echo "hello from backend$1, 10.3.0.$1" >"$dir/www/index.html"
+	[ -e "$RIG_DIR/file" ] || head -c $RIG_FILE_BYTES /dev/urandom >"$RIG_DIR/file"
+	ln "$RIG_DIR/file" "$dir/www/file"
+	own=10.3.0.$1 listen=$2
+	[[ $2 != *:* ]] || { own="[fd00:3::$1]" listen="[$2]"; }
+	cat >"$dir/nginx.conf" <<-END
+		daemon off;
+		user root;
+		worker_processes 1;
+		pid $dir/pid;
+		error_log $dir/error.log;
+		events { worker_connections 512; }
+		http {
+		    access_log $dir/access.log;
+		    client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp;
+		    uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp;
+		    sendfile on;
+		    server { listen $listen:80; listen $own:80; root $dir/www; }
+		}
+	END
+	serve "backend$1" "nginx$1" nginx -c "$dir/nginx.conf" -e "$dir/error.log"
+	eventually 5 host "backend$1" curl -s -o /dev/null "http://$own/"
+}
+
+# dns_up N VIP: dnsmasq on backend N, bound to the VIP alone.
+dns_up() {
+	serve "backend$1" "dnsmasq$1" dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
+		--user=root --pid-file="" --bind-interfaces --listen-address="$2" --local-service=net --log-facility=- \
+		--txt-record="www.$RIG_DNS_DOMAIN,hello from backend$1" \
+		--txt-record="long.$RIG_DNS_DOMAIN,$(printf '%0200d' "$1")"
+	eventually 5 host "backend$1" ss -Huln "sport = 53" && sleep 0.3
+}
+
+# The address as a URL writes it.
+url_host() { if [[ $1 = *:* ]]; then echo "[$1]"; else echo "$1"; fi; }
+
+# web_get VIP PATH [CURL-OPTION...]: with a real curl, at the client.
+web_get() {
+	host client curl -sS --max-time 20 --noproxy '*' "${@:3}" "http://$(url_host "$1")/$2"
+}
+
+# dns_get VIP NAME: the text that the name has, with a real dig, at the client.
+dns_get() {
+	host client dig +short +tries=1 +time=3 "@$1" "$2.$RIG_DNS_DOMAIN" TXT
+}
