@@ -32,7 +32,12 @@ int err_add(struct err *e, int code, const char *format, ...)
 	errno = code < 0 ? -code : code;
 	written = vsnprintf(e->text, sizeof(e->text), format, args);
 	va_end(args);
-	if (written >= 0 && (size_t)written < sizeof(e->text))
-		snprintf(e->text + written, sizeof(e->text) - (size_t)written, ": %s", old);
+	if (written >= 0 && (size_t)written + 2 < sizeof(e->text)) {
+		size_t room = sizeof(e->text) - (size_t)written - 2;
+
+		memcpy(e->text + written, ": ", 2);
+		memcpy(e->text + written + 2, old, room);
+		e->text[sizeof(e->text) - 1] = '\0';
+	}
 	return code;
 }

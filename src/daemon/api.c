@@ -1,0 +1,304 @@
+/* HTTP on a Unix socket by libmicrohttpd, driven by the daemon's loop: see api.h. */
+#include "daemon/api.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define IDLE_SECONDS 30
+#define CONNECTIONS_MOST 64
+
+struct api {
+	struct MHD_Daemon *daemon;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	unsigned int open_handles;
+	api_handler handler;
+	void *context;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+/* A body while it comes in. */
+struct upload {
+	char *bytes;
+	size_t count, room;
+	bool is_too_large;
+};
+
+/* ---- a request ------------------------------------------------------------------------------------------------------ */
+
+void api_fail(struct api_reply *reply, unsigned int status, const char *format, ...)
+{
+	char text[ERR_TEXT_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_decref(reply->body);
+	reply->status = status;
+	reply->body = json_pack("{s:s}", "error", text);
+}
+
+const char *api_query(const struct api_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct api_reply *reply)
+{
+	char *text = json_dumps(reply->body ? reply->body : json_null(), JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	json_decref(reply->body);
+	reply->body = NULL;
+	if (!text)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	MHD_add_response_header(response, "Content-Type", "application/json");
+	result = MHD_queue_response(connection, reply->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static void take_upload(struct upload *upload, const char *data, size_t bytes)
+{
+	size_t room = upload->room ? upload->room : 4096;
+	char *grown;
+
+	if (upload->is_too_large || bytes > API_BODY_MOST_BYTES - upload->count) {
+		upload->is_too_large = true;
+		return;
+	}
+	while (room < upload->count + bytes + 1)
+		room *= 2;
+	if (room != upload->room) {
+		grown = realloc(upload->bytes, room);
+		if (!grown) {
+			upload->is_too_large = true;
+			return;
+		}
+		upload->bytes = grown;
+		upload->room = room;
+	}
+	memcpy(upload->bytes + upload->count, data, bytes);
+	upload->count += bytes;
+	upload->bytes[upload->count] = '\0';
+}
+
+static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+			      const char *version, const char *data, size_t *data_bytes, void **connection_context)
+{
+	struct api *api = context;
+	struct upload *upload = *connection_context;
+	struct api_reply reply = {.status = MHD_HTTP_OK};
+	struct api_request request = {.method = method, .path = url, .body = "", .connection = connection};
+
+	(void)version;
+	if (!upload) {
+		*connection_context = calloc(1, sizeof(*upload));
+		return *connection_context ? MHD_YES : MHD_NO;
+	}
+	if (*data_bytes) {
+		take_upload(upload, data, *data_bytes);
+		*data_bytes = 0;
+		return MHD_YES;
+	}
+	if (upload->is_too_large) {
+		api_fail(&reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than %u bytes", API_BODY_MOST_BYTES);
+		return send_reply(connection, &reply);
+	}
+	if (upload->bytes) {
+		request.body = upload->bytes;
+		request.body_bytes = upload->count;
+	}
+	api->handler(api->context, &request, &reply);
+	return send_reply(connection, &reply);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **connection_context,
+		      enum MHD_RequestTerminationCode code)
+{
+	struct upload *upload = *connection_context;
+
+	(void)context;
+	(void)connection;
+	(void)code;
+	if (!upload)
+		return;
+	free(upload->bytes);
+	free(upload);
+	*connection_context = NULL;
+}
+
+/* ---- in the loop -------------------------------------------------------------------------------------------------------- */
+
+static void run(struct api *api);
+
+static void timer_due(uv_timer_t *timer)
+{
+	run(timer->data);
+}
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	run(poll->data);
+}
+
+static void run(struct api *api)
+{
+	MHD_UNSIGNED_LONG_LONG wait_ms;
+
+	MHD_run(api->daemon);
+	if (MHD_get_timeout(api->daemon, &wait_ms) == MHD_YES)
+		uv_timer_start(&api->timer, timer_due, wait_ms, 0);
+	else
+		uv_timer_stop(&api->timer);
+}
+
+/* ---- the socket --------------------------------------------------------------------------------------------------------- */
+
+static int make_folders(const char *path, struct err *e)
+{
+	char folder[sizeof(((struct api *)0)->path)];
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+			return err_set(e, -errno, "API socket: folder %s: %m", folder);
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* A socket's file that nobody listens on is a dead daemon's. */
+static int remove_stale(const struct sockaddr_un *address, struct err *e)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	if (lstat(address->sun_path, &st) < 0)
+		return 0;
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(e, -EEXIST, "API socket %s: there is something else of that name", address->sun_path);
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+		return err_set(e, -EADDRINUSE,
+			       "API socket %s is served by another halfproxyd: one a machine; stop it first",
+			       address->sun_path);
+	unlink(address->sun_path);
+	return 0;
+}
+
+static void give_to_group(const char *path, const char *group, struct err *warning)
+{
+	struct group *entry = getgrnam(group);
+
+	if (!entry)
+		err_set(warning, -ENOENT, "there is no group %s: only root can use the API socket", group);
+	else if (chown(path, (uid_t)-1, entry->gr_gid) < 0)
+		err_set(warning, -errno, "API socket %s to group %s: %m", path, group);
+}
+
+static int listen_on(const char *path, const char *group, struct err *warning, struct err *e)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	auto_close int fd = -1;
+	mode_t mask;
+	int code;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return err_set(e, -ENAMETOOLONG, "API socket %s: %m", path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if ((code = make_folders(path, e)) || (code = remove_stale(&address, e)))
+		return code;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(e, -errno, "API socket: %m");
+	mask = umask(0117);
+	code = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (code || listen(fd, CONNECTIONS_MOST) < 0)
+		return err_set(e, code ? code : -errno, "API socket %s: %m", path);
+	give_to_group(path, group, warning);
+	return take_fd(&fd);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+
+static struct MHD_Daemon *start(struct api *api, int fd)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_NO_FLAG, 0, NULL, NULL, answer, api, MHD_OPTION_LISTEN_SOCKET, fd,
+				MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
+				MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+}
+
+struct api *api_create(uv_loop_t *loop, const char *path, const char *group, api_handler handler, void *context,
+		       struct err *warning, struct err *e)
+{
+	struct api *api = calloc(1, sizeof(*api));
+	const union MHD_DaemonInfo *info;
+	int fd;
+
+	warning->text[0] = '\0';
+	if (!api) {
+		err_set(e, -ENOMEM, "%m");
+		return NULL;
+	}
+	fd = listen_on(path, group, warning, e);
+	if (fd < 0) {
+		free(api);
+		return NULL;
+	}
+	api->handler = handler;
+	api->context = context;
+	snprintf(api->path, sizeof(api->path), "%s", path);
+	api->daemon = start(api, fd);
+	info = api->daemon ? MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+	if (!info) {
+		err_set(e, -EIO, "API socket %s: libmicrohttpd does not start", path);
+		close(fd);
+		unlink(path);
+		free(api);
+		return NULL;
+	}
+	uv_poll_init(loop, &api->poll, info->epoll_fd);
+	uv_timer_init(loop, &api->timer);
+	api->poll.data = api->timer.data = api;
+	api->open_handles = 2;
+	uv_poll_start(&api->poll, UV_READABLE, readable);
+	return api;
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+	struct api *api = handle->data;
+
+	if (--api->open_handles)
+		return;
+	MHD_stop_daemon(api->daemon);
+	free(api);
+}
+
+void api_destroy(struct api *api)
+{
+	if (!api)
+		return;
+	unlink(api->path);
+	uv_close((uv_handle_t *)&api->poll, handle_closed);
+	uv_close((uv_handle_t *)&api->timer, handle_closed);
+}

@@ -1,0 +1,242 @@
+/* Frames for a trace: see frame.h. */
+#include "daemon/frame.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TTL 64
+#define WINDOW 64240
+
+static uint32_t add_words(uint32_t sum, const void *from, size_t bytes)
+{
+	uint16_t word;
+
+	for (size_t at = 0; at + 1 < bytes; at += sizeof(word)) {
+		memcpy(&word, (const uint8_t *)from + at, sizeof(word));
+		sum += word;
+	}
+	return sum;
+}
+
+static uint16_t fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static size_t put_network(uint8_t *at, const struct frame_flow *flow, size_t payload)
+{
+	struct ipv6hdr ip6 = {.version = 6, .nexthdr = flow->protocol, .hop_limit = TTL};
+	struct iphdr ip4 = {.version = 4, .ihl = 5, .ttl = TTL, .protocol = flow->protocol, .frag_off = htons(0x4000)};
+
+	if (!ip_is4(&flow->source)) {
+		ip6.payload_len = htons((uint16_t)payload);
+		memcpy(&ip6.saddr, flow->source.byte, sizeof(ip6.saddr));
+		memcpy(&ip6.daddr, flow->destination.byte, sizeof(ip6.daddr));
+		memcpy(at, &ip6, sizeof(ip6));
+		return sizeof(ip6);
+	}
+	ip4.tot_len = htons((uint16_t)(payload + sizeof(ip4)));
+	memcpy(&ip4.saddr, ip_bytes4(&flow->source), sizeof(ip4.saddr));
+	memcpy(&ip4.daddr, ip_bytes4(&flow->destination), sizeof(ip4.daddr));
+	ip4.check = fold(add_words(0, &ip4, sizeof(ip4)));
+	memcpy(at, &ip4, sizeof(ip4));
+	return sizeof(ip4);
+}
+
+static uint32_t pseudo_sum(const struct frame_flow *flow, size_t bytes)
+{
+	size_t address = ip_is4(&flow->source) ? 4 : 16;
+	uint32_t sum = htons((uint16_t)bytes) + htons(flow->protocol);
+
+	sum = add_words(sum, flow->source.byte + 16 - address, address);
+	return add_words(sum, flow->destination.byte + 16 - address, address);
+}
+
+static size_t put_transport(uint8_t *at, const struct frame_flow *flow)
+{
+	struct tcphdr tcp = {.source = htons(flow->source_port),
+			     .dest = htons(flow->destination_port),
+			     .doff = 5,
+			     .syn = 1,
+			     .window = htons(WINDOW)};
+	struct udphdr udp = {.source = htons(flow->source_port), .dest = htons(flow->destination_port), .len = htons(8)};
+
+	if (flow->protocol == IPPROTO_UDP) {
+		udp.check = fold(add_words(pseudo_sum(flow, sizeof(udp)), &udp, sizeof(udp)));
+		if (!udp.check)
+			udp.check = 0xffff;
+		memcpy(at, &udp, sizeof(udp));
+		return sizeof(udp);
+	}
+	tcp.check = fold(add_words(pseudo_sum(flow, sizeof(tcp)), &tcp, sizeof(tcp)));
+	memcpy(at, &tcp, sizeof(tcp));
+	return sizeof(tcp);
+}
+
+void frame_make(struct frame *out, const struct frame_flow *flow, const uint8_t mac_source[6],
+		const uint8_t mac_destination[6])
+{
+	struct ethhdr eth = {.h_proto = htons(ip_is4(&flow->source) ? ETH_P_IP : ETH_P_IPV6)};
+	size_t network = ip_is4(&flow->source) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	size_t transport;
+
+	memset(out, 0, sizeof(*out));
+	memcpy(eth.h_source, mac_source, ETH_ALEN);
+	memcpy(eth.h_dest, mac_destination, ETH_ALEN);
+	memcpy(out->byte, &eth, sizeof(eth));
+	transport = put_transport(out->byte + sizeof(eth) + network, flow);
+	put_network(out->byte + sizeof(eth), flow, transport);
+	out->bytes = (uint32_t)(sizeof(eth) + network + transport);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------- */
+
+static void line(json_t *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(json_t *lines, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_array_append_new(lines, json_string(text));
+}
+
+struct cursor {
+	const uint8_t *at;
+	size_t left;
+	uint16_t next; /* EtherType, or 0x10000's low part: an IP protocol once is_ip */
+	bool is_ip;
+};
+
+static bool take(struct cursor *cursor, void *out, size_t bytes)
+{
+	if (cursor->left < bytes)
+		return false;
+	memcpy(out, cursor->at, bytes);
+	cursor->at += bytes;
+	cursor->left -= bytes;
+	return true;
+}
+
+static bool read_ip4(struct cursor *cursor, json_t *lines)
+{
+	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
+	struct ip source, destination;
+	struct iphdr ip;
+
+	if (!take(cursor, &ip, sizeof(ip)))
+		return false;
+	source = ip_from4(&ip.saddr);
+	destination = ip_from4(&ip.daddr);
+	line(lines, "IPv4 %s > %s, protocol %u, ttl %u, %u bytes", ip_format(&source, from), ip_format(&destination, to),
+	     ip.protocol, ip.ttl, ntohs(ip.tot_len));
+	cursor->is_ip = true;
+	cursor->next = ip.protocol;
+	return true;
+}
+
+static bool read_ip6(struct cursor *cursor, json_t *lines)
+{
+	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
+	struct ip source, destination;
+	struct ipv6hdr ip;
+
+	if (!take(cursor, &ip, sizeof(ip)))
+		return false;
+	source = ip_from6(&ip.saddr);
+	destination = ip_from6(&ip.daddr);
+	line(lines, "IPv6 %s > %s, next header %u, hop limit %u, %zu bytes", ip_format(&source, from),
+	     ip_format(&destination, to), ip.nexthdr, ip.hop_limit, ntohs(ip.payload_len) + sizeof(ip));
+	cursor->is_ip = true;
+	cursor->next = ip.nexthdr;
+	return true;
+}
+
+static bool read_ports(struct cursor *cursor, json_t *lines)
+{
+	bool is_tcp = cursor->next == IPPROTO_TCP;
+	uint16_t ports[2];
+
+	if (take(cursor, ports, sizeof(ports)))
+		line(lines, "%s %u > %u", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]));
+	return false;
+}
+
+static bool read_tag(struct cursor *cursor, json_t *lines)
+{
+	uint16_t tag[2];
+
+	if (!take(cursor, tag, sizeof(tag)))
+		return false;
+	line(lines, "VLAN %u%s", ntohs(tag[0]) & 0xfff, cursor->next == ETH_P_8021AD ? " (802.1ad)" : "");
+	cursor->next = ntohs(tag[1]);
+	return true;
+}
+
+static bool read_next(struct cursor *cursor, json_t *lines)
+{
+	if (!cursor->is_ip) {
+		switch (cursor->next) {
+		case ETH_P_8021Q:
+		case ETH_P_8021AD:
+			return read_tag(cursor, lines);
+		case ETH_P_IP:
+			return read_ip4(cursor, lines);
+		case ETH_P_IPV6:
+			return read_ip6(cursor, lines);
+		default:
+			return false;
+		}
+	}
+	switch (cursor->next) {
+	case IPPROTO_IPIP:
+		return read_ip4(cursor, lines);
+	case IPPROTO_IPV6:
+		return read_ip6(cursor, lines);
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		return read_ports(cursor, lines);
+	default:
+		return false;
+	}
+}
+
+json_t *frame_headers(const struct frame *frame)
+{
+	struct cursor cursor = {.at = frame->byte, .left = frame->bytes};
+	json_t *lines = json_array();
+	struct ethhdr eth;
+
+	if (!take(&cursor, &eth, sizeof(eth)))
+		return lines;
+	line(lines, "Ethernet %02x:%02x:%02x:%02x:%02x:%02x > %02x:%02x:%02x:%02x:%02x:%02x", eth.h_source[0],
+	     eth.h_source[1], eth.h_source[2], eth.h_source[3], eth.h_source[4], eth.h_source[5], eth.h_dest[0],
+	     eth.h_dest[1], eth.h_dest[2], eth.h_dest[3], eth.h_dest[4], eth.h_dest[5]);
+	cursor.next = ntohs(eth.h_proto);
+	while (read_next(&cursor, lines))
+		;
+	return lines;
+}
+
+json_t *frame_hex(const struct frame *frame)
+{
+	char text[FRAME_ROOM_BYTES * 2 + 1];
+
+	for (uint32_t i = 0; i < frame->bytes; i++)
+		snprintf(text + i * 2, 3, "%02x", frame->byte[i]);
+	text[frame->bytes * 2] = '\0';
+	return json_string(text);
+}

@@ -1,0 +1,329 @@
+/* The status report: what runs, in what state, and how much of it: see api_routes.h. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/api_routes.h"
+
+static const struct {
+	const char *name, *text;
+} verdicts[HP_VERDICT_COUNT] = {
+#define VERDICT_ROW(name, action, text) {#name, text},
+	HP_VERDICTS(VERDICT_ROW)
+#undef VERDICT_ROW
+};
+
+const char *status_verdict_name(uint32_t verdict)
+{
+	return verdict < HP_VERDICT_COUNT ? verdicts[verdict].name : "UNKNOWN";
+}
+
+const char *status_verdict_text(uint32_t verdict)
+{
+	return verdict < HP_VERDICT_COUNT ? verdicts[verdict].text : "";
+}
+
+static json_t *fingerprint_json(const struct ring_fingerprint *fingerprint)
+{
+	char text[33];
+
+	snprintf(text, sizeof(text), "%016llx%016llx", (unsigned long long)fingerprint->word[0],
+		 (unsigned long long)fingerprint->word[1]);
+	return json_string(text);
+}
+
+static json_t *mac_json(const uint8_t *mac)
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return json_string(text);
+}
+
+static void put_counts(json_t *into, uint64_t packets, uint64_t bytes, struct rate rate)
+{
+	json_object_set_new(into, "packets", json_integer((json_int_t)packets));
+	json_object_set_new(into, "bytes", json_integer((json_int_t)bytes));
+	json_object_set_new(into, "packets_per_s", json_real(rate.packets_per_s));
+	json_object_set_new(into, "bytes_per_s", json_real(rate.bytes_per_s));
+}
+
+/* ---- backends ----------------------------------------------------------------------------------------------------- */
+
+static const char *backend_state(const struct fleet_backend *backend)
+{
+	if (backend->adjacency)
+		return "ready";
+	if (!backend->target || resolver_target_state(backend->target) == RESOLVER_PENDING)
+		return "pending";
+	return "failed";
+}
+
+/* Slots of each of a service's backends, by its place in the configuration. */
+static void count_slots(const struct director *director, const struct fleet_service *service, uint32_t *shares)
+{
+	const union hp_block *ring = director->plane.blocks + service->ring->at;
+	const uint32_t *slots = ring[1].slot;
+	uint32_t last = 0;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < service->ring->size; i++) {
+		if (slots[i] != last) {
+			last = slots[i];
+			for (at = 0; at < service->config->backend_count; at++)
+				if (service->backends[at]->number == last)
+					break;
+		}
+		if (at < service->config->backend_count)
+			shares[at]++;
+	}
+}
+
+static void put_way(const struct director *director, json_t *into, const struct fleet_backend *backend)
+{
+	const struct hp_adjacency *adjacency = &director->plane.adjacencies[backend->adjacency];
+	struct resolver_link link;
+
+	if (!backend->adjacency)
+		return;
+	if (resolver_link_numbered(director->resolver, adjacency->ifindex, &link))
+		json_object_set_new(into, "interface", json_string(link.name));
+	json_object_set_new(into, "mac", mac_json(adjacency->l2));
+	json_object_set_new(into, "mtu", json_integer(adjacency->mtu));
+}
+
+/* What the file says, beneath an override. */
+static uint32_t configured_weight(const struct director *director, const struct config_service *service, size_t index)
+{
+	for (size_t i = 0; i < director->state.override_count; i++)
+		for (size_t s = 0; s < director->base->service_count; s++)
+			if (!strcmp(director->base->services[s]->name, service->name) &&
+			    !strcmp(director->state.overrides[i].service, service->name))
+				return director->base->services[s]->backends[index].weight;
+	return service->backends[index].weight;
+}
+
+static json_t *backend_json(const struct director *director, const struct fleet_service *service, size_t index,
+			    uint32_t slots)
+{
+	const struct fleet_backend *backend = service->backends[index];
+	const struct config_backend *configured = &service->config->backends[index];
+	uint64_t cell[HP_BACKEND_CELLS];
+	char address[IP_TEXT_BYTES];
+	json_t *out = json_pack("{s:s, s:i, s:i, s:s, s:s, s:f}", "address", ip_format(&configured->address, address),
+				"weight", (int)configured->weight, "configured_weight",
+				(int)configured_weight(director, service->config, index), "state", backend_state(backend),
+				"reason",
+				backend->target && !backend->adjacency ? resolver_target_reason(backend->target) : "", "share",
+				service->ring ? (double)slots / service->ring->size : 0.0);
+
+	dataplane_backend_sum(&director->plane, backend->number, cell);
+	put_counts(out, cell[HP_FORWARDED], cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
+	put_way(director, out, backend);
+	return out;
+}
+
+/* ---- services --------------------------------------------------------------------------------------------------------- */
+
+static struct fleet_service *runtime(const struct director *director, const struct config_service *config, size_t vip)
+{
+	struct dataplane_key key = {config->vips[vip], config->port, config->protocol};
+
+	return fleet_service_find(director->fleet, &key);
+}
+
+/* Sums over the VIPs of a service. */
+static void put_sums(const struct director *director, const struct config_service *config, json_t *out)
+{
+	uint64_t total[HP_SERVICE_CELLS] = {0}, cell[HP_SERVICE_CELLS];
+	struct rate rate = {0, 0};
+	json_t *counts = json_object();
+
+	for (size_t v = 0; v < config->vip_count; v++) {
+		const struct fleet_service *service = runtime(director, config, v);
+		struct rate one;
+
+		if (!service)
+			continue;
+		dataplane_service_sum(&director->plane, service->number, cell);
+		for (size_t i = 0; i < HP_SERVICE_CELLS; i++)
+			total[i] += cell[i];
+		one = rates_service(director->rates, service->number);
+		rate.packets_per_s += one.packets_per_s;
+		rate.bytes_per_s += one.bytes_per_s;
+	}
+	for (uint32_t v = 1; v < HP_VERDICT_COUNT; v++)
+		if (total[v])
+			json_object_set_new(counts, verdicts[v].name, json_integer((json_int_t)total[v]));
+	put_counts(out, total[HP_FORWARDED], total[HP_CELL_BYTES], rate);
+	json_object_set_new(out, "verdicts", counts);
+}
+
+static const char *service_state(const struct fleet_service *service, const char **reason)
+{
+	bool is_pending = false, has_weight = false;
+
+	*reason = "";
+	if (service->ring)
+		return "up";
+	for (size_t i = 0; i < service->config->backend_count; i++) {
+		is_pending |= !strcmp(backend_state(service->backends[i]), "pending");
+		has_weight |= service->config->backends[i].weight > 0;
+	}
+	*reason = !has_weight ? "every backend has weight 0" : "no backend is usable";
+	return is_pending ? "starting" : "down";
+}
+
+static json_t *backends_json(const struct director *director, const struct fleet_service *service)
+{
+	auto_free uint32_t *shares = calloc(service->config->backend_count, sizeof(*shares));
+	json_t *list = json_array();
+
+	if (service->ring && shares)
+		count_slots(director, service, shares);
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		json_array_append_new(list, backend_json(director, service, i, shares ? shares[i] : 0));
+	return list;
+}
+
+/* The first VIP of the service speaks for it; VIPs of both families may differ in method, which `vips` shows. */
+static json_t *service_json(const struct director *director, const struct config_service *config)
+{
+	const struct fleet_service *service = runtime(director, config, 0);
+	struct ring_fingerprint configured, none = {{0, 0}};
+	json_t *vips = json_array(), *out;
+	char address[IP_TEXT_BYTES];
+	const char *reason, *state;
+
+	for (size_t v = 0; v < config->vip_count; v++)
+		json_array_append_new(vips, json_string(ip_format(&config->vips[v], address)));
+	if (!service)
+		return json_pack("{s:s, s:o, s:s, s:s}", "name", config->name, "vips", vips, "state", "failed", "reason",
+				 "not in the data plane");
+	configured = fleet_configured_fingerprint(service);
+	state = service_state(service, &reason);
+	out = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:{s:i, s:o, s:o}, s:o}", "name", config->name, "protocol",
+			config_protocol_name(config->protocol), "port", (int)config->port, "vips", vips, "forward",
+			config_forward_name(config->forward), "hash", config_hash_name(config->hash), "state", state, "reason",
+			reason, "ring", "size", (int)config->slots, "configured", fingerprint_json(&configured), "live",
+			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
+			backends_json(director, service));
+	put_sums(director, config, out);
+	return out;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+
+static bool differs_from_file(const struct director *director)
+{
+	struct state_text text = {0};
+	bool differs = true;
+
+	if (!state_read_file(director->options.file, &text, NULL))
+		differs = text.count != director->state.running.count ||
+			  memcmp(text.bytes, director->state.running.bytes, text.count) != 0;
+	state_text_free(&text);
+	return differs;
+}
+
+static json_t *overrides_json(const struct director *director)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < director->state.override_count; i++) {
+		const struct state_override *row = &director->state.overrides[i];
+		char address[IP_TEXT_BYTES];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:i}", "service", row->service, "backend",
+						      ip_format(&row->backend, address), "weight", (int)row->weight));
+	}
+	return list;
+}
+
+static json_t *configuration_json(const struct director *director)
+{
+	const struct state *state = &director->state;
+	uint64_t now = state_boot_s();
+	json_t *waits = json_null();
+
+	if (state->confirm_by_s)
+		waits = json_integer(state->confirm_by_s > now ? (json_int_t)(state->confirm_by_s - now) : 0);
+	return json_pack("{s:s, s:s, s:b, s:i, s:o, s:b, s:o}", "file", director->options.file, "running",
+			 state->is_file ? "file" : "applied", "differs_from_file", differs_from_file(director), "services",
+			 (int)director->running->service_count, "confirm_within_s", waits, "undo",
+			 state->previous.bytes != NULL, "overrides", overrides_json(director));
+}
+
+static json_t *interfaces_json(const struct director *director)
+{
+	static const char *const states[] = {
+		[PORT_ATTACHED] = "attached", [PORT_MISSING] = "missing", [PORT_FAILED] = "failed"};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < director->ports->count; i++) {
+		const struct port *port = &director->ports->list[i];
+		json_t *mode = json_null();
+
+		if (port->state == PORT_ATTACHED)
+			mode = json_string(port->native ? "native" : "generic");
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o, s:b, s:s, s:s}", "name", port->name, "ifindex",
+						      (int)port->ifindex, "role",
+						      port->role == DATAPLANE_INGRESS ? "ingress" : "egress", "mode", mode,
+						      "announce", port->announce, "state", states[port->state], "reason",
+						      port->reason));
+	}
+	return list;
+}
+
+static json_t *verdicts_json(const struct director *director)
+{
+	uint64_t total[HP_SERVICE_CELLS], cell[HP_SERVICE_CELLS];
+	json_t *out = json_object();
+
+	dataplane_service_sum(&director->plane, 0, total);
+	for (const struct fleet_service *s = director->fleet->services; s; s = s->hh.next) {
+		dataplane_service_sum(&director->plane, s->number, cell);
+		for (size_t i = 0; i < HP_SERVICE_CELLS; i++)
+			total[i] += cell[i];
+	}
+	for (uint32_t v = 1; v < HP_VERDICT_COUNT; v++)
+		json_object_set_new(out, verdicts[v].name, json_pack("{s:I, s:s}", "count", (json_int_t)total[v], "text",
+								     verdicts[v].text));
+	return out;
+}
+
+static json_t *use_json(uint32_t used, uint32_t limit)
+{
+	return json_pack("{s:I, s:I}", "used", (json_int_t)used, "limit", (json_int_t)limit);
+}
+
+static json_t *capacity_json(const struct director *director)
+{
+	const struct fleet *fleet = director->fleet;
+	const struct dataplane_limits *limits = &director->plane.limits;
+
+	return json_pack("{s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
+			 "backends", use_json(fleet->backend_numbers.used, limits->backends - 1), "slots",
+			 use_json(fleet->blocks.used * HP_SLOTS_PER_BLOCK, (limits->blocks - 1) * HP_SLOTS_PER_BLOCK));
+}
+
+json_t *status_report(const struct director *director, const char *service)
+{
+	ptrdiff_t only = service ? director_find_service(director, service) : -1;
+	json_t *list, *out;
+
+	if (service && only < 0)
+		return NULL;
+	list = json_array();
+	for (size_t i = 0; i < director->running->service_count; i++)
+		if (!service || (ptrdiff_t)i == only)
+			json_array_append_new(list, service_json(director, director->running->services[i]));
+	out = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "version", HP_VERSION, "pid", (int)getpid(), "uptime_s",
+			(json_int_t)((uv_now(director->loop) - director->started_ms) / 1000), "configuration",
+			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",
+			verdicts_json(director), "capacity", capacity_json(director));
+	json_object_set_new(out, "rings_built", json_integer((json_int_t)director->fleet->rings_built));
+	return out;
+}
