@@ -1,0 +1,109 @@
+/* halfproxy: the command that people type. Finds the command's row and calls it. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "cli/command.h"
+#include "core/config.h"
+
+#define NAMES_MOST 32
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: halfproxy [--socket PATH] [--json] COMMAND [ARGUMENTS]\n\n");
+	for (const struct command *row = command_table; row->name; row++)
+		fprintf(out, "  %-8s %-38s %s\n", row->name, row->arguments, row->help);
+	fprintf(out, "\n"
+		     "  --socket PATH  the daemon's API socket; else $HALFPROXY_SOCKET, else " CONFIG_API_SOCKET "\n"
+		     "  --json         print JSON\n"
+		     "  --version      print the version\n");
+}
+
+static const struct command *find(const char *name)
+{
+	const char *names[NAMES_MOST + 1] = {NULL};
+	const char *near;
+	size_t count = 0;
+
+	for (const struct command *row = command_table; row->name && count < NAMES_MOST; row++) {
+		if (!strcmp(row->name, name))
+			return row;
+		names[count++] = row->name;
+	}
+	near = nearest_word(name, names);
+	if (near)
+		fprintf(stderr, "halfproxy: there is no command \"%s\": did you mean \"%s\"?\n", name, near);
+	else
+		fprintf(stderr, "halfproxy: there is no command \"%s\"; `halfproxy help` lists them\n", name);
+	return NULL;
+}
+
+/* Options may stand before and behind the command. Returns -1 to go on, or the exit status. */
+static int read_options(int argc, char **argv, struct command_call *call)
+{
+	static const struct option rows[] = {{"socket", required_argument, NULL, 's'},
+					     {"json", no_argument, NULL, 'j'},
+					     {"confirm", required_argument, NULL, 'c'},
+					     {"protocol", required_argument, NULL, 'p'},
+					     {"version", no_argument, NULL, 'V'},
+					     {"help", no_argument, NULL, 'h'},
+					     {NULL, 0, NULL, 0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "s:p:Vh", rows, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			call->socket = optarg;
+			break;
+		case 'j':
+			call->is_json = true;
+			break;
+		case 'c':
+			call->confirm = optarg;
+			break;
+		case 'p':
+			call->protocol = optarg;
+			break;
+		case 'V':
+			puts("halfproxy " HP_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *from_environment = getenv("HALFPROXY_SOCKET");
+	struct command_call call = {.socket = from_environment ? from_environment : CONFIG_API_SOCKET};
+	const struct command *command;
+	int code = read_options(argc, argv, &call);
+
+	if (code >= 0)
+		return code;
+	if (optind == argc || !strcmp(argv[optind], "help")) {
+		usage(optind == argc ? stderr : stdout);
+		return optind == argc ? 2 : 0;
+	}
+	if (!strcmp(argv[optind], "version")) {
+		puts("halfproxy " HP_VERSION);
+		return 0;
+	}
+	command = find(argv[optind]);
+	if (!command)
+		return 2;
+	call.argc = argc - optind - 1;
+	call.argv = argv + optind + 1;
+	if (call.argc < command->least || call.argc > command->most) {
+		fprintf(stderr, "usage: halfproxy %s %s\n", command->name, command->arguments);
+		return 2;
+	}
+	return command->run(&call);
+}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "base/nearest.h"
 #include "core/ring.h"
 
 struct option {
@@ -48,47 +49,6 @@ void config_warning(struct config_reader *reader, const struct yaml_node *at, co
 	va_end(args);
 }
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Levenshtein's distance, two rows at a time; long words are far from everything. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[40], count_a = strlen(a), count_b = strlen(b);
-
-	if (count_a > 32 || count_b > 32)
-		return 99;
-	for (size_t j = 0; j <= count_b; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= count_a; i++) {
-		size_t corner = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= count_b; j++) {
-			size_t above = row[j];
-
-			row[j] = least(least(row[j] + 1, row[j - 1] + 1), corner + (a[i - 1] != b[j - 1]));
-			corner = above;
-		}
-	}
-	return row[count_b];
-}
-
-const char *config_nearest(const char *word, const char *const *words)
-{
-	size_t best = least(3, (strlen(word) + 2) / 2);
-	const char *found = NULL;
-
-	for (; *words; words++)
-		if (distance(word, *words) < best) {
-			best = distance(word, *words);
-			found = *words;
-		}
-	return found;
-}
-
 /* ---- mappings by tables -------------------------------------------------------------------------------------------- */
 
 static void list_names(const struct option *options, size_t count, char *out, size_t room)
@@ -109,7 +69,7 @@ static void unknown_key(struct config_reader *reader, const struct yaml_node *ke
 
 	for (size_t i = 0; i < count; i++)
 		names[i] = options[i].name;
-	near = config_nearest(key->text, names);
+	near = nearest_word(key->text, names);
 	list_names(options, count, all, sizeof(all));
 	if (near)
 		config_error(reader, key, "%s has no key \"%s\": did you mean \"%s\"?", what, key->text, near);
@@ -247,7 +207,7 @@ static bool read_choice(struct config_reader *reader, const struct yaml_node *va
 	for (const struct word *word = words; word->text; word++)
 		if (word->value < 0 && !strcmp(word->text, text))
 			return false;
-	near = config_nearest(text, names);
+	near = nearest_word(text, names);
 	config_error(reader, value, "%s must be one of %s, not \"%s\"%s%s%s", what, all, text,
 		     near ? ": did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 	return false;

@@ -39,7 +39,4 @@ void config_error(struct config_reader *reader, const struct yaml_node *at, cons
 void config_warning(struct config_reader *reader, const struct yaml_node *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The nearest of a list of words (NULL-terminated) to a misspelt one, or NULL when none is near. */
-const char *config_nearest(const char *word, const char *const *words);
-
 #endif

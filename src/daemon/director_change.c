@@ -257,7 +257,7 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 		director->state.file_hash = state_text_hash(&kept);
 	director->state.is_file = from_file;
 	director->state.confirm_by_s = confirm_s ? state_boot_s() + confirm_s : 0;
-	if (!is_start || !director->state.running.bytes || state_text_hash(&director->state.running) != state_text_hash(&kept))
+	if (!director->state.running.bytes || state_text_hash(&director->state.running) != state_text_hash(&kept))
 		if (state_advance(&director->state, &kept, &why))
 			log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
 	state_text_free(&kept);

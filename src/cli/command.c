@@ -1,0 +1,349 @@
+/* Commands: see command.h. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "cli/client.h"
+#include "cli/show.h"
+#include "core/config_parse.h"
+
+#define DONE 0
+#define REFUSED 1
+#define UNASKED 2
+
+/* ---- arguments ------------------------------------------------------------------------------------------------------- */
+
+unsigned long command_seconds(const char *text)
+{
+	static const struct {
+		const char *unit;
+		unsigned long seconds;
+	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+	unsigned long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(end, units[i].unit) && !errno && number <= 86400)
+			return number * units[i].seconds;
+	return 0;
+}
+
+static bool take_port(const char *text, int *port)
+{
+	unsigned long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	number = strtoul(text, &end, 10);
+	if (*end || number > 65535)
+		return false;
+	*port = (int)number;
+	return true;
+}
+
+bool command_endpoint(const char *text, char *address, int *port)
+{
+	const char *end = text + strlen(text), *colon = strrchr(text, ':');
+	size_t length;
+
+	*port = -1;
+	if (*text == '[') {
+		text++;
+		end = strchr(text, ']');
+		if (!end || (end[1] && (end[1] != ':' || !take_port(end + 2, port))))
+			return false;
+	} else if (colon && strchr(text, ':') == colon) {
+		if (!take_port(colon + 1, port))
+			return false;
+		end = colon;
+	}
+	length = (size_t)(end - text);
+	if (!length || length > 63)
+		return false;
+	memcpy(address, text, length);
+	address[length] = '\0';
+	return true;
+}
+
+/* A file, or standard input for "-". Zero-terminated. */
+static char *read_text(const char *path, size_t *count)
+{
+	auto_fclose FILE *file = strcmp(path, "-") ? fopen(path, "re") : fdopen(0, "r");
+	auto_free char *bytes = NULL;
+	size_t room = 65536;
+
+	*count = 0;
+	for (; file; room *= 2) {
+		char *grown = realloc(bytes, room);
+
+		if (!grown)
+			break;
+		bytes = grown;
+		*count += fread(bytes + *count, 1, room - *count - 1, file);
+		if (ferror(file))
+			break;
+		if (*count < room - 1) {
+			bytes[*count] = '\0';
+			return take_ptr(bytes);
+		}
+	}
+	fprintf(stderr, "halfproxy: %s: %s\n", path, strerror(errno));
+	return NULL;
+}
+
+/* ---- asking and answering ---------------------------------------------------------------------------------------------- */
+
+static void print_json(FILE *out, const json_t *body)
+{
+	json_dumpf(body, out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	fputc('\n', out);
+}
+
+/* Mistakes that the daemon found, shown in the text that the caller has. */
+static void print_problems(const json_t *list, const char *file, const char *text, size_t bytes)
+{
+	struct problems problems = {0};
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, row)
+		problems_add(&problems,
+			     strcmp(json_string_value(json_object_get(row, "kind")), "error") ? PROBLEM_WARNING : PROBLEM_ERROR,
+			     (uint32_t)json_integer_value(json_object_get(row, "line")),
+			     (uint32_t)json_integer_value(json_object_get(row, "column")), "%s",
+			     json_string_value(json_object_get(row, "text")));
+	problems_print(stderr, file, text, bytes, &problems);
+	problems_free(&problems);
+}
+
+struct text {
+	const char *file, *bytes; /* NULL: no text goes along */
+	size_t count;
+};
+
+/* Ask, and print what came: by `show`, or as JSON. Returns the exit status; *reply is the caller's when 0. */
+static int ask(const struct command_call *call, const char *method, const char *target, const struct text *text,
+	       void (*show)(FILE *out, const json_t *body), json_t **out)
+{
+	struct client_reply reply = {0};
+	const char *error;
+	struct err e;
+
+	if (client_ask(call->socket, method, target, text->bytes ? text->bytes : "", text->count, &reply, &e)) {
+		fprintf(stderr, "halfproxy: %s\n", e.text);
+		return UNASKED;
+	}
+	error = json_string_value(json_object_get(reply.body, "error"));
+	if (text->file && json_object_get(reply.body, "problems"))
+		print_problems(json_object_get(reply.body, "problems"), text->file, text->bytes, text->count);
+	else if (error && json_object_get(reply.body, "text"))
+		print_problems(json_object_get(reply.body, "problems"), json_string_value(json_object_get(reply.body, "file")),
+			       json_string_value(json_object_get(reply.body, "text")),
+			       json_string_length(json_object_get(reply.body, "text")));
+	if (reply.status != 200) {
+		fprintf(stderr, "halfproxy: %s\n", error ? error : "the daemon refuses without a reason");
+		if (call->is_json)
+			print_json(stdout, reply.body);
+		json_decref(reply.body);
+		return REFUSED;
+	}
+	if (call->is_json)
+		print_json(stdout, reply.body);
+	else if (show)
+		show(stdout, reply.body);
+	if (out)
+		*out = reply.body;
+	else
+		json_decref(reply.body);
+	return DONE;
+}
+
+static int ask_plainly(const struct command_call *call, const char *target)
+{
+	const struct text none = {0};
+
+	return ask(call, "POST", target, &none, show_changes, NULL);
+}
+
+static int ask_json(const struct command_call *call, const char *target, json_t *body,
+		    void (*show)(FILE *out, const json_t *body))
+{
+	auto_free char *bytes = json_dumps(body, JSON_COMPACT);
+	const struct text text = {NULL, bytes, strlen(bytes)};
+
+	json_decref(body);
+	return ask(call, "POST", target, &text, show, NULL);
+}
+
+/* ---- the commands ----------------------------------------------------------------------------------------------------------- */
+
+static int check(const struct command_call *call)
+{
+	struct problems problems = {0};
+	size_t bytes, backends = 0;
+	auto_free char *text = read_text(call->argv[0], &bytes);
+	struct config *config;
+
+	if (!text)
+		return REFUSED;
+	config = config_parse(text, bytes, &problems);
+	problems_print(stderr, call->argv[0], text, bytes, &problems);
+	for (size_t i = 0; config && i < config->service_count; i++)
+		backends += config->services[i]->backend_count;
+	if (call->is_json)
+		printf("{\"ok\": %s, \"errors\": %zu, \"warnings\": %zu}\n", config ? "true" : "false", problems.errors,
+		       problems.count - problems.errors);
+	else if (config)
+		printf("%s: ok, %zu services, %zu backends\n", call->argv[0], config->service_count, backends);
+	else
+		fprintf(stderr, "halfproxy: %s: %zu mistakes\n", call->argv[0], problems.errors);
+	problems_free(&problems);
+	if (!config)
+		return REFUSED;
+	config_free(config);
+	return DONE;
+}
+
+static int diff(const struct command_call *call)
+{
+	struct text text = {.file = call->argv[0]};
+	auto_free char *bytes = read_text(call->argv[0], &text.count);
+	json_t *body;
+	size_t changes;
+
+	text.bytes = bytes;
+	if (!bytes || ask(call, "POST", "/v1/diff", &text, show_changes, &body))
+		return UNASKED;
+	changes = json_array_size(json_object_get(body, "changes"));
+	json_decref(body);
+	return changes ? 1 : 0;
+}
+
+static int apply(const struct command_call *call)
+{
+	struct text text = {.file = call->argv[0]};
+	unsigned long seconds = call->confirm ? command_seconds(call->confirm) : 0;
+	auto_free char *bytes = NULL;
+	char target[64] = "/v1/apply";
+
+	if (call->confirm && !seconds) {
+		fprintf(stderr, "halfproxy: --confirm \"%s\" is not a time of up to a day, such as 60s, 10m or 1h\n",
+			call->confirm);
+		return UNASKED;
+	}
+	bytes = read_text(call->argv[0], &text.count);
+	text.bytes = bytes;
+	if (!bytes)
+		return UNASKED;
+	if (seconds)
+		snprintf(target, sizeof(target), "/v1/apply?confirm=%lu", seconds);
+	return ask(call, "POST", target, &text, show_changes, NULL);
+}
+
+static void show_confirmed(FILE *out, const json_t *body)
+{
+	(void)body;
+	fprintf(out, "confirmed\n");
+}
+
+static int confirm(const struct command_call *call)
+{
+	const struct text none = {0};
+
+	return ask(call, "POST", "/v1/confirm", &none, show_confirmed, NULL);
+}
+
+static int undo(const struct command_call *call)
+{
+	return ask_plainly(call, "/v1/undo");
+}
+
+static int reload(const struct command_call *call)
+{
+	return ask_plainly(call, "/v1/reload");
+}
+
+static int status(const struct command_call *call)
+{
+	const struct text none = {0};
+	char target[512] = "/v1/status";
+
+	if (call->argc) {
+		strcat(target, "?service=");
+		client_encode(target, sizeof(target), call->argv[0]);
+	}
+	return ask(call, "GET", target, &none, show_status, NULL);
+}
+
+static int trace(const struct command_call *call)
+{
+	char source[64], vip[64];
+	int source_port, port;
+	json_t *body;
+
+	if (!command_endpoint(call->argv[0], source, &source_port) || !command_endpoint(call->argv[1], vip, &port)) {
+		fprintf(stderr, "halfproxy: trace takes ADDRESS[:PORT] twice, an IPv6 address with a port in brackets: "
+				"[2001:db8::1]:80\n");
+		return UNASKED;
+	}
+	body = json_pack("{s:s, s:s}", "source", source, "vip", vip);
+	if (source_port >= 0)
+		json_object_set_new(body, "source_port", json_integer(source_port));
+	if (port >= 0)
+		json_object_set_new(body, "port", json_integer(port));
+	if (call->protocol)
+		json_object_set_new(body, "protocol", json_string(call->protocol));
+	return ask_json(call, "/v1/trace", body, show_trace);
+}
+
+static int weight(const struct command_call *call)
+{
+	char *end;
+	unsigned long number = strtoul(call->argv[2], &end, 10);
+	struct ip backend;
+
+	if (call->argv[2][0] < '0' || call->argv[2][0] > '9' || *end || number > 65535) {
+		fprintf(stderr, "halfproxy: weight \"%s\" must be a whole number from 0 to 65535\n", call->argv[2]);
+		return UNASKED;
+	}
+	if (!ip_parse(&backend, call->argv[1])) {
+		fprintf(stderr, "halfproxy: backend \"%s\" must be an address, as `halfproxy status` shows it\n", call->argv[1]);
+		return UNASKED;
+	}
+	return ask_json(call, "/v1/weight",
+			json_pack("{s:s, s:s, s:i}", "service", call->argv[0], "backend", call->argv[1], "weight", (int)number),
+			show_changes);
+}
+
+static int reset(const struct command_call *call)
+{
+	return ask_json(call, "/v1/reset", json_pack("{s:s}", "service", call->argv[0]), show_changes);
+}
+
+const struct command command_table[] = {
+	{"check", "FILE", "validate a configuration, without a daemon; - is standard input", 1, 1, check},
+	{"diff", "FILE", "what applying it would change; exit 0 nothing, 1 something, 2 error", 1, 1, diff},
+	{"apply", "FILE [--confirm TIME]", "make it the running configuration; taken back unless confirmed in time", 1, 1,
+	 apply},
+	{"confirm", "", "keep what was applied with --confirm", 0, 0, confirm},
+	{"undo", "", "go back to the configuration before the running one", 0, 0, undo},
+	{"reload", "", "read the daemon's own file again", 0, 0, reload},
+	{"status", "[SERVICE]", "services, backends, states, shares, rates", 0, 1, status},
+	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P]", "walk such a packet through the loaded program, step by step", 2, 2,
+	 trace},
+	{"weight", "SERVICE BACKEND N", "override a backend's weight until reset", 3, 3, weight},
+	{"reset", "SERVICE", "drop the overrides of a service", 1, 1, reset},
+	{0},
+};
