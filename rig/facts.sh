@@ -13,9 +13,9 @@
 
 FACT_LEGS=front
 
-facts_capture() { # VIP l2|ipip
+facts_capture() { # VIP l2|ipip [BYTES-OF-A-FRAME]
 	FACT_VIP=$1 FACT_FORWARD=$2 FACT_FAMILY=4 FACT_CLIENT=192.168.1.1
-	RIG_SNAPLEN=256
+	RIG_SNAPLEN=${3:-256}
 	[[ $1 != *:* ]] || { FACT_FAMILY=6 FACT_CLIENT=fd00:1::1; }
 	FACT_BACKEND=$(backend_address 1 $FACT_FAMILY)
 	capture client eth0 client
@@ -25,8 +25,8 @@ facts_capture() { # VIP l2|ipip
 	capture backend1 eth0 backend
 }
 
-mac() { host "$1" cat "/sys/class/net/$2/address" 2>/dev/null || host "$1" ip -o link show dev "$2" |
-	sed -n 's/.*link\/ether \([0-9a-f:]*\).*/\1/p'; }
+# The MAC address of an interface; not from /sys, which shows the network namespace that mounted it.
+mac() { host "$1" ip -o link show dev "$2" 2>/dev/null | sed -n 's/.*link\/ether \([0-9a-f:]*\).*/\1/p'; }
 
 # Ask for the VIP's MAC address on the backends' own segment, where nobody may answer, and then on the director's.
 facts_ask() {

@@ -155,6 +155,7 @@ rig_down() {
 	done
 	rm -rf "$RIG_PINS" "$RIG_DIR"
 	RIG_DIR=
+	trap - INT TERM HUP
 	return $status
 }
 
@@ -194,7 +195,7 @@ eventually() {
 
 # capture HOST IF NAME [FILTER...]: whole frames into $RIG_DIR/NAME.pcap until captures_end.
 capture() {
-	nsenter --net="/run/netns/$RIG-$1" -- tcpdump -Z root -U -n -i "$2" -s "${RIG_SNAPLEN:-0}" -B 16384 \
+	nsenter --net="/run/netns/$RIG-$1" -- tcpdump -Z root --immediate-mode -U -n -i "$2" -s "${RIG_SNAPLEN:-0}" -B 16384 \
 		-w "$RIG_DIR/$3.pcap" "${@:4}" 2>"$RIG_DIR/$3.tcpdump" &
 	echo $! >"$RIG_DIR/$3.capturing"
 	eventually 5 grep -q 'listening on' "$RIG_DIR/$3.tcpdump"
