@@ -42,8 +42,7 @@ web | file lost "eth0, eth7"
 web | file loop lo
 web | file good eth0
 refuses "an interface that is not there is named" "eth7" other lost
-left_nothing "a start refused for its interface"
-refuses "with those that are" "eth1" other lost
+refuses "with those that are, at a second start too" "eth1" other lost
 left_nothing "another"
 refuses "the loopback is refused" "lo gets no client's packets" other loop
 refuses "a file that is not there is named" "nothing.yaml" other nothing
