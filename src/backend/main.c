@@ -1,0 +1,164 @@
+/* halfproxy-backend: the command line. What it does is in agent.h. */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/agent.h"
+
+static const char usage[] =
+	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip] [--from PREFIX...] [--interface IF]\n"
+	"       halfproxy-backend down [--vip VIP...]\n"
+	"       halfproxy-backend status [--json]\n"
+	"\n"
+	"Make this host a backend of a Direct Server Return load balancer, or take it back.\n"
+	"\n"
+	"  --vip VIP          virtual address to answer for; may be given several times\n"
+	"  --forward METHOD   how directors send: l2 (default) or ipip\n"
+	"  --from PREFIX      directors whose tunnels are opened; `any` opens them for all\n"
+	"  --interface IF     where packets arrive; by default where the routes lead\n"
+	"  --json             print JSON\n"
+	"  --version, --help\n";
+
+static int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int fail(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "halfproxy-backend: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	return 2;
+}
+
+static bool take_vip(struct agent_request *request, const char *text)
+{
+	if (request->vip_count == SETUP_LIST_MOST || !ip_parse(&request->vips[request->vip_count], text))
+		return false;
+	request->vip_count++;
+	return true;
+}
+
+static bool take_prefix(struct agent_request *request, const char *text)
+{
+	if (request->sender_count + 2 > SETUP_LIST_MOST)
+		return false;
+	if (strcmp(text, "any") != 0)
+		return prefix_parse(&request->senders[request->sender_count++], text);
+	prefix_parse(&request->senders[request->sender_count++], "0.0.0.0/0");
+	prefix_parse(&request->senders[request->sender_count++], "::/0");
+	return true;
+}
+
+/* Returns -1 to go on, or the exit status. */
+static int take_option(int option, const char *text, struct agent_request *request)
+{
+	switch (option) {
+	case 'v':
+		return take_vip(request, text) ? -1 : fail("--vip \"%s\" must be one IPv4 or IPv6 address, without a prefix length", text);
+	case 'f':
+		if (!strcmp(text, "l2"))
+			request->methods |= SETUP_L2;
+		else if (!strcmp(text, "ipip"))
+			request->methods |= SETUP_IPIP;
+		else
+			return fail("--forward must be l2 or ipip, not \"%s\"", text);
+		return -1;
+	case 'r':
+		return take_prefix(request, text)
+			       ? -1
+			       : fail("--from \"%s\" must be an address, a prefix without host bits, or any", text);
+	case 'i':
+		request->interface = text;
+		return strlen(text) < 16 ? -1 : fail("--interface \"%s\" is longer than 15 characters", text);
+	case 'j':
+		request->is_json = true;
+		return -1;
+	case 'V':
+		puts("halfproxy-backend " HP_VERSION);
+		return 0;
+	case 'h':
+		fputs(usage, stdout);
+		return 0;
+	default:
+		fputs(usage, stderr);
+		return 2;
+	}
+}
+
+static int check_up(struct agent_request *request)
+{
+	if (!request->methods)
+		request->methods = SETUP_L2;
+	if (!request->vip_count)
+		return fail("%s", "up needs --vip VIP");
+	if (request->methods & SETUP_IPIP && !request->sender_count)
+		return fail("%s", "--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
+				  "opens them for all senders");
+	if (!(request->methods & SETUP_IPIP) && request->sender_count)
+		return fail("%s", "--from belongs to --forward ipip");
+	return -1;
+}
+
+static int run(const char *command, struct agent_request *request)
+{
+	struct err e = {""};
+	int code;
+
+	if (!strcmp(command, "up")) {
+		code = check_up(request);
+		if (code >= 0)
+			return code;
+		code = agent_up(request, &e);
+	} else if (!strcmp(command, "down")) {
+		code = agent_down(request, &e);
+	} else if (!strcmp(command, "status")) {
+		code = agent_status(request, &e);
+	} else {
+		return fail("there is no command \"%s\": up, down or status", command);
+	}
+	if (code >= 0)
+		return code;
+	fail("%s", e.text);
+	if (geteuid() != 0)
+		fail("%s", "this was not run as root, which changing addresses and settings needs");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option rows[] = {{"vip", required_argument, NULL, 'v'},
+					     {"forward", required_argument, NULL, 'f'},
+					     {"from", required_argument, NULL, 'r'},
+					     {"interface", required_argument, NULL, 'i'},
+					     {"json", no_argument, NULL, 'j'},
+					     {"version", no_argument, NULL, 'V'},
+					     {"help", no_argument, NULL, 'h'},
+					     {NULL, 0, NULL, 0}};
+	static struct agent_request request;
+	const char *command = NULL;
+	int option, list = 0, code;
+
+	while ((option = getopt_long(argc, argv, "-Vh", rows, NULL)) != -1) {
+		if (option == 1 && !command) {
+			command = optarg;
+			continue;
+		}
+		/* `--vip A B` and `--from A B`: a bare word goes on with the last list. */
+		if (option == 1 && !list)
+			return fail("\"%s\" is no option", optarg);
+		list = option == 1 ? list : option == 'v' || option == 'r' ? option : 0;
+		code = take_option(option == 1 ? list : option, optarg, &request);
+		if (code >= 0)
+			return code;
+	}
+	if (!command) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	return run(command, &request);
+}

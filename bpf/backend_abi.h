@@ -1,0 +1,50 @@
+/* What the backend's BPF programs and halfproxy-backend agree on. */
+#ifndef HP_BACKEND_ABI_H
+#define HP_BACKEND_ABI_H
+
+#include <linux/types.h>
+
+#define HPB_SENDERS_MOST 1024
+#define HPB_VIPS_MOST 1024
+
+/* One list: name, what it says. */
+#define HPB_COUNTERS(X)                                                                      \
+	X(DECAPSULATED, "tunnelled packets for a VIP, outer header taken off")               \
+	X(REFUSED_SENDER, "tunnelled packets for a VIP from a sender that --from does not name") \
+	X(OTHER_TUNNEL, "tunnelled packets for another address, left to the kernel")         \
+	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                \
+	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")
+
+enum hpb_counter {
+#define HPB_COUNTER_ENUM(name, text) HPB_##name,
+	HPB_COUNTERS(HPB_COUNTER_ENUM)
+#undef HPB_COUNTER_ENUM
+		HPB_COUNTER_COUNT
+};
+
+/* Keys of the longest-prefix tries. */
+struct hpb_prefix4 {
+	__u32 bits;
+	__be32 address;
+};
+
+struct hpb_prefix6 {
+	__u32 bits;
+	__be32 address[4];
+};
+
+struct hpb_address6 {
+	__be32 word[4];
+};
+
+/* What a VIP's packets come by; bits of a map's value. */
+#define HPB_VIP_L2 1u
+#define HPB_VIP_TUNNEL 2u
+
+/* The largest MSS that a VIP of each family may advertise; 0: as it is. One element, host order. */
+struct hpb_settings {
+	__u16 mss4;
+	__u16 mss6;
+};
+
+#endif

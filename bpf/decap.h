@@ -1,0 +1,171 @@
+/* Decap: take the outer header off a tunnelled packet (RFC 2003, 4213, 2473) that a named director sent for one of
+ * our VIPs. Everything else is the kernel's, untouched.
+ *
+ * The inner packet stays as it is, its ECN bits too: our directors send the outer header as Not-ECT, which no router
+ * marks (RFC 6040, compatibility mode). */
+#ifndef HP_DECAP_H
+#define HP_DECAP_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "backend_abi.h"
+#include "backend_maps.h"
+
+#define DECAP_TAGS_MOST 2
+#define DECAP_LINK_MOST 22
+#define DECAP_OFFSET_MASK 0x7f
+#define DECAP_FRAGMENT 0x3fff /* more fragments, or an offset */
+
+struct decap {
+	void *data, *end;
+	__u32 l3_offset;
+	__u32 outer_bytes;
+	__u32 inner_least; /* bytes that the outer header says follow it */
+	__u8 inner_protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
+	__u8 is_allowed;     /* the sender is named */
+};
+
+struct decap_tag {
+	__be16 id;
+	__be16 ethertype;
+};
+
+/* Ethernet and up to two tags. Returns the EtherType behind them in network order; 0 for a frame cut short. */
+static __always_inline __be16 decap_link(struct decap *d)
+{
+	struct ethhdr *eth = d->data;
+	__be16 ethertype;
+
+	if ((void *)(eth + 1) > d->end)
+		return 0;
+	ethertype = eth->h_proto;
+	d->l3_offset = sizeof(*eth);
+#pragma unroll
+	for (int i = 0; i < DECAP_TAGS_MOST; i++) {
+		struct decap_tag *tag = d->data + d->l3_offset;
+
+		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((void *)(tag + 1) > d->end)
+			return 0;
+		ethertype = tag->ethertype;
+		d->l3_offset += sizeof(*tag);
+	}
+	return ethertype;
+}
+
+/* Outer header. Returns 0 when it is none of a tunnel's. Options are skipped; fragments are the kernel's. */
+static __always_inline int decap_outer4(struct decap *d)
+{
+	struct iphdr *ip = d->data + (d->l3_offset & DECAP_OFFSET_MASK);
+	struct hpb_prefix4 key = {.bits = 32};
+
+	if ((void *)(ip + 1) > d->end || ip->version != 4 || ip->ihl < 5)
+		return 0;
+	if (ip->protocol != IPPROTO_IPIP && ip->protocol != IPPROTO_IPV6)
+		return 0;
+	if (ip->frag_off & bpf_htons(DECAP_FRAGMENT))
+		return 0;
+	d->outer_bytes = ip->ihl * 4;
+	if (bpf_ntohs(ip->tot_len) < d->outer_bytes)
+		return 0;
+	d->inner_least = bpf_ntohs(ip->tot_len) - d->outer_bytes;
+	d->inner_protocol = ip->protocol;
+	key.address = ip->saddr;
+	d->is_allowed = bpf_map_lookup_elem(&senders4, &key) != NULL;
+	return 1;
+}
+
+static __always_inline int decap_outer6(struct decap *d)
+{
+	struct ipv6hdr *ip = d->data + (d->l3_offset & DECAP_OFFSET_MASK);
+	struct hpb_prefix6 key = {.bits = 128};
+
+	if ((void *)(ip + 1) > d->end || ip->version != 6)
+		return 0;
+	if (ip->nexthdr != IPPROTO_IPIP && ip->nexthdr != IPPROTO_IPV6)
+		return 0;
+	d->outer_bytes = sizeof(*ip);
+	d->inner_least = bpf_ntohs(ip->payload_len);
+	d->inner_protocol = ip->nexthdr;
+	__builtin_memcpy(key.address, &ip->saddr, sizeof(key.address));
+	d->is_allowed = bpf_map_lookup_elem(&senders6, &key) != NULL;
+	return 1;
+}
+
+/* Whether the inner packet is whole and for a VIP that is tunnelled. HPB_COUNTER_COUNT: yes. */
+static __always_inline enum hpb_counter decap_judge(struct decap *d)
+{
+	void *inner = d->data + ((d->l3_offset + d->outer_bytes) & DECAP_OFFSET_MASK);
+	struct ipv6hdr *ip6 = inner;
+	struct iphdr *ip4 = inner;
+	__u32 *flags;
+
+	if (d->inner_protocol == IPPROTO_IPIP) {
+		if ((void *)(ip4 + 1) > d->end || ip4->version != 4 || bpf_ntohs(ip4->tot_len) > d->inner_least)
+			return HPB_MALFORMED;
+		flags = bpf_map_lookup_elem(&vips4, &ip4->daddr);
+	} else {
+		if ((void *)(ip6 + 1) > d->end || ip6->version != 6 ||
+		    bpf_ntohs(ip6->payload_len) + sizeof(*ip6) > d->inner_least)
+			return HPB_MALFORMED;
+		flags = bpf_map_lookup_elem(&vips6, &ip6->daddr);
+	}
+	if (!flags || !(*flags & HPB_VIP_TUNNEL))
+		return HPB_OTHER_TUNNEL;
+	return d->is_allowed ? HPB_COUNTER_COUNT : HPB_REFUSED_SENDER;
+}
+
+/* Move the link header, tags and all, up to the inner packet. link_bytes is a constant. */
+static __always_inline int decap_shift(struct xdp_md *ctx, const struct decap *d, __u32 link_bytes)
+{
+	__be16 ethertype = d->inner_protocol == IPPROTO_IPIP ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	__u8 link[DECAP_LINK_MOST];
+	void *data = d->data;
+
+	if (data + link_bytes > d->end)
+		return XDP_PASS;
+	__builtin_memcpy(link, data, link_bytes);
+	if (bpf_xdp_adjust_head(ctx, (int)d->outer_bytes))
+		return XDP_PASS;
+	data = (void *)(long)ctx->data;
+	if (data + link_bytes > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	__builtin_memcpy(data, link, link_bytes);
+	*(__be16 *)(data + link_bytes - sizeof(ethertype)) = ethertype;
+	return XDP_PASS;
+}
+
+static __always_inline int decap(struct xdp_md *ctx)
+{
+	struct decap d = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	__be16 ethertype = decap_link(&d);
+	enum hpb_counter judged;
+	int is_tunnel = 0;
+
+	if (ethertype == bpf_htons(ETH_P_IP))
+		is_tunnel = decap_outer4(&d);
+	else if (ethertype == bpf_htons(ETH_P_IPV6))
+		is_tunnel = decap_outer6(&d);
+	if (!is_tunnel)
+		return XDP_PASS;
+	judged = decap_judge(&d);
+	if (judged != HPB_COUNTER_COUNT) {
+		backend_count(judged);
+		return XDP_PASS;
+	}
+	backend_count(HPB_DECAPSULATED);
+	if (d.l3_offset == ETH_HLEN)
+		return decap_shift(ctx, &d, ETH_HLEN);
+	if (d.l3_offset == ETH_HLEN + 4)
+		return decap_shift(ctx, &d, ETH_HLEN + 4);
+	return decap_shift(ctx, &d, ETH_HLEN + 8);
+}
+
+#endif

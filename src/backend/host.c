@@ -1,0 +1,353 @@
+/* The host: see host.h. */
+#include "backend/host.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define BUFFER_BYTES 32768
+
+/* ---- rtnetlink -------------------------------------------------------------------------------------------------------- */
+
+static void close_netlink(struct mnl_socket **netlink)
+{
+	if (*netlink)
+		mnl_socket_close(*netlink);
+}
+
+#define auto_netlink __attribute__((cleanup(close_netlink)))
+
+/* Send a request, hand every answer to the callback. Returns 0 or -errno. */
+static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
+{
+	auto_netlink struct mnl_socket *netlink = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	auto_free char *buffer = malloc(BUFFER_BYTES);
+	bool is_dump = (message->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+	int code = 1;
+
+	if (!netlink || !buffer || mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	message->nlmsg_seq = 1;
+	message->nlmsg_flags |= NLM_F_REQUEST;
+	if (mnl_socket_sendto(netlink, message, message->nlmsg_len) < 0)
+		return -errno;
+	while (code > 0) {
+		ssize_t got = mnl_socket_recvfrom(netlink, buffer, BUFFER_BYTES);
+
+		if (got < 0)
+			return -errno;
+		code = mnl_cb_run(buffer, (size_t)got, 1, mnl_socket_get_portid(netlink), callback, context);
+		if (!is_dump)
+			break;
+	}
+	return code < 0 ? -errno : 0;
+}
+
+static const struct nlattr *find_attribute(const struct nlmsghdr *message, size_t header, uint16_t type)
+{
+	const char *end = mnl_nlmsg_get_payload_tail(message);
+	const struct nlattr *attr = mnl_nlmsg_get_payload_offset(message, header);
+
+	for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr))
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	return NULL;
+}
+
+static int take_address(const struct nlmsghdr *message, void *context)
+{
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr = find_attribute(message, sizeof(*info), IFA_LOCAL);
+	struct host_addresses *out = context;
+	struct host_address *row = &out->list[out->count];
+
+	if (!attr)
+		attr = find_attribute(message, sizeof(*info), IFA_ADDRESS);
+	if (!attr || out->count == HOST_ADDRESSES_MOST || (info->ifa_family != AF_INET && info->ifa_family != AF_INET6))
+		return MNL_CB_OK;
+	row->ip = info->ifa_family == AF_INET ? ip_from4(mnl_attr_get_payload(attr)) : ip_from6(mnl_attr_get_payload(attr));
+	row->bits = info->ifa_prefixlen;
+	row->ifindex = info->ifa_index;
+	if (!if_indextoname(info->ifa_index, row->interface))
+		snprintf(row->interface, sizeof(row->interface), "?");
+	out->count++;
+	return MNL_CB_OK;
+}
+
+int host_read_addresses(struct host_addresses *out, struct err *e)
+{
+	char buffer[128];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	int code;
+
+	out->count = 0;
+	message->nlmsg_type = RTM_GETADDR;
+	message->nlmsg_flags = NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
+	code = ask(message, take_address, out);
+	return code ? err_set(e, code, "reading addresses: %m") : 0;
+}
+
+static struct nlmsghdr *put_address(char *buffer, uint16_t type, const struct ip *vip)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	bool is4 = ip_is4(vip);
+	const void *bytes = is4 ? ip_bytes4(vip) : vip->byte;
+	struct ifaddrmsg *info;
+
+	message->nlmsg_type = type;
+	message->nlmsg_flags = NLM_F_ACK;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifa_family = is4 ? AF_INET : AF_INET6;
+	info->ifa_prefixlen = is4 ? 32 : 128;
+	info->ifa_scope = is4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
+	info->ifa_index = if_nametoindex("lo");
+	mnl_attr_put(message, IFA_LOCAL, is4 ? 4 : 16, bytes);
+	mnl_attr_put(message, IFA_ADDRESS, is4 ? 4 : 16, bytes);
+	return message;
+}
+
+int host_add_vip(const struct ip *vip, struct err *e)
+{
+	struct ifa_cacheinfo deprecated = {.ifa_prefered = 0, .ifa_valid = UINT32_MAX};
+	char buffer[256], text[IP_TEXT_BYTES];
+	struct nlmsghdr *message = put_address(buffer, RTM_NEWADDR, vip);
+	int code;
+
+	message->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
+	if (!ip_is4(vip)) {
+		mnl_attr_put_u32(message, IFA_FLAGS, IFA_F_NODAD);
+		mnl_attr_put(message, IFA_CACHEINFO, sizeof(deprecated), &deprecated);
+	}
+	code = ask(message, NULL, NULL);
+	if (code && code != -EEXIST)
+		return err_set(e, code, "putting %s on lo: %m", ip_format(vip, text));
+	return 0;
+}
+
+int host_remove_vip(const struct ip *vip, struct err *e)
+{
+	char buffer[256], text[IP_TEXT_BYTES];
+	int code = ask(put_address(buffer, RTM_DELADDR, vip), NULL, NULL);
+
+	if (code && code != -EADDRNOTAVAIL)
+		return err_set(e, code, "taking %s off lo: %m", ip_format(vip, text));
+	return 0;
+}
+
+static int take_route(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *attr = find_attribute(message, sizeof(struct rtmsg), RTA_OIF);
+	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+
+	if (attr && info->rtm_type == RTN_UNICAST)
+		*(uint32_t *)context = mnl_attr_get_u32(attr);
+	return MNL_CB_OK;
+}
+
+bool host_route_interface(const struct ip *to, char interface[static 16], struct err *e)
+{
+	char buffer[128], text[IP_TEXT_BYTES];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	bool is4 = ip_is4(to);
+	uint32_t ifindex = 0;
+	struct rtmsg *info;
+
+	message->nlmsg_type = RTM_GETROUTE;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->rtm_family = is4 ? AF_INET : AF_INET6;
+	info->rtm_dst_len = is4 ? 32 : 128;
+	mnl_attr_put(message, RTA_DST, is4 ? 4 : 16, is4 ? ip_bytes4(to) : to->byte);
+	if (!ask(message, take_route, &ifindex) && ifindex && if_indextoname(ifindex, interface))
+		return true;
+	err_set(e, -ENETUNREACH, "no route leads to %s, so the interface that packets arrive by must be named: --interface IF",
+		ip_format(to, text));
+	return false;
+}
+
+static int count_one(const struct nlmsghdr *message, void *context)
+{
+	/* Each priority comes once without and once with its filters' handles. */
+	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
+
+	if (message->nlmsg_type == RTM_NEWTFILTER && info->tcm_handle)
+		++*(size_t *)context;
+	return MNL_CB_OK;
+}
+
+size_t host_count_filters(const char *interface)
+{
+	static const uint32_t parents[] = {TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)};
+	size_t count = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		char buffer[128];
+		struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+		struct tcmsg *info;
+
+		message->nlmsg_type = RTM_GETTFILTER;
+		message->nlmsg_flags = NLM_F_DUMP;
+		info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+		info->tcm_ifindex = (int)host_ifindex(interface);
+		info->tcm_parent = parents[i];
+		ask(message, count_one, &count);
+	}
+	return count;
+}
+
+/* ---- links -------------------------------------------------------------------------------------------------------------- */
+
+static int link_request(const char *interface, unsigned long request, struct ifreq *row)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(row->ifr_name, sizeof(row->ifr_name), "%s", interface);
+	return fd < 0 || ioctl(fd, request, row) < 0 ? -errno : 0;
+}
+
+uint32_t host_ifindex(const char *interface)
+{
+	return if_nametoindex(interface);
+}
+
+uint32_t host_mtu(const char *interface)
+{
+	struct ifreq row = {0};
+
+	return link_request(interface, SIOCGIFMTU, &row) ? 0 : (uint32_t)row.ifr_mtu;
+}
+
+bool host_is_up(const char *interface)
+{
+	struct ifreq row = {0};
+
+	return !link_request(interface, SIOCGIFFLAGS, &row) && (row.ifr_flags & IFF_UP);
+}
+
+int host_set_up(const char *interface, bool up, struct err *e)
+{
+	struct ifreq row = {0};
+	int code = link_request(interface, SIOCGIFFLAGS, &row);
+
+	if (!code) {
+		row.ifr_flags = (short)(up ? row.ifr_flags | IFF_UP : row.ifr_flags & ~IFF_UP);
+		code = link_request(interface, SIOCSIFFLAGS, &row);
+	}
+	return code ? err_set(e, code, "interface %s %s: %m", interface, up ? "up" : "down") : 0;
+}
+
+void host_list_interfaces(char *out, size_t room)
+{
+	struct if_nameindex *list = if_nameindex();
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (struct if_nameindex *row = list; row && row->if_name && at < room; row++)
+		if (strcmp(row->if_name, "lo") != 0)
+			at += (size_t)snprintf(out + at, room - at, "%s%s", at ? ", " : "", row->if_name);
+	if_freenameindex(list);
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------------------------- */
+
+int host_read_sysctl(const char *path, char *out, size_t room, struct err *e)
+{
+	char whole[192];
+	auto_fclose FILE *file = NULL;
+
+	snprintf(whole, sizeof(whole), "/proc/sys/%s", path);
+	file = fopen(whole, "re");
+	if (!file || !fgets(out, (int)room, file))
+		return err_set(e, errno ? -errno : -EIO, "%s: %m", whole);
+	out[strcspn(out, "\n")] = '\0';
+	return 0;
+}
+
+int host_write_sysctl(const char *path, const char *value, struct err *e)
+{
+	char whole[192];
+	auto_fclose FILE *file = NULL;
+
+	snprintf(whole, sizeof(whole), "/proc/sys/%s", path);
+	file = fopen(whole, "we");
+	if (!file || fprintf(file, "%s\n", value) < 0 || fflush(file))
+		return err_set(e, -errno, "writing %s to %s: %m", value, whole);
+	return 0;
+}
+
+long host_sysctl_number(const char *path)
+{
+	char text[32];
+
+	return host_read_sysctl(path, text, sizeof(text), NULL) ? 0 : strtol(text, NULL, 10);
+}
+
+unsigned long host_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) < 0 ? 0 : (unsigned long)st.st_ino;
+}
+
+/* ---- listeners -------------------------------------------------------------------------------------------------------------- */
+
+/* The addresses of /proc/net/{tcp,udp}{,6} are words of the host's order. */
+static bool read_socket_address(const char *hex, bool is4, struct ip *out)
+{
+	uint32_t words[4];
+
+	if (is4) {
+		if (sscanf(hex, "%8X", &words[0]) != 1)
+			return false;
+		*out = ip_from4(words);
+		return true;
+	}
+	if (sscanf(hex, "%8X%8X%8X%8X", &words[0], &words[1], &words[2], &words[3]) != 4)
+		return false;
+	*out = ip_from6(words);
+	return true;
+}
+
+static void list_table(const char *table, const struct ip *vip, const char *name, char *out, size_t room)
+{
+	bool is4 = !strchr(table, '6');
+	auto_fclose FILE *file = fopen(table, "re");
+	bool is_tcp = strstr(table, "tcp") != NULL;
+	char line[512], local[64];
+	unsigned int port, state;
+	struct ip ip;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %*d: %32[0-9A-F]:%X %*[0-9A-F]:%*X %X", local, &port, &state) != 3)
+			continue;
+		if (state != (is_tcp ? 10u : 7u) || !read_socket_address(local, is4, &ip))
+			continue;
+		if (!ip_equal(&ip, vip) && !ip_is_unspecified(&ip))
+			continue;
+		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", *out ? ", " : "", name, port,
+			 ip_is_unspecified(&ip) ? (is_tcp ? "" : " (wildcard: must answer from the VIP by IP_PKTINFO)") : "");
+	}
+}
+
+void host_listeners(const struct ip *vip, char *out, size_t room)
+{
+	out[0] = '\0';
+	if (ip_is4(vip)) {
+		list_table("/proc/net/tcp", vip, "tcp", out, room);
+		list_table("/proc/net/udp", vip, "udp", out, room);
+	}
+	list_table("/proc/net/tcp6", vip, "tcp", out, room);
+	list_table("/proc/net/udp6", vip, "udp", out, room);
+}

@@ -1,0 +1,60 @@
+/* The host as the agent finds and changes it: addresses, links, routes and settings. The only speaker of rtnetlink
+ * and /proc/sys here. */
+#ifndef HP_BACKEND_HOST_H
+#define HP_BACKEND_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+
+#define HOST_ADDRESSES_MOST 4096
+
+struct host_address {
+	struct ip ip;
+	uint8_t bits;
+	uint32_t ifindex;
+	char interface[16];
+};
+
+struct host_addresses {
+	struct host_address list[HOST_ADDRESSES_MOST];
+	size_t count;
+};
+
+/* All addresses of this network namespace. */
+int host_read_addresses(struct host_addresses *out, struct err *e);
+
+/* Put an address on lo, /32 or /128, such that the host's own connections never choose it as their source: IPv4 of
+ * scope host, IPv6 deprecated at once and without duplicate address detection. One there already is no error. */
+int host_add_vip(const struct ip *vip, struct err *e);
+int host_remove_vip(const struct ip *vip, struct err *e);
+
+/* The interface that the route to an address leaves by. false with *e written when there is none. */
+bool host_route_interface(const struct ip *to, char interface[static 16], struct err *e);
+
+uint32_t host_ifindex(const char *interface);
+uint32_t host_mtu(const char *interface);
+bool host_is_up(const char *interface);
+int host_set_up(const char *interface, bool up, struct err *e);
+
+/* Names of all interfaces, for messages. */
+void host_list_interfaces(char *out, size_t room);
+
+/* Read or write a setting below /proc/sys, a line without its end. */
+int host_read_sysctl(const char *path, char *out, size_t room, struct err *e);
+int host_write_sysctl(const char *path, const char *value, struct err *e);
+long host_sysctl_number(const char *path);
+
+/* The number of this network namespace, by which state and pins of several on one machine are kept apart. */
+unsigned long host_namespace(void);
+
+/* How many filters hang on an interface's clsact, ingress and egress together. */
+size_t host_count_filters(const char *interface);
+
+/* Whether something listens for TCP or UDP on the address or on the wildcard, as a text for people; "" for none. */
+void host_listeners(const struct ip *vip, char *out, size_t room);
+
+#endif
