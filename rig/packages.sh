@@ -13,11 +13,11 @@ PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftab
 	iputils-ping util-linux"
 }
 
-# Those of the arguments that are not installed, one a line.
+# Those of the arguments that are not installed, one a line. dpkg-query fails when it does not know one of them.
 packages_missing() {
 	local there
 	# shellcheck disable=SC2016 # dpkg-query's own variables
-	there=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii  *//p')
+	there=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii  *//p') || true
 	printf '%s\n' "$@" | grep -vxF -e "$there" || true
 }
 

@@ -230,13 +230,10 @@ static void assert_disruption(size_t count, uint32_t size, bool weighted, double
 	struct ring_spec less = more;
 	auto_free uint32_t *before = NULL;
 	uint32_t moved_worst = 0;
-	double sum = 0;
 
 	set_members(members, count + 1, 10);
 	for (size_t i = 0; weighted && i <= count; i++)
 		members[i].weight = (uint32_t)(i % 4 + 1) * 10;
-	for (size_t i = 0; i <= count; i++)
-		sum += members[i].weight;
 	before = built(&more);
 	for (size_t i = 0; i <= count; i += count / 4) {
 		struct ring_member kept = members[i];
