@@ -44,20 +44,33 @@ enum hp_verdict {
 
 /* ---- services ------------------------------------------------------------------------------------------ */
 
-/* Exact match first, then the same with port 0, which is any port. No padding: the key is hashed whole. */
+/* Exact match first, then the same with port 0, which is any port. No padding: the key is hashed whole, in words of
+ * four bytes, and written so: a word put together from narrower stores makes the hash wait for them. */
 struct hp_key4 {
 	__be32 vip;
-	__be16 port;
-	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 zero;
+	__u32 what; /* hp_key_what() */
 };
 
 struct hp_key6 {
 	__be32 vip[4];
-	__be16 port;
-	__u8 protocol;
-	__u8 zero;
+	__u32 what;
 };
+
+/* Port and protocol (IPPROTO_TCP or IPPROTO_UDP) of a key in one word, and out of it. */
+static inline __attribute__((always_inline)) __u32 hp_key_what(__be16 port, __u8 protocol)
+{
+	return (__u32)protocol << 16 | port;
+}
+
+static inline __be16 hp_key_port(__u32 what)
+{
+	return (__be16)what;
+}
+
+static inline __u8 hp_key_protocol(__u32 what)
+{
+	return (__u8)(what >> 16);
+}
 
 _Static_assert(sizeof(struct hp_key4) == 8, "hp_key4 has padding");
 _Static_assert(sizeof(struct hp_key6) == 20, "hp_key6 has padding");
@@ -203,14 +216,8 @@ struct hp_trace {
 	__u32 hash;
 	__u32 slot;
 	__u32 backend; /* number, 0 none */
-	__u32 adjacency;
-	__u32 ifindex;	 /* where it leaves; 0: it does not */
-	__u32 ip_bytes;	 /* of the packet as it came */
-	__u32 l3_offset; /* of the packet as it came */
-	__u8 protocol;	 /* of the flow; for an ICMP error, of the flow it quotes */
-	__u8 any_port;	 /* the service was found by its address and protocol */
-	__u8 quoted;	 /* 1: ICMP error, judged by the flow it quotes */
-	__u8 zero;
+	__u32 adjacency; /* index, 0 none: it met none */
+	__u32 any_port;	 /* 1: the service was found by its address and protocol alone */
 };
 
 /* ---- the flow's hash ----------------------------------------------------------------------------------- */

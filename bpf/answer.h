@@ -170,7 +170,7 @@ static ALWAYS_INLINE enum hp_verdict answer_nd(struct packet *pkt)
 	int grow = (int)(sizeof(*ip) + sizeof(*nd)) - (int)pkt->ip_bytes;
 	__u32 *flags;
 
-	if ((void *)nd + ND_BARE_BYTES > pkt->end || grow > (int)sizeof(*nd) - ND_BARE_BYTES)
+	if (packet_ends_before(pkt, (void *)nd + ND_BARE_BYTES) || grow > (int)sizeof(*nd) - ND_BARE_BYTES)
 		return HP_MALFORMED;
 	if (pkt->l4_offset != sizeof(*ip) || ip->hop_limit != ND_HOP_LIMIT || nd->code)
 		return HP_NOT_VIP;

@@ -1,39 +1,12 @@
-/* Count: the one place where a verdict becomes a number and an XDP action. */
+/* Count: the one place where a verdict becomes a number and an XDP action; in the tracing twin, the trace's end. */
 #ifndef HP_COUNT_H
 #define HP_COUNT_H
 
 #include "packet.h"
 
-/* Add the packet to its service's row of this CPU and, after a pick, to its backend's.
- *
- * Plain additions: no other program runs on this CPU meanwhile, and each CPU has rows of its own. */
-static ALWAYS_INLINE void count(const struct packet *pkt, enum hp_verdict verdict)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-	__u32 row = cpu * hp_service_stride + pkt->service;
-	struct hp_service_counts *service = bpf_map_lookup_elem(&service_counts, &row);
-	struct hp_backend_counts *backend;
-	__u64 bytes = verdict <= HP_ICMP_FORWARDED ? pkt->ip_bytes : 0;
-
-	if (!service)
-		return;
-	service->cell[HP_CELL_BYTES] += bytes;
-	service->cell[verdict % HP_SERVICE_CELLS] += 1;
-	if (!pkt->backend || verdict >= HP_BACKEND_CELLS)
-		return;
-	row = cpu * hp_backend_stride + pkt->backend;
-	backend = bpf_map_lookup_elem(&backend_counts, &row);
-	if (!backend)
-		return;
-	backend->cell[HP_CELL_BYTES] += bytes;
-	backend->cell[verdict % HP_BACKEND_CELLS] += 1;
-}
-
 /* The XDP action of a verdict, as the list in abi.h says; a forwarded packet leaves as the forward step said. */
-static ALWAYS_INLINE int count_action(const struct packet *pkt, enum hp_verdict verdict)
+static ALWAYS_INLINE int count_action(enum hp_verdict verdict)
 {
-	if (likely(verdict == HP_FORWARDED || verdict == HP_ICMP_FORWARDED))
-		return pkt->action;
 	switch (verdict) {
 #define HP_VERDICT_ACTION(name, action, text) \
 	case HP_##name:                       \
@@ -44,6 +17,74 @@ static ALWAYS_INLINE int count_action(const struct packet *pkt, enum hp_verdict 
 		break;
 	}
 	return XDP_PASS;
+}
+
+/* The twin writes the trace and nothing else. */
+static ALWAYS_INLINE void count_trace(__u32 service, enum hp_verdict verdict)
+{
+	struct hp_trace *record = trace_record();
+
+	if (!record)
+		return;
+	record->verdict = verdict;
+	record->service = service;
+}
+
+/* Plain additions: no other program runs on this CPU meanwhile, and each CPU has rows of its own. */
+static ALWAYS_INLINE void count_service(__u32 cpu, __u32 number, enum hp_verdict verdict, __u64 bytes)
+{
+	__u32 row = cpu * hp_service_stride + number;
+	struct hp_service_counts *counts = bpf_map_lookup_elem(&service_counts, &row);
+
+	if (!counts)
+		return;
+	if (bytes)
+		counts->cell[HP_CELL_BYTES] += bytes;
+	counts->cell[verdict % HP_SERVICE_CELLS] += 1;
+}
+
+static ALWAYS_INLINE void count_backend(__u32 cpu, __u32 number, enum hp_verdict verdict, __u64 bytes)
+{
+	__u32 row = cpu * hp_backend_stride + number;
+	struct hp_backend_counts *counts = bpf_map_lookup_elem(&backend_counts, &row);
+
+	if (!counts)
+		return;
+	if (bytes)
+		counts->cell[HP_CELL_BYTES] += bytes;
+	counts->cell[verdict % HP_BACKEND_CELLS] += 1;
+}
+
+/* The end of a packet of no service: row 0. Returns the action. */
+static ALWAYS_INLINE int count_stranger(enum hp_verdict verdict)
+{
+	if (hp_tracing)
+		count_trace(0, verdict);
+	else
+		count_service(bpf_get_smp_processor_id(), 0, verdict, 0);
+	return count_action(verdict);
+}
+
+/* The end of a service's packet: its row and, after a pick, its backend's. Returns the action. */
+static ALWAYS_INLINE int count_served(const struct packet *pkt, enum hp_verdict verdict)
+{
+	int is_sent = verdict == HP_FORWARDED || verdict == HP_ICMP_FORWARDED;
+	__u32 cpu;
+
+	if (hp_tracing) {
+		count_trace(pkt->service, verdict);
+		return is_sent ? pkt->action : count_action(verdict);
+	}
+	cpu = bpf_get_smp_processor_id();
+	if (likely(is_sent)) {
+		count_service(cpu, pkt->service, HP_FORWARDED, pkt->ip_bytes);
+		count_backend(cpu, pkt->backend, HP_FORWARDED, pkt->ip_bytes);
+		return pkt->action;
+	}
+	count_service(cpu, pkt->service, verdict, 0);
+	if (pkt->backend && verdict < HP_BACKEND_CELLS)
+		count_backend(cpu, pkt->backend, verdict, 0);
+	return count_action(verdict);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The director's XDP program: parse -> answer -> service -> pick -> forward.
+/* The director's XDP program: parse -> answer -> service -> pick -> forward -> count.
  *
  * Each step is one header with one entry function, and a packet never goes back to an earlier step. A step
  * returns HP_CONTINUE or the verdict; the verdict is counted and becomes an action in one place. */
@@ -17,16 +17,6 @@
 			return verdict;         \
 	} while (0)
 
-/* Layer 3: addresses, protocol, lengths. */
-static ALWAYS_INLINE enum hp_verdict parse_network(struct packet *pkt)
-{
-	if (likely(pkt->ethertype == bpf_htons(ETH_P_IP)))
-		return parse_ipv4(pkt);
-	if (likely(pkt->ethertype == bpf_htons(ETH_P_IPV6)))
-		return parse_ipv6(pkt);
-	return HP_NOT_IP;
-}
-
 /* Layer 4: ports, or what ICMP has to say. */
 static ALWAYS_INLINE enum hp_verdict parse_transport(struct packet *pkt)
 {
@@ -41,35 +31,37 @@ static ALWAYS_INLINE enum hp_verdict parse_transport(struct packet *pkt)
 	return service_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
 }
 
-static ALWAYS_INLINE enum hp_verdict walk(struct packet *pkt)
+/* Steps that know no service yet. Sets service exactly when HP_CONTINUE is returned. */
+static ALWAYS_INLINE enum hp_verdict find(struct packet *pkt)
 {
 	enum hp_verdict verdict;
 
-	STEP(parse_link(pkt));
-	if (unlikely(pkt->ethertype == bpf_htons(ETH_P_ARP)))
-		return answer_arp(pkt);
-	STEP(parse_network(pkt));
 	STEP(parse_transport(pkt));
-	STEP(service(pkt));
+	return service(pkt);
+}
+
+/* Steps of a service's packet. */
+static ALWAYS_INLINE enum hp_verdict serve(struct packet *pkt)
+{
+	enum hp_verdict verdict;
+
 	STEP(pick(pkt));
 	verdict = forward(pkt);
 	return verdict == HP_FORWARDED && pkt->is_quoted ? HP_ICMP_FORWARDED : verdict;
 }
 
-static ALWAYS_INLINE void record_end(const struct packet *pkt, enum hp_verdict verdict)
+static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 {
-	struct hp_trace *record = trace_record();
+	enum hp_verdict verdict = parsed;
 
-	if (!record)
-		return;
-	record->verdict = verdict;
-	record->service = pkt->service;
-	record->ip_bytes = pkt->ip_bytes;
-	record->l3_offset = pkt->l3_offset;
-	record->protocol = pkt->flow.protocol;
-	record->quoted = pkt->is_quoted;
+	if (verdict == HP_CONTINUE)
+		verdict = find(pkt);
+	if (verdict != HP_CONTINUE)
+		return count_stranger(verdict);
+	return count_served(pkt, serve(pkt));
 }
 
+/* Each family walks code of its own, in which the compiler knows it. */
 static ALWAYS_INLINE int director(struct xdp_md *ctx)
 {
 	struct packet pkt = {
@@ -77,13 +69,17 @@ static ALWAYS_INLINE int director(struct xdp_md *ctx)
 		.data = (void *)(long)ctx->data,
 		.end = (void *)(long)ctx->data_end,
 	};
-	enum hp_verdict verdict = walk(&pkt);
+	enum hp_verdict verdict = parse_link(&pkt);
 
-	if (hp_tracing)
-		record_end(&pkt, verdict);
-	else
-		count(&pkt, verdict);
-	return count_action(&pkt, verdict);
+	if (unlikely(verdict != HP_CONTINUE))
+		return count_stranger(verdict);
+	if (likely(pkt.ethertype == bpf_htons(ETH_P_IP)))
+		return walk(&pkt, parse_ipv4(&pkt));
+	if (likely(pkt.ethertype == bpf_htons(ETH_P_IPV6)))
+		return walk(&pkt, parse_ipv6(&pkt));
+	if (pkt.ethertype == bpf_htons(ETH_P_ARP))
+		return count_stranger(answer_arp(&pkt));
+	return count_stranger(HP_NOT_IP);
 }
 
 SEC("xdp")

@@ -35,9 +35,9 @@ static ALWAYS_INLINE int forward_is_loop(const struct packet *pkt, const struct 
 	const struct ethhdr *eth = pkt->data;
 	const __u8 *source = eth->h_source;
 
-	if (likely(*(__u32 *)source != *(__u32 *)adjacency->l2 ||
-		   *(__u16 *)(source + 4) != *(__u16 *)(adjacency->l2 + 4)) ||
-	    !adjacency->on_link)
+	/* The last bytes of MAC addresses differ most. */
+	if (likely(*(__u16 *)(source + 4) != *(__u16 *)(adjacency->l2 + 4)) ||
+	    *(__u32 *)source != *(__u32 *)adjacency->l2 || !adjacency->on_link)
 		return 0;
 	if (pkt->is_quoted)
 		return 0;
@@ -118,10 +118,6 @@ static ALWAYS_INLINE enum hp_verdict forward_headers(const struct packet *pkt, c
 /* Where the packet leaves: by the interface that it came in by, or another. */
 static ALWAYS_INLINE enum hp_verdict forward_exit(struct packet *pkt, const struct hp_adjacency *adjacency)
 {
-	struct hp_trace *record = trace_record();
-
-	if (record)
-		record->ifindex = adjacency->ifindex;
 	pkt->action = XDP_TX;
 	if (adjacency->ifindex == pkt->ctx->ingress_ifindex)
 		return HP_FORWARDED;
@@ -129,14 +125,21 @@ static ALWAYS_INLINE enum hp_verdict forward_exit(struct packet *pkt, const stru
 	return bpf_redirect_map(&ports, adjacency->ifindex, XDP_ABORTED) == XDP_REDIRECT ? HP_FORWARDED : HP_NO_PORT;
 }
 
+static ALWAYS_INLINE void forward_trace(__u32 adjacency)
+{
+	struct hp_trace *record = trace_record();
+
+	if (record)
+		record->adjacency = adjacency;
+}
+
 /* Send the packet to its backend. Needs backend, hash, data, l3_offset, ip_bytes. Sets action; moves the head. */
 static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 {
-	struct hp_backend *backend = bpf_map_lookup_elem(&backends, &pkt->backend);
-	struct hp_trace *record = trace_record();
+	__u32 index, number = pkt->backend;
+	struct hp_backend *backend = bpf_map_lookup_elem(&backends, &number);
 	struct hp_adjacency *adjacency;
 	enum hp_verdict verdict;
-	__u32 index;
 	int delta;
 
 	if (!backend)
@@ -145,8 +148,7 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 	adjacency = bpf_map_lookup_elem(&adjacencies, &index);
 	if (!adjacency || !index)
 		return HP_UNRESOLVED;
-	if (record)
-		record->adjacency = index;
+	forward_trace(index);
 	if (pkt->ip_bytes + adjacency->outer_bytes > adjacency->mtu)
 		return HP_TOO_BIG;
 	if (unlikely(forward_is_loop(pkt, adjacency)))

@@ -14,6 +14,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* No pointer into it is handed to a helper, so that its fields live in registers: keys are copied first. */
 struct packet {
 	struct xdp_md *ctx;
 	void *data; /* the frame; void once a step moves its head */
@@ -34,12 +35,23 @@ struct packet {
 	int action;    /* of HP_FORWARDED: XDP_TX or XDP_REDIRECT */
 };
 
+/* Whether the frame ends before `stop`. The compiler must not see that another check implies this one: the verifier
+ * would miss it. */
+static ALWAYS_INLINE int packet_ends_before(const struct packet *pkt, void *stop)
+{
+	barrier_var(stop);
+	return stop > pkt->end;
+}
+
 /* The tracing twin's record. NULL in the live program, where the verifier removes whatever depends on it. */
 static ALWAYS_INLINE struct hp_trace *trace_record(void)
 {
-	__u32 zero = 0;
+	if (hp_tracing) {
+		__u32 zero = 0;
 
-	return hp_tracing ? bpf_map_lookup_elem(&trace, &zero) : NULL;
+		return bpf_map_lookup_elem(&trace, &zero);
+	}
+	return NULL;
 }
 
 #endif

@@ -65,7 +65,7 @@ static ALWAYS_INLINE enum hp_verdict parse_link(struct packet *pkt)
 
 	if (cursor > pkt->end)
 		return HP_MALFORMED;
-	pkt->ethertype = eth->h_proto;
+	pkt->ethertype = *(__be16 *)(pkt->data + 2 * ETH_ALEN); /* struct ethhdr is packed, and read byte by byte */
 	pkt->is_group = eth->h_dest[0] & 1;
 	pkt->l3_offset = ETH_HLEN;
 	if (unlikely(parse_is_tag(pkt->ethertype))) {

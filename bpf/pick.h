@@ -24,9 +24,9 @@ static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32
  * that is indexed by source can place it. */
 static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
 {
-	struct hp_service *record = bpf_map_lookup_elem(&services, &pkt->service);
+	__u32 ring, slot, at, number = pkt->service;
+	struct hp_service *record = bpf_map_lookup_elem(&services, &number);
 	union hp_block *head, *block;
-	__u32 ring, slot, at;
 
 	if (!record)
 		return HP_NO_BACKEND;

@@ -6,22 +6,26 @@
 #include "parse.h"
 
 /* Flags of the flow's destination if it is a VIP, else NULL. */
-static ALWAYS_INLINE __u32 *service_vip(struct packet *pkt)
+static ALWAYS_INLINE __u32 *service_vip(const struct packet *pkt)
 {
-	if (pkt->flow.is_ipv6)
-		return bpf_map_lookup_elem(&vips6, pkt->flow.destination);
-	return bpf_map_lookup_elem(&vips4, &pkt->flow.destination[3]);
+	struct hp_address6 vip6;
+	__be32 vip4 = pkt->flow.destination[3];
+
+	if (!pkt->flow.is_ipv6)
+		return bpf_map_lookup_elem(&vips4, &vip4);
+	__builtin_memcpy(&vip6, pkt->flow.destination, sizeof(vip6));
+	return bpf_map_lookup_elem(&vips6, &vip6);
 }
 
-static ALWAYS_INLINE __u32 *service_number(struct packet *pkt, __be16 port)
+static ALWAYS_INLINE __u32 *service_number(const struct packet *pkt, __be16 port)
 {
 	if (pkt->flow.is_ipv6) {
-		struct hp_key6 key = {.port = port, .protocol = pkt->flow.protocol};
+		struct hp_key6 key = {.what = hp_key_what(port, pkt->flow.protocol)};
 
 		__builtin_memcpy(key.vip, pkt->flow.destination, sizeof(key.vip));
 		return bpf_map_lookup_elem(&services6, &key);
 	}
-	struct hp_key4 key = {.vip = pkt->flow.destination[3], .port = port, .protocol = pkt->flow.protocol};
+	struct hp_key4 key = {.vip = pkt->flow.destination[3], .what = hp_key_what(port, pkt->flow.protocol)};
 
 	return bpf_map_lookup_elem(&services4, &key);
 }

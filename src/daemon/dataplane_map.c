@@ -21,13 +21,11 @@ static struct bpf_map *wire(const struct dataplane *plane, const struct dataplan
 	memset(out, 0, sizeof(*out));
 	if (ip_is4(&key->vip)) {
 		memcpy(&out->v4.vip, ip_bytes4(&key->vip), sizeof(out->v4.vip));
-		out->v4.port = htons(key->port);
-		out->v4.protocol = key->protocol;
+		out->v4.what = hp_key_what(htons(key->port), key->protocol);
 		return plane->live->maps.services4;
 	}
 	memcpy(out->v6.vip, key->vip.byte, sizeof(out->v6.vip));
-	out->v6.port = htons(key->port);
-	out->v6.protocol = key->protocol;
+	out->v6.what = hp_key_what(htons(key->port), key->protocol);
 	return plane->live->maps.services6;
 }
 
@@ -85,13 +83,15 @@ void dataplane_each_key(struct dataplane *plane,
 	for (void *at = NULL; !bpf_map_get_next_key(fd4, at, &key4); at = &key4) {
 		if (bpf_map_lookup_elem(fd4, &key4, &number))
 			continue;
-		found = (struct dataplane_key){ip_from4(&key4.vip), ntohs(key4.port), key4.protocol};
+		found = (struct dataplane_key){ip_from4(&key4.vip), ntohs(hp_key_port(key4.what)),
+					       hp_key_protocol(key4.what)};
 		each(context, &found, number);
 	}
 	for (void *at = NULL; !bpf_map_get_next_key(fd6, at, &key6); at = &key6) {
 		if (bpf_map_lookup_elem(fd6, &key6, &number))
 			continue;
-		found = (struct dataplane_key){ip_from6(key6.vip), ntohs(key6.port), key6.protocol};
+		found = (struct dataplane_key){ip_from6(key6.vip), ntohs(hp_key_port(key6.what)),
+					       hp_key_protocol(key6.what)};
 		each(context, &found, number);
 	}
 }

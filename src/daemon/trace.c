@@ -1,5 +1,6 @@
 /* POST /v1/trace: the loaded program's twin walks a packet, and tells step by step: see api_routes.h. */
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -106,6 +107,20 @@ static const struct port *way_in(const struct director *director)
 	return NULL;
 }
 
+/* A flow's first packet and what became of it. */
+struct traced {
+	struct frame_flow flow;
+	struct frame before, after;
+	struct hp_trace trace;
+	int action;
+};
+
+/* Frames made here are untagged and not padded. */
+static uint32_t ip_bytes(const struct traced *traced)
+{
+	return traced->before.bytes - ETH_HLEN;
+}
+
 static void tell_service(json_t *steps, const struct fleet_service *service, const struct hp_trace *trace)
 {
 	if (!service) {
@@ -132,20 +147,17 @@ static void tell_pick(json_t *steps, const struct fleet_service *service, const 
 	     index < 0 ? "none" : ip_format(&service->config->backends[index].address, address));
 }
 
-static void tell_forward(json_t *steps, const struct director *director, const struct hp_trace *trace)
+static void tell_forward(json_t *steps, const struct director *director, const struct traced *traced, const char *interface)
 {
-	const struct hp_adjacency *adjacency = &director->plane.adjacencies[trace->adjacency];
-	struct resolver_link link = {.name = "?"};
+	const struct hp_adjacency *adjacency = &director->plane.adjacencies[traced->trace.adjacency];
 
-	if (!trace->backend)
+	if (!traced->trace.backend)
 		return;
-	if (trace->ifindex)
-		resolver_link_numbered(director->resolver, trace->ifindex, &link);
-	if (trace->ifindex)
-		step(steps, "forward", "%u bytes and %u of outer header fit the path's %u, out of %s", trace->ip_bytes,
-		     adjacency->outer_bytes, adjacency->mtu, link.name);
+	if (*interface)
+		step(steps, "forward", "%u bytes and %u of outer header fit the path's %u, out of %s", ip_bytes(traced),
+		     adjacency->outer_bytes, adjacency->mtu, interface);
 	else
-		step(steps, "forward", "%s", status_verdict_text(trace->verdict));
+		step(steps, "forward", "%s", status_verdict_text(traced->trace.verdict));
 }
 
 static json_t *frame_json(const struct frame *frame)
@@ -178,28 +190,37 @@ static json_t *ring_json(const struct fleet_service *service, const struct hp_tr
 	return json_pack("{s:i, s:s}", "size", (int)trace->size, "fingerprint", text);
 }
 
-static void report(struct director *director, const struct hp_trace *trace, int action, const struct frame *before,
-		   const struct frame *after, struct api_reply *reply)
+/* The interface that the packet leaves by; "" when it does not. */
+static const char *way_out(const struct director *director, const struct hp_trace *trace, struct resolver_link *link)
 {
-	const struct fleet_service *service = service_numbered(director, trace->service);
-	bool is_sent = action == XDP_TX || action == XDP_REDIRECT;
-	json_t *steps = json_array();
-	struct resolver_link link = {.name = ""};
+	*link = (struct resolver_link){.name = ""};
+	if (trace->verdict == HP_FORWARDED || trace->verdict == HP_ICMP_FORWARDED)
+		resolver_link_numbered(director->resolver, director->plane.adjacencies[trace->adjacency].ifindex, link);
+	return link->name;
+}
 
-	step(steps, "parse", "%u bytes of IP, protocol %u", trace->ip_bytes, trace->protocol);
+static void report(struct director *director, const struct traced *traced, struct api_reply *reply)
+{
+	const struct hp_trace *trace = &traced->trace;
+	const struct fleet_service *service = service_numbered(director, trace->service);
+	bool is_sent = traced->action == XDP_TX || traced->action == XDP_REDIRECT;
+	json_t *steps = json_array();
+	struct resolver_link link;
+	const char *interface = way_out(director, trace, &link);
+	int action = traced->action;
+
+	step(steps, "parse", "%u bytes of IP, protocol %u", ip_bytes(traced), traced->flow.protocol);
 	tell_service(steps, service, trace);
 	tell_pick(steps, service, trace);
-	tell_forward(steps, director, trace);
-	if (trace->ifindex)
-		resolver_link_numbered(director->resolver, trace->ifindex, &link);
+	tell_forward(steps, director, traced, interface);
 	reply->body = json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:I, s:I, s:o, s:s, s:b, s:o, s:o, s:o}", "verdict",
 				status_verdict_name(trace->verdict), "text", status_verdict_text(trace->verdict), "action",
 				action >= 0 && action <= XDP_REDIRECT ? action_names[action] : "?", "service",
 				service ? json_string(service->config->name) : json_null(), "any_port", trace->any_port, "ring",
 				ring_json(service, trace), "hash", (json_int_t)trace->hash, "slot", (json_int_t)trace->slot,
-				"backend", backend_json(service, trace), "interface", link.name, "redirected",
-				action == XDP_REDIRECT, "before", frame_json(before), "after",
-				is_sent ? frame_json(after) : json_null(), "steps", steps);
+				"backend", backend_json(service, trace), "interface", interface, "redirected",
+				action == XDP_REDIRECT, "before", frame_json(&traced->before), "after",
+				is_sent ? frame_json(&traced->after) : json_null(), "steps", steps);
 }
 
 void trace_report(struct director *director, const json_t *request, struct api_reply *reply)
@@ -207,25 +228,25 @@ void trace_report(struct director *director, const json_t *request, struct api_r
 	static const uint8_t client_mac[6] = {0x02, 0, 0, 0, 0, 1};
 	const struct port *port = way_in(director);
 	struct resolver_link link;
-	struct frame before, after;
-	struct frame_flow flow;
-	struct hp_trace trace;
+	struct frame_flow *flow;
+	struct traced traced;
 	struct err e;
-	int action;
 
-	if (!read_flow(director, request, &flow, reply))
+	flow = &traced.flow;
+	if (!read_flow(director, request, flow, reply))
 		return;
 	if (!port || !resolver_link_numbered(director->resolver, port->ifindex, &link)) {
 		api_fail(reply, 409, "no interface is attached, so no packet can come in");
 		return;
 	}
-	if (!flow.destination_port)
-		flow.destination_port = only_port(director, &flow);
-	frame_make(&before, &flow, client_mac, link.mac);
-	after = before;
-	action = dataplane_run(&director->plane, after.byte, &after.bytes, sizeof(after.byte), port->ifindex, &trace, &e);
-	if (action < 0)
+	if (!flow->destination_port)
+		flow->destination_port = only_port(director, flow);
+	frame_make(&traced.before, flow, client_mac, link.mac);
+	traced.after = traced.before;
+	traced.action = dataplane_run(&director->plane, traced.after.byte, &traced.after.bytes, sizeof(traced.after.byte),
+				      port->ifindex, &traced.trace, &e);
+	if (traced.action < 0)
 		api_fail(reply, 500, "%s", e.text);
 	else
-		report(director, &trace, action, &before, &after, reply);
+		report(director, &traced, reply);
 }

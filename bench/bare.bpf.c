@@ -1,0 +1,174 @@
+/* What the director's program is measured against: an empty program, a floor that only swaps the MAC addresses, and a
+ * bare forwarder: service lookup, hash, ring slot, copy of a prepared header, two counters, TX; nothing else.
+ *
+ * The bare forwarder checks no lengths, answers nothing, knows no options, fragments, tags, path MTU or loops, and
+ * leaves length and checksum of the outer header as they are prepared. */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+#include "setting.h"
+
+const volatile struct bench_setting bench_setting;
+
+#define BARE_HEADER_BYTES 64
+
+struct bare_backend {
+	__u8 header[BARE_HEADER_BYTES]; /* Ethernet, and the outer IP header of a tunnel */
+};
+
+struct bare_count {
+	__u64 packets, bytes;
+};
+
+#define BARE_MAP(name_, type_, flags_, key_, value_)  \
+	struct {                                      \
+		__uint(type, BPF_MAP_TYPE_##type_);   \
+		__uint(max_entries, 1);               \
+		__uint(map_flags, flags_);            \
+		__type(key, key_);                    \
+		__type(value, value_);                \
+	} name_ SEC(".maps")
+
+BARE_MAP(bare_services4, HASH, BPF_F_NO_PREALLOC, struct hp_key4, __u32);
+BARE_MAP(bare_services6, HASH, BPF_F_NO_PREALLOC, struct hp_key6, __u32);
+BARE_MAP(bare_ring, ARRAY, 0, __u32, __u32);
+BARE_MAP(bare_backends, ARRAY, 0, __u32, struct bare_backend);
+BARE_MAP(bare_service_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
+BARE_MAP(bare_backend_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
+
+const volatile __u32 bare_size = 1; /* slots of the ring */
+const volatile __u8 bare_outer;	    /* bytes of outer header: 0, 20 or 40 */
+
+static __always_inline int bare_floor(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	__u16 *mac = data, saved[3];
+
+	if (data + ETH_HLEN > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	__builtin_memcpy(saved, mac, ETH_ALEN);
+	__builtin_memcpy(mac, mac + 3, ETH_ALEN);
+	__builtin_memcpy(mac + 3, saved, ETH_ALEN);
+	return XDP_TX;
+}
+
+static __always_inline void add(void *map, __u32 key, __u64 bytes)
+{
+	struct bare_count *count = bpf_map_lookup_elem(map, &key);
+
+	if (!count)
+		return;
+	count->packets++;
+	count->bytes += bytes;
+}
+
+static __always_inline __u32 *lookup4(void *data, void *end, struct hp_flow *flow)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	__be16 *ports = (void *)(ip + 1);
+
+	if ((void *)(ports + 2) > end)
+		return NULL;
+	flow->source[3] = ip->saddr;
+	flow->destination[3] = ip->daddr;
+	flow->protocol = ip->protocol;
+	flow->source_port = ports[0];
+	flow->destination_port = ports[1];
+
+	struct hp_key4 key = {.vip = ip->daddr, .what = hp_key_what(ports[1], ip->protocol)};
+
+	return bpf_map_lookup_elem(&bare_services4, &key);
+}
+
+static __always_inline __u32 *lookup6(void *data, void *end, struct hp_flow *flow)
+{
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	__be16 *ports = (void *)(ip + 1);
+
+	if ((void *)(ports + 2) > end)
+		return NULL;
+	__builtin_memcpy(flow->source, &ip->saddr, sizeof(flow->source));
+	__builtin_memcpy(flow->destination, &ip->daddr, sizeof(flow->destination));
+	flow->protocol = ip->nexthdr;
+	flow->source_port = ports[0];
+	flow->destination_port = ports[1];
+	flow->is_ipv6 = 1;
+
+	struct hp_key6 key = {.what = hp_key_what(ports[1], ip->nexthdr)};
+
+	__builtin_memcpy(key.vip, &ip->daddr, sizeof(key.vip));
+	return bpf_map_lookup_elem(&bare_services6, &key);
+}
+
+static __always_inline int put(struct xdp_md *ctx, const struct bare_backend *backend, __u32 outer)
+{
+	void *data;
+
+	if (outer && bpf_xdp_adjust_head(ctx, -(int)outer))
+		return XDP_DROP;
+	data = (void *)(long)ctx->data;
+	if (data + ETH_HLEN + outer > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	for (__u32 at = 0; at + 8 <= ETH_HLEN + outer; at += 8)
+		*(__u64 *)(data + at) = *(const __u64 *)(backend->header + at);
+	if ((ETH_HLEN + outer) & 4)
+		*(__u32 *)(data + ((ETH_HLEN + outer) & ~7u)) =
+			*(const __u32 *)(backend->header + ((ETH_HLEN + outer) & ~7u));
+	*(__u16 *)(data + ETH_HLEN + outer - 2) = *(const __u16 *)(backend->header + ETH_HLEN + outer - 2);
+	return XDP_TX;
+}
+
+static __always_inline int bare_forward(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 bytes = (__u64)(end - data);
+	struct bare_backend *backend;
+	struct hp_flow flow = {};
+	__u32 *service, *number, slot;
+	__be16 *ethertype = data + 2 * ETH_ALEN;
+
+	if ((void *)(ethertype + 1) > end)
+		return XDP_PASS;
+	if (*ethertype == bpf_htons(ETH_P_IP))
+		service = lookup4(data, end, &flow);
+	else if (*ethertype == bpf_htons(ETH_P_IPV6))
+		service = lookup6(data, end, &flow);
+	else
+		return XDP_PASS;
+	if (!service)
+		return XDP_PASS;
+	slot = hp_slot(hp_flow_hash(&flow, HP_HASH_FLOW, 1), bare_size);
+	number = bpf_map_lookup_elem(&bare_ring, &slot);
+	if (!number)
+		return XDP_DROP;
+	backend = bpf_map_lookup_elem(&bare_backends, number);
+	if (!backend)
+		return XDP_DROP;
+	add(&bare_service_counts, *service, bytes);
+	add(&bare_backend_counts, *number, bytes);
+	if (bare_outer == sizeof(struct iphdr))
+		return put(ctx, backend, sizeof(struct iphdr));
+	if (bare_outer == sizeof(struct ipv6hdr))
+		return put(ctx, backend, sizeof(struct ipv6hdr));
+	return put(ctx, backend, 0);
+}
+
+/* The verifier leaves only the one that is asked for. */
+__attribute__((noinline)) int bench_target(struct xdp_md *ctx)
+{
+	if (bench_setting.subject == BENCH_FLOOR)
+		return bare_floor(ctx);
+	if (bench_setting.subject == BENCH_BARE)
+		return bare_forward(ctx);
+	return XDP_TX;
+}
+
+#include "wrapper.h"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,128 @@
+/* bench: what a packet, a ring and a configuration cost on this machine, as a table or as JSON. */
+#include "bench.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double clock_s(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double bench_cpu_s(void)
+{
+	return clock_s(CLOCK_THREAD_CPUTIME_ID);
+}
+
+double bench_wall_s(void)
+{
+	return clock_s(CLOCK_MONOTONIC);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double bench_median(double *figures, size_t count)
+{
+	qsort(figures, count, sizeof(*figures), compare);
+	return count % 2 ? figures[count / 2] : (figures[count / 2 - 1] + figures[count / 2]) / 2;
+}
+
+static double number(const json_t *row, const char *key)
+{
+	return json_number_value(json_object_get(row, key));
+}
+
+static const char *text(const json_t *row, const char *key)
+{
+	return json_string_value(json_object_get(row, key));
+}
+
+static void show_packets(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("Nanoseconds a packet, medians of one run; net is less the empty program, ratio is net to the bare\n"
+	       "forwarder's net.\n\n"
+	       "%-8s %-5s %-5s %8s %8s %8s %8s %8s %8s %6s\n",
+	       "forward", "proto", "IP", "flows", "ours", "empty", "floor", "bare", "net", "ratio");
+	json_array_foreach(rows, i, row)
+		printf("%-8s %-5s IPv%.0f %8.0f %8.1f %8.1f %8.1f %8.1f %8.1f %6.2f\n", text(row, "forward"),
+		       text(row, "protocol"), number(row, "family"), number(row, "flows"), number(row, "ns"),
+		       number(row, "empty_ns"), number(row, "floor_ns"), number(row, "bare_ns"),
+		       number(row, "ns") - number(row, "empty_ns"), number(row, "ratio"));
+}
+
+static void show_maglev(const json_t *maglev)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("\nMilliseconds a ring\n\n%8s %8s %8s\n", "backends", "slots", "ms");
+	json_array_foreach(json_object_get(maglev, "rings"), i, row)
+		printf("%8.0f %8.0f %8.2f\n", number(row, "backends"), number(row, "slots"), number(row, "ms"));
+}
+
+static void show_configuration(const json_t *configuration)
+{
+	const char *key;
+	json_t *value;
+
+	printf("\nA configuration of many services\n\n");
+	json_object_foreach((json_t *)configuration, key, value)
+		printf("%-28s %10.3g\n", key, json_number_value(value));
+}
+
+/* ---- */
+
+struct part {
+	const char *name;
+	json_t *(*measure)(struct err *e);
+	void (*show)(const json_t *figures);
+};
+
+static const struct part parts[] = {
+	{"packets", bench_packets, show_packets},
+	{"maglev", bench_maglev, show_maglev},
+	{"configuration", bench_configuration, show_configuration},
+};
+
+int main(int argc, char **argv)
+{
+	bool as_json = argc == 2 && !strcmp(argv[1], "--json");
+	json_t *whole = json_object();
+	struct err e = {""};
+
+	if (argc > 1 && !as_json) {
+		fprintf(stderr, "usage: bench [--json]\n");
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		json_t *figures = parts[i].measure(&e);
+
+		if (!figures) {
+			fprintf(stderr, "bench: %s: %s\n", parts[i].name, e.text);
+			return 1;
+		}
+		if (!as_json)
+			parts[i].show(figures);
+		json_object_set_new(whole, parts[i].name, figures);
+	}
+	if (as_json)
+		json_dumpf(whole, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+	if (as_json)
+		putchar('\n');
+	json_decref(whole);
+	return 0;
+}

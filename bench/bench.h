@@ -1,0 +1,29 @@
+/* What is measured: packets through the loaded program, rings, configurations. Each part measures and reports; how
+ * reports are shown is bench.c's. */
+#ifndef HP_BENCH_H
+#define HP_BENCH_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/* Median of `count` figures, which are sorted in place. */
+double bench_median(double *figures, size_t count);
+
+/* CPU seconds of this thread, and seconds on the monotonic clock. */
+double bench_cpu_s(void);
+double bench_wall_s(void);
+
+/* Each returns a new JSON value, or NULL with *e written.
+ *
+ * packets        array of {forward, protocol, family, flows, ns, empty_ns, floor_ns, bare_ns, ratio}; forward is "l2",
+ *                "ipip" (to backends of the VIP's family) or "none" for what is not a VIP's flow.
+ * maglev         object {backends, slots, ms, rings: [...]}
+ * configuration  object {services, backends, load_s, memory_mb, ...}; the daemon is run as a process of its own, in a
+ *                network namespace of its own. */
+json_t *bench_packets(struct err *e);
+json_t *bench_maglev(struct err *e);
+json_t *bench_configuration(struct err *e);
+
+#endif

@@ -1,0 +1,77 @@
+/* Frames of the packet classes: see bench_frame.h. */
+#include "bench_frame.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <string.h>
+
+#include "daemon/frame.h"
+
+#define MILLION (1u << 20)
+#define VIP4(n) "10.2.0." #n
+#define VIP6(n) "fd00:2::" #n
+
+/* TCP and UDP, each with one flow and with a million. */
+#define FORWARDED(forward, family, vip)                    \
+	{forward, "tcp", family, 1, vip, true},            \
+	{forward, "tcp", family, MILLION, vip, true},      \
+	{forward, "udp", family, 1, vip, true},            \
+	{forward, "udp", family, MILLION, vip, true}
+
+const struct bench_class bench_classes[] = {
+	FORWARDED("l2", 4, VIP4(1)),
+	FORWARDED("l2", 6, VIP6(1)),
+	FORWARDED("ipip", 4, VIP4(2)),
+	FORWARDED("ipip", 6, VIP6(2)),
+	{"none", "tcp", 4, 1, "10.9.9.9", false},
+	{"none", "tcp", 6, 1, "fd00:9::9", false},
+	{"none", "arp", 4, 1, VIP4(1), true},
+};
+
+const size_t bench_class_count = sizeof(bench_classes) / sizeof(bench_classes[0]);
+
+uint32_t bench_class_outer(const struct bench_class *class)
+{
+	if (strcmp(class->forward, "ipip") != 0)
+		return 0;
+	return class->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+/* A request (RFC 826) of the client for the VIP. */
+static void make_arp(const struct bench_class *class, struct bench_frame *out)
+{
+	static const uint8_t head[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x08, 0x06,
+				       0,    1,	   8,	 0,    6,    4,	   0, 1, 2, 0, 0, 0, 0,	   1,
+				       10,   2,	   0,	 254,  0,    0,	   0, 0, 0, 0};
+	struct ip vip;
+
+	ip_parse(&vip, class->vip);
+	memcpy(out->byte, head, sizeof(head));
+	memcpy(out->byte + sizeof(head), ip_bytes4(&vip), 4);
+}
+
+void bench_frame_make(const struct bench_class *class, struct bench_frame *out)
+{
+	struct frame_flow flow = {.source_port = 40000, .destination_port = 80};
+	static const uint8_t from[6] = {2, 0, 0, 0, 0, 1}, to[6] = {2, 0, 0, 0, 0, 2};
+	struct frame frame;
+	uint16_t length;
+
+	memset(out, 0, sizeof(*out));
+	out->bytes = BENCH_FRAME_BYTES;
+	if (!strcmp(class->protocol, "arp")) {
+		make_arp(class, out);
+		return;
+	}
+	flow.protocol = strcmp(class->protocol, "udp") ? IPPROTO_TCP : IPPROTO_UDP;
+	ip_parse(&flow.source, class->family == 4 ? "10.64.0.0" : "fd00:1::a40:0");
+	ip_parse(&flow.destination, class->vip);
+	frame_make(&frame, &flow, from, to);
+	memcpy(out->byte, frame.byte, frame.bytes);
+	/* The payload fills the frame. */
+	length = htons(BENCH_FRAME_BYTES - ETH_HLEN - (class->family == 4 ? 0 : sizeof(struct ipv6hdr)));
+	memcpy(out->byte + ETH_HLEN + (class->family == 4 ? 2 : 4), &length, sizeof(length));
+	out->address_at = ETH_HLEN + (class->family == 4 ? 12 : 20);
+}

@@ -1,0 +1,38 @@
+/* The packet classes that are measured, and a frame of each. */
+#ifndef HP_BENCH_FRAME_H
+#define HP_BENCH_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+#define BENCH_FRAME_BYTES 110
+
+struct bench_class {
+	const char *forward;  /* "l2", "ipip"; "none": not a VIP's flow */
+	const char *protocol; /* "tcp", "udp"; "arp": a request for a VIP */
+	int family;	      /* 4 or 6 */
+	uint32_t flows;	      /* a power of two */
+	const char *vip;
+	bool is_vip; /* the destination is served */
+};
+
+extern const struct bench_class bench_classes[];
+extern const size_t bench_class_count;
+
+struct bench_frame {
+	uint8_t byte[BENCH_FRAME_BYTES];
+	uint32_t bytes;
+	uint32_t address_at; /* where the last word of the source address stands */
+};
+
+/* The frame of a class's first flow, lengths and the IPv4 header's checksum right; the varied flows' are not, and no
+ * forwarder here looks. */
+void bench_frame_make(const struct bench_class *class, struct bench_frame *out);
+
+/* Bytes of outer header that a class's tunnel adds: 0, 20 or 40. */
+uint32_t bench_class_outer(const struct bench_class *class);
+
+#endif

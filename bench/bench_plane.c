@@ -1,0 +1,222 @@
+/* The plane: see bench_plane.h. */
+#include "bench_plane.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "setting.h"
+
+#include "bare.skel.h"
+#include "core/config_parse.h"
+#include "daemon/fleet.h"
+#include "director.skel.h"
+#include "ours.skel.h"
+
+#define BACKENDS 100
+#define INTERFACE 1 /* the loopback, which test runs say that packets come in by */
+
+struct bench_plane {
+	struct dataplane plane;
+	struct fleet *fleet;
+	struct config *config;
+};
+
+/* ---- the configuration --------------------------------------------------------------------------------------------- */
+
+static void write_service(FILE *out, const char *vip, const char *protocol, const char *forward)
+{
+	bool is4 = !strchr(vip, ':');
+
+	fprintf(out, "  - {vip: \"%s\", protocol: %s, port: 80, forward: %s, backends: [", vip, protocol, forward);
+	for (int i = 1; i <= BACKENDS; i++)
+		fprintf(out, is4 ? "{address: 10.3.0.%d}," : "{address: \"fd00:3::%d\"},", i);
+	fprintf(out, "]}\n");
+}
+
+/* One service for each VIP and protocol among the classes. */
+static struct config *make_config(struct err *e)
+{
+	struct problems problems = {0};
+	struct config *config;
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	fprintf(out, "interfaces: [eth0]\nservices:\n");
+	for (size_t i = 0; i < bench_class_count; i++)
+		if (bench_classes[i].is_vip && bench_classes[i].flows == 1 && strcmp(bench_classes[i].protocol, "arp") != 0)
+			write_service(out, bench_classes[i].vip, bench_classes[i].protocol, bench_classes[i].forward);
+	fclose(out);
+	config = config_parse(text, bytes, &problems);
+	if (!config)
+		err_set(e, -EINVAL, "the measured configuration: %s", problems.count ? problems.list[0].text : "?");
+	problems_free(&problems);
+	free(text);
+	return config;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------------- */
+
+static void watch(void *context, struct fleet_backend *backend)
+{
+	(void)context;
+	(void)backend;
+}
+
+/* Every backend is on the link, each with a MAC address of its own. */
+static void resolve_all(struct bench_plane *bench)
+{
+	static const struct config_source none;
+	struct adjacency facts = {.ifindex = INTERFACE, .mtu = 1500, .mac_source = {2, 0, 0, 0, 0, 2}, .on_link = true};
+	struct hp_adjacency record;
+
+	for (struct fleet_backend *b = bench->fleet->backends; b; b = b->hh.next) {
+		memcpy(facts.mac_destination, (uint8_t[]){2, 0, 0, 1, (uint8_t)(b->number >> 8), (uint8_t)b->number}, 6);
+		ip_parse(&facts.source, ip_is4(&b->identity.address) ? "10.2.0.10" : "fd00:2::a");
+		adjacency_record(&record, &facts, (enum hp_method)b->identity.method, &b->identity.address, &none, b->number);
+		fleet_backend_resolved(bench->fleet, b, &record);
+	}
+}
+
+static int fill(struct bench_plane *bench, struct err *e)
+{
+	static const struct hp_interface interface = {.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
+	const struct fleet_hooks hooks = {.watch = watch, .unwatch = watch};
+	int code;
+
+	bench->fleet = fleet_create(&bench->plane, &hooks, e);
+	if (!bench->fleet)
+		return -ENOMEM;
+	code = fleet_apply(bench->fleet, bench->config, e);
+	if (code)
+		return code;
+	resolve_all(bench);
+	code = fleet_flush(bench->fleet, e);
+	return code ? code : dataplane_interface_set(&bench->plane, INTERFACE, &interface, e);
+}
+
+struct bench_plane *bench_plane_open(struct err *e)
+{
+	struct dataplane_limits limits = {.services = 1024, .backends = 4096, .blocks = 65536};
+	struct bench_plane *bench = calloc(1, sizeof(*bench));
+	char pins[64];
+	int code;
+
+	if (!bench) {
+		err_set(e, -ENOMEM, "%m");
+		return NULL;
+	}
+	bench->plane.lock_fd = -1;
+	snprintf(pins, sizeof(pins), "/sys/fs/bpf/halfproxy-bench-%d", (int)getpid());
+	bench->config = make_config(e);
+	code = bench->config ? dataplane_open(&bench->plane, pins, &limits, e) : -EINVAL;
+	if (!code)
+		code = fill(bench, e);
+	if (!code)
+		return bench;
+	bench_plane_close(bench);
+	return NULL;
+}
+
+void bench_plane_close(struct bench_plane *bench)
+{
+	if (!bench)
+		return;
+	fleet_destroy(bench->fleet);
+	dataplane_close(&bench->plane);
+	if (bench->plane.pins[0])
+		dataplane_unload(bench->plane.pins, NULL);
+	config_free(bench->config);
+	free(bench);
+}
+
+/* ---- sharing ---------------------------------------------------------------------------------------------------------- */
+
+int bench_plane_share(const struct bench_plane *bench, struct ours_bpf *ours)
+{
+	const struct director_bpf *live = bench->plane.live;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, live->obj) {
+		struct bpf_map *shared = bpf_object__find_map_by_name(ours->obj, bpf_map__name(map));
+		int code = bpf_map__is_internal(map) ? 0 : bpf_map__reuse_fd(shared, bpf_map__fd(map));
+
+		if (code)
+			return code;
+	}
+	ours->rodata->hp_service_stride = live->rodata->hp_service_stride;
+	ours->rodata->hp_backend_stride = live->rodata->hp_backend_stride;
+	return 0;
+}
+
+static const struct fleet_service *service_of(const struct bench_plane *bench, const struct bench_class *class)
+{
+	struct dataplane_key key = {.port = 80,
+				    .protocol = strcmp(class->protocol, "udp") ? IPPROTO_TCP : IPPROTO_UDP};
+
+	ip_parse(&key.vip, class->is_vip ? class->vip : class->family == 4 ? "10.2.0.1" : "fd00:2::1");
+	return fleet_service_find(bench->fleet, &key);
+}
+
+int bench_plane_size_bare(const struct bench_plane *bench, const struct bench_class *class, struct bare_bpf *bare)
+{
+	const struct fleet_service *service = service_of(bench, class);
+	int failed = 0;
+
+	bare->rodata->bare_size = service->ring->size;
+	bare->rodata->bare_outer = (uint8_t)bench_class_outer(class);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_services4, bench->plane.limits.services);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_services6, bench->plane.limits.services);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_ring, service->ring->size);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_backends, bench->plane.limits.backends);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_service_counts, bench->plane.limits.services);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_backend_counts, bench->plane.limits.backends);
+	return failed ? -EINVAL : 0;
+}
+
+/* All services of the family, so that both tables of keys are equally full. */
+static int fill_keys(const struct bench_plane *bench, struct bare_bpf *bare)
+{
+	for (const struct fleet_service *s = bench->fleet->services; s; s = s->hh.next) {
+		struct hp_key4 key4 = {.what = hp_key_what(htons(s->key.port), s->key.protocol)};
+		struct hp_key6 key6 = {.what = key4.what};
+		bool is4 = ip_is4(&s->key.vip);
+		int code;
+
+		memcpy(&key4.vip, ip_bytes4(&s->key.vip), sizeof(key4.vip));
+		memcpy(key6.vip, s->key.vip.byte, sizeof(key6.vip));
+		code = is4 ? bpf_map_update_elem(bpf_map__fd(bare->maps.bare_services4), &key4, &s->number, BPF_ANY)
+			   : bpf_map_update_elem(bpf_map__fd(bare->maps.bare_services6), &key6, &s->number, BPF_ANY);
+		if (code)
+			return code;
+	}
+	return 0;
+}
+
+int bench_plane_fill_bare(const struct bench_plane *bench, const struct bench_class *class, struct bare_bpf *bare)
+{
+	const struct fleet_service *service = service_of(bench, class);
+	const uint32_t *slots = bench->plane.blocks[service->ring->at + 1].slot;
+	int code = fill_keys(bench, bare);
+
+	for (uint32_t i = 0; !code && i < service->ring->size; i++)
+		code = bpf_map_update_elem(bpf_map__fd(bare->maps.bare_ring), &i, &slots[i], BPF_ANY);
+	for (size_t i = 0; !code && i < service->config->backend_count; i++) {
+		const struct fleet_backend *backend = service->backends[i];
+		const struct hp_adjacency *adjacency = &bench->plane.adjacencies[backend->adjacency];
+		uint8_t header[64] = {0};
+
+		memcpy(header, adjacency->l2, ETH_HLEN);
+		memcpy(header + ETH_HLEN, adjacency->outer, adjacency->outer_bytes);
+		code = bpf_map_update_elem(bpf_map__fd(bare->maps.bare_backends), &backend->number, header, BPF_ANY);
+	}
+	return code;
+}

@@ -1,0 +1,26 @@
+/* The data plane that packets are measured on: opened under pins of its own, filled by the daemon's fleet from a
+ * configuration, its backends declared reachable; and the same contents for the bare forwarder. */
+#ifndef HP_BENCH_PLANE_H
+#define HP_BENCH_PLANE_H
+
+#include "base/err.h"
+#include "bench_frame.h"
+
+struct bench_plane;
+struct ours_bpf;
+struct bare_bpf;
+
+/* Returns the plane, owned by the caller, or NULL with *e written and nothing left behind. */
+struct bench_plane *bench_plane_open(struct err *e);
+/* Takes pins and all away. NULL is fine. */
+void bench_plane_close(struct bench_plane *plane);
+
+/* Let the measured instance of the program, not loaded yet, use the plane's maps and constants. Returns 0 or -errno. */
+int bench_plane_share(const struct bench_plane *plane, struct ours_bpf *ours);
+
+/* Give the bare forwarder, before and after its load, the service, ring and backends of a class. Returns 0 or
+ * -errno. */
+int bench_plane_size_bare(const struct bench_plane *plane, const struct bench_class *class, struct bare_bpf *bare);
+int bench_plane_fill_bare(const struct bench_plane *plane, const struct bench_class *class, struct bare_bpf *bare);
+
+#endif
