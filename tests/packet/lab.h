@@ -94,23 +94,22 @@ static inline void lab_open_capture(struct lab *lab, const char *name)
 	assert_int_equal(fwrite(head, sizeof(head), 1, lab->capture), 1);
 }
 
-/* Open the lab; a group's setup. */
-static inline int lab_open(void **state)
+/* Open a lab in the network namespace that the test is in already, which has the ports in0 and out0. */
+static inline int lab_open_beside(void **state)
 {
 	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096};
 	static const struct hp_interface port = {.mac = {2, 0, 0, 0, 2, 10}, .announce = 1};
 	static const struct fleet_hooks hooks = {.watch = lab_watch};
+	static unsigned int opened;
 	struct lab *lab = calloc(1, sizeof(*lab));
 	char pins[64];
 	struct err e;
 
 	assert_non_null(lab);
 	*state = lab;
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	assert_int_equal(system("ip link add in0 type veth peer name in1 && ip link add out0 type veth peer name out1"), 0);
 	lab->in = if_nametoindex("in0");
 	lab->out = if_nametoindex("out0");
-	snprintf(pins, sizeof(pins), "/sys/fs/bpf/halfproxy-test-%d", getpid());
+	snprintf(pins, sizeof(pins), "/sys/fs/bpf/halfproxy-test-%d-%u", getpid(), opened++);
 	if (dataplane_open(&lab->plane, pins, &limits, &e)) {
 		print_error("%s\n", e.text);
 		return -1;
@@ -120,6 +119,14 @@ static inline int lab_open(void **state)
 	assert_int_equal(dataplane_interface_set(&lab->plane, lab->in, &port, &e), 0);
 	assert_int_equal(dataplane_port_set(&lab->plane, lab->out, &e), 0);
 	return 0;
+}
+
+/* Open a lab in a network namespace of its own, which ends with the test; a group's setup. */
+static inline int lab_open(void **state)
+{
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(system("ip link add in0 type veth peer name in1 && ip link add out0 type veth peer name out1"), 0);
+	return lab_open_beside(state);
 }
 
 static inline int lab_close(void **state)
