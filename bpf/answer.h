@@ -117,6 +117,13 @@ static ALWAYS_INLINE __u16 answer_fold(__u64 sum)
 	return (__u16)~sum;
 }
 
+/* A checksum after one of the words below it has changed (RFC 1624, equation 2). Never 0, which is wrong where all
+ * the words are 0, and means the same as 0xffff everywhere else. */
+static ALWAYS_INLINE __u16 answer_mend(__u16 checksum, __be16 was, __be16 now)
+{
+	return (__u16)~answer_fold((__u64)checksum + was + (__u16)~now);
+}
+
 static ALWAYS_INLINE void answer_all_nodes(struct ethhdr *eth, struct ipv6hdr *ip)
 {
 	static const __u8 mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
@@ -204,10 +211,10 @@ static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 	answer_swap_macs(eth);
 	ip->saddr = ip->daddr;
 	ip->daddr = source;
-	ip->check = answer_fold((__u16)~ip->check + (__u16)~bpf_htons(ip->ttl << 8) + bpf_htons(ANSWER_TTL << 8));
+	ip->check = answer_mend(ip->check, bpf_htons(ip->ttl << 8), bpf_htons(ANSWER_TTL << 8));
 	ip->ttl = ANSWER_TTL;
 	icmp->type = ICMP4_ECHO_REPLY;
-	icmp->checksum = answer_fold((__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP4_ECHO << 8));
+	icmp->checksum = answer_mend(icmp->checksum, bpf_htons(ICMP4_ECHO << 8), bpf_htons(ICMP4_ECHO_REPLY << 8));
 	return HP_ANSWERED_ECHO;
 }
 
@@ -229,8 +236,7 @@ static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
 	__builtin_memcpy(&ip->daddr, pkt->flow.source, sizeof(ip->daddr));
 	ip->hop_limit = ANSWER_TTL;
 	icmp->type = ICMP6_ECHO_REPLY;
-	icmp->checksum = answer_fold((__u16)~icmp->checksum + (__u16)~bpf_htons(ICMP6_ECHO << 8) +
-					bpf_htons(ICMP6_ECHO_REPLY << 8));
+	icmp->checksum = answer_mend(icmp->checksum, bpf_htons(ICMP6_ECHO << 8), bpf_htons(ICMP6_ECHO_REPLY << 8));
 	return HP_ANSWERED_ECHO;
 }
 
