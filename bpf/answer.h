@@ -66,6 +66,30 @@ static ALWAYS_INLINE struct hp_interface *answer_interface(const struct packet *
 	return interface && interface->announce ? interface : NULL;
 }
 
+/* Whether the flow's source is an address that a host can ask from, and not the VIP itself: others get no answer, which
+ * would go to a group or nowhere (RFC 1122, 3.2.1.3; RFC 4291, 2.5 and 2.7). */
+static ALWAYS_INLINE int answer_is_host4(const struct packet *pkt)
+{
+	__u32 first = bpf_ntohl(pkt->flow.source[3]) >> 24;
+
+	return first != 0 && first != 127 && first < 224 && pkt->flow.source[3] != pkt->flow.destination[3];
+}
+
+static ALWAYS_INLINE int answer_is_host6(const struct packet *pkt)
+{
+	const __be32 *source = pkt->flow.source, *vip = pkt->flow.destination;
+
+	if (!(source[0] | source[1] | source[2]) || (bpf_ntohl(source[0]) >> 24) == 0xff)
+		return 0;
+	return source[0] != vip[0] || source[1] != vip[1] || source[2] != vip[2] || source[3] != vip[3];
+}
+
+/* Duplicate address detection asks from no address at all. */
+static ALWAYS_INLINE int answer_is_nobody6(const struct packet *pkt)
+{
+	return !(pkt->flow.source[0] | pkt->flow.source[1] | pkt->flow.source[2] | pkt->flow.source[3]);
+}
+
 static ALWAYS_INLINE void answer_swap_macs(struct ethhdr *eth)
 {
 	__u8 mac[ETH_ALEN];
@@ -150,7 +174,7 @@ static ALWAYS_INLINE enum hp_verdict answer_nd_write(struct packet *pkt, const s
 	nd->flags = bpf_htonl(ND_SOLICITED_OVERRIDE);
 	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
 	ip->daddr = ip->saddr;
-	if (!(pkt->flow.source[0] | pkt->flow.source[1] | pkt->flow.source[2] | pkt->flow.source[3])) {
+	if (answer_is_nobody6(pkt)) {
 		nd->flags = bpf_htonl(ND_OVERRIDE);
 		answer_all_nodes(eth, ip);
 	}
@@ -186,7 +210,7 @@ static ALWAYS_INLINE enum hp_verdict answer_nd(struct packet *pkt)
 	if (!flags)
 		return HP_NOT_VIP;
 	interface = answer_interface(pkt);
-	if (!(*flags & HP_VIP_UP) || !interface)
+	if (!(*flags & HP_VIP_UP) || !interface || !(answer_is_host6(pkt) || answer_is_nobody6(pkt)))
 		return HP_VIP_SILENT;
 	if (grow && bpf_xdp_adjust_tail(pkt->ctx, grow))
 		return HP_VIP_SILENT;
@@ -204,7 +228,7 @@ static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 
 	if (!flags)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment)
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
 		return HP_MALFORMED;
@@ -227,7 +251,7 @@ static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
 
 	if (!flags)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment)
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
 		return HP_MALFORMED;
