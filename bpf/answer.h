@@ -217,7 +217,10 @@ static ALWAYS_INLINE enum hp_verdict answer_nd(struct packet *pkt)
 	return answer_nd_write(pkt, interface);
 }
 
-/* Turn an echo request round (RFC 792, RFC 4443): the checksum changes by what the type does. */
+/* Turn an echo request round (RFC 792, RFC 4443): the checksum changes by what the type does.
+ *
+ * Only a plain one. With IP options or extension headers an answer would have to mend them: record the route, turn
+ * a source route round, leave a routing header out. */
 static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 {
 	struct ethhdr *eth = pkt->data;
@@ -228,7 +231,8 @@ static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 
 	if (!flags)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt))
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt) ||
+	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
 		return HP_MALFORMED;
@@ -251,7 +255,8 @@ static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
 
 	if (!flags)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt))
+	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt) ||
+	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
 		return HP_MALFORMED;
