@@ -18,6 +18,17 @@ const volatile struct bench_setting bench_setting;
 
 #define BARE_HEADER_BYTES 64
 
+/* Hashed whole, in words of four bytes, and written so. */
+struct bare_key4 {
+	__be32 vip;
+	__u32 what;
+};
+
+struct bare_key6 {
+	__be32 vip[4];
+	__u32 what;
+};
+
 struct bare_backend {
 	__u8 header[BARE_HEADER_BYTES]; /* Ethernet, and the outer IP header of a tunnel */
 };
@@ -35,8 +46,8 @@ struct bare_count {
 		__type(value, value_);                \
 	} name_ SEC(".maps")
 
-BARE_MAP(bare_services4, HASH, BPF_F_NO_PREALLOC, struct hp_key4, __u32);
-BARE_MAP(bare_services6, HASH, BPF_F_NO_PREALLOC, struct hp_key6, __u32);
+BARE_MAP(bare_services4, HASH, BPF_F_NO_PREALLOC, struct bare_key4, __u32);
+BARE_MAP(bare_services6, HASH, BPF_F_NO_PREALLOC, struct bare_key6, __u32);
 BARE_MAP(bare_ring, ARRAY, 0, __u32, __u32);
 BARE_MAP(bare_backends, ARRAY, 0, __u32, struct bare_backend);
 BARE_MAP(bare_service_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
@@ -81,7 +92,7 @@ static __always_inline __u32 *lookup4(void *data, void *end, struct hp_flow *flo
 	flow->source_port = ports[0];
 	flow->destination_port = ports[1];
 
-	struct hp_key4 key = {.vip = ip->daddr, .what = hp_key_what(ports[1], ip->protocol)};
+	struct bare_key4 key = {.vip = ip->daddr, .what = hp_key_what(ports[1], ip->protocol)};
 
 	return bpf_map_lookup_elem(&bare_services4, &key);
 }
@@ -100,7 +111,7 @@ static __always_inline __u32 *lookup6(void *data, void *end, struct hp_flow *flo
 	flow->destination_port = ports[1];
 	flow->is_ipv6 = 1;
 
-	struct hp_key6 key = {.what = hp_key_what(ports[1], ip->nexthdr)};
+	struct bare_key6 key = {.what = hp_key_what(ports[1], ip->nexthdr)};
 
 	__builtin_memcpy(key.vip, &ip->daddr, sizeof(key.vip));
 	return bpf_map_lookup_elem(&bare_services6, &key);

@@ -152,6 +152,7 @@ int bench_plane_share(const struct bench_plane *bench, struct ours_bpf *ours)
 		if (code)
 			return code;
 	}
+	ours->rodata->hp_key_shift = live->rodata->hp_key_shift;
 	ours->rodata->hp_service_stride = live->rodata->hp_service_stride;
 	ours->rodata->hp_backend_stride = live->rodata->hp_backend_stride;
 	return 0;
@@ -186,15 +187,14 @@ int bench_plane_size_bare(const struct bench_plane *bench, const struct bench_cl
 static int fill_keys(const struct bench_plane *bench, struct bare_bpf *bare)
 {
 	for (const struct fleet_service *s = bench->fleet->services; s; s = s->hh.next) {
-		struct hp_key4 key4 = {.what = hp_key_what(htons(s->key.port), s->key.protocol)};
-		struct hp_key6 key6 = {.what = key4.what};
 		bool is4 = ip_is4(&s->key.vip);
+		int map = bpf_map__fd(is4 ? bare->maps.bare_services4 : bare->maps.bare_services6);
+		uint32_t key[5], words = is4 ? 1 : 4; /* the address, and port with protocol */
 		int code;
 
-		memcpy(&key4.vip, ip_bytes4(&s->key.vip), sizeof(key4.vip));
-		memcpy(key6.vip, s->key.vip.byte, sizeof(key6.vip));
-		code = is4 ? bpf_map_update_elem(bpf_map__fd(bare->maps.bare_services4), &key4, &s->number, BPF_ANY)
-			   : bpf_map_update_elem(bpf_map__fd(bare->maps.bare_services6), &key6, &s->number, BPF_ANY);
+		memcpy(key, is4 ? ip_bytes4(&s->key.vip) : s->key.vip.byte, words * sizeof(*key));
+		key[words] = hp_key_what(htons(s->key.port), s->key.protocol);
+		code = bpf_map_update_elem(map, key, &s->number, BPF_ANY);
 		if (code)
 			return code;
 	}

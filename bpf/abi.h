@@ -44,48 +44,94 @@ enum hp_verdict {
 
 /* ---- services ------------------------------------------------------------------------------------------ */
 
-/* Exact match first, then the same with port 0, which is any port. No padding: the key is hashed whole, in words of
- * four bytes, and written so: a word put together from narrower stores makes the hash wait for them. */
-struct hp_key4 {
+/* The tables keys4 and keys6 say which service a VIP's packet belongs to, and which addresses are VIPs.
+ *
+ * A key is a VIP and what of it: hp_key_what(port, protocol), port 0 being any port, or HP_WHAT_VIP for the bare
+ * address. Buckets of four; a key whose bucket is full stands in one of the next HP_PROBES_MOST, and is counted in
+ * `passed` of those before, so that a search ends at the first bucket that nobody passed. An entry becomes visible by
+ * `what`, which is stored last; one that is taken away says HP_WHAT_GONE until a grace period has passed, since a
+ * packet may be about to read its number. */
+#define HP_KEYS_A_BUCKET 4
+#define HP_PROBES_MOST 32
+
+#define HP_WHAT_FREE 0u
+#define HP_WHAT_GONE 0xfe000000u
+#define HP_WHAT_VIP 0xff000000u /* its number is flags: */
+#define HP_VIP_UP 1u		/* at least one of its services has a usable backend: answer ARP, ND and ping */
+
+struct hp_entry4 {
 	__be32 vip;
-	__u32 what; /* hp_key_what() */
+	__u32 what;
+	__u32 number; /* of the service: the index of its record */
+	__u32 passed; /* of a bucket's first entry */
 };
 
-struct hp_key6 {
+struct hp_entry6 {
 	__be32 vip[4];
 	__u32 what;
+	__u32 number;
+	__u32 passed;
+	__u32 zero;
 };
 
-/* Port and protocol (IPPROTO_TCP or IPPROTO_UDP) of a key in one word, and out of it. */
+struct hp_bucket4 {
+	struct hp_entry4 entry[HP_KEYS_A_BUCKET];
+};
+
+struct hp_bucket6 {
+	struct hp_entry6 entry[HP_KEYS_A_BUCKET];
+};
+
+_Static_assert(sizeof(struct hp_bucket4) == 64, "hp_bucket4 is a cache line");
+_Static_assert(sizeof(struct hp_bucket6) == 128, "hp_bucket6 is two");
+
+/* Port and protocol (IPPROTO_TCP or IPPROTO_UDP) in one word, and out of it. */
 static inline __attribute__((always_inline)) __u32 hp_key_what(__be16 port, __u8 protocol)
 {
 	return (__u32)protocol << 16 | port;
 }
 
-static inline __be16 hp_key_port(__u32 what)
+static inline __attribute__((always_inline)) __be16 hp_key_port(__u32 what)
 {
 	return (__be16)what;
 }
 
-static inline __u8 hp_key_protocol(__u32 what)
+static inline __attribute__((always_inline)) __u8 hp_key_protocol(__u32 what)
 {
 	return (__u8)(what >> 16);
 }
 
-_Static_assert(sizeof(struct hp_key4) == 8, "hp_key4 has padding");
-_Static_assert(sizeof(struct hp_key6) == 20, "hp_key6 has padding");
+/* 64 bits out of two words; a load when they are neighbours in memory. */
+static inline __attribute__((always_inline)) __u64 hp_pair(__u32 low, __u32 high)
+{
+	return (__u64)high << 32 | low;
+}
 
-/* The maps services4 and services6 give a service's number, the index of its record here. Number 0 is no
- * service: its row of counters holds the verdicts on packets of no service. */
+/* The first bucket of a key in a table of 2^(64 - shift) buckets. */
+static inline __attribute__((always_inline)) __u32 hp_key_bucket(__u64 x, __u32 shift)
+{
+	x ^= x >> 32;
+	return (__u32)((x * 0xd6e8feb86659fd93ULL) >> shift);
+}
+
+static inline __attribute__((always_inline)) __u32 hp_key4_bucket(__be32 vip, __u32 what, __u32 shift)
+{
+	return hp_key_bucket(hp_pair(vip, what) * 0x9e3779b97f4a7c15ULL, shift);
+}
+
+static inline __attribute__((always_inline)) __u32 hp_key6_bucket(const __be32 *vip, __u32 what, __u32 shift)
+{
+	return hp_key_bucket(hp_pair(vip[0], vip[1]) * 0x9e3779b97f4a7c15ULL +
+			     hp_pair(vip[2], vip[3]) * 0xbf58476d1ce4e5b9ULL + what * 0x94d049bb133111ebULL, shift);
+}
+
+/* Number 0 is no service: its row of counters holds the verdicts on packets of no service. */
 struct hp_service {
 	__u32 now;    /* block where the extent of the current ring begins; 0: no usable backend */
 	__u32 before; /* the ring that a change has left; 0: none. Read and written as one with now */
 };
 
 _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one store");
-
-/* The maps vips4 and vips6, keyed by the bare address: flags. */
-#define HP_VIP_UP 1u /* at least one of its services has a usable backend: answer ARP, ND and ping */
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 
@@ -243,12 +289,6 @@ static inline __attribute__((always_inline)) __u64 hp_mix(__u64 x)
 	x ^= x >> 27;
 	x *= 0x94d049bb133111ebULL;
 	return x ^ (x >> 31);
-}
-
-/* 64 bits out of two words of an address; a load when they are neighbours in memory. */
-static inline __attribute__((always_inline)) __u64 hp_pair(__be32 low, __be32 high)
-{
-	return (__u64)high << 32 | low;
 }
 
 /* The hash of a flow.

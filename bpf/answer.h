@@ -106,7 +106,7 @@ static ALWAYS_INLINE enum hp_verdict answer_arp(struct packet *pkt)
 	struct ethhdr *eth = pkt->data;
 	struct hp_interface *interface;
 	__be32 vip;
-	__u32 *flags;
+	int flags;
 
 	if ((void *)(arp + 1) > pkt->end)
 		return HP_MALFORMED;
@@ -115,11 +115,11 @@ static ALWAYS_INLINE enum hp_verdict answer_arp(struct packet *pkt)
 	    arp->operation != bpf_htons(ARP_REQUEST))
 		return HP_NOT_VIP;
 	vip = arp->target;
-	flags = bpf_map_lookup_elem(&vips4, &vip);
-	if (!flags)
+	flags = service_look_up4(vip, HP_WHAT_VIP);
+	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
 	interface = answer_interface(pkt);
-	if (!(*flags & HP_VIP_UP) || !interface || arp->sender == vip)
+	if (!(flags & HP_VIP_UP) || !interface || arp->sender == vip)
 		return HP_VIP_SILENT;
 	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, interface->mac, ETH_ALEN);
@@ -199,18 +199,18 @@ static ALWAYS_INLINE enum hp_verdict answer_nd(struct packet *pkt)
 	const struct nd_message *nd = (void *)(ip + 1);
 	struct hp_interface *interface;
 	int grow = (int)(sizeof(*ip) + sizeof(*nd)) - (int)pkt->ip_bytes;
-	__u32 *flags;
+	int flags;
 
 	if (packet_ends_before(pkt, (void *)nd + ND_BARE_BYTES) || grow > (int)sizeof(*nd) - ND_BARE_BYTES)
 		return HP_MALFORMED;
 	if (pkt->l4_offset != sizeof(*ip) || ip->hop_limit != ND_HOP_LIMIT || nd->code)
 		return HP_NOT_VIP;
 	__builtin_memcpy(pkt->flow.destination, nd->target, sizeof(nd->target));
-	flags = service_vip(pkt);
-	if (!flags)
+	flags = service_vip_flags(pkt);
+	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
 	interface = answer_interface(pkt);
-	if (!(*flags & HP_VIP_UP) || !interface || !(answer_is_host6(pkt) || answer_is_nobody6(pkt)))
+	if (!(flags & HP_VIP_UP) || !interface || !(answer_is_host6(pkt) || answer_is_nobody6(pkt)))
 		return HP_VIP_SILENT;
 	if (grow && bpf_xdp_adjust_tail(pkt->ctx, grow))
 		return HP_VIP_SILENT;
@@ -227,11 +227,11 @@ static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 	struct iphdr *ip = pkt->l3;
 	struct icmp_head *icmp = parse_l4(pkt);
 	__be32 source = ip->saddr;
-	__u32 *flags = service_vip(pkt);
+	int flags = service_vip_flags(pkt);
 
-	if (!flags)
+	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt) ||
+	if (!(flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt) ||
 	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
@@ -251,11 +251,11 @@ static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
 	struct ethhdr *eth = pkt->data;
 	struct ipv6hdr *ip = pkt->l3;
 	struct icmp_head *icmp = parse_l4(pkt);
-	__u32 *flags = service_vip(pkt);
+	int flags = service_vip_flags(pkt);
 
-	if (!flags)
+	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
-	if (!(*flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt) ||
+	if (!(flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt) ||
 	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
@@ -289,7 +289,7 @@ static ALWAYS_INLINE enum hp_verdict answer_error4(struct packet *pkt)
 {
 	struct iphdr *quote = parse_l4(pkt) + sizeof(struct icmp_head);
 
-	if (!service_vip(pkt))
+	if (!service_is_vip(pkt))
 		return HP_NOT_VIP;
 	if ((void *)(quote + 1) > pkt->end || quote->version != 4 || quote->ihl < 5)
 		return HP_MALFORMED;
@@ -308,7 +308,7 @@ static ALWAYS_INLINE enum hp_verdict answer_error6(struct packet *pkt)
 	enum hp_verdict verdict;
 	__u8 next;
 
-	if (!service_vip(pkt))
+	if (!service_is_vip(pkt))
 		return HP_NOT_VIP;
 	if ((void *)(quote + 1) > pkt->end || quote->version != 6)
 		return HP_MALFORMED;
@@ -338,7 +338,7 @@ static ALWAYS_INLINE enum hp_verdict answer_icmp4(struct packet *pkt)
 	case ICMP4_PARAMETER_PROBLEM:
 		return answer_error4(pkt);
 	default:
-		return service_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
+		return service_is_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
 	}
 }
 
@@ -359,7 +359,7 @@ static ALWAYS_INLINE enum hp_verdict answer_icmp6(struct packet *pkt)
 	case ICMP6_PARAMETER_PROBLEM:
 		return answer_error6(pkt);
 	default:
-		return service_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
+		return service_is_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
 	}
 }
 

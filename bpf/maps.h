@@ -9,15 +9,6 @@
 
 #include "abi.h"
 
-#define HP_HASH_MAP(name_, key_, value_)                \
-	struct {                                        \
-		__uint(type, BPF_MAP_TYPE_HASH);        \
-		__uint(max_entries, 1);                 \
-		__uint(map_flags, BPF_F_NO_PREALLOC);   \
-		__type(key, key_);                      \
-		__type(value, value_);                  \
-	} name_ SEC(".maps")
-
 #define HP_MAPPED_ARRAY(name_, value_)                  \
 	struct {                                        \
 		__uint(type, BPF_MAP_TYPE_ARRAY);       \
@@ -27,16 +18,8 @@
 		__type(value, value_);                  \
 	} name_ SEC(".maps")
 
-struct hp_address6 {
-	__be32 word[4];
-};
-
-HP_HASH_MAP(services4, struct hp_key4, __u32);
-HP_HASH_MAP(services6, struct hp_key6, __u32);
-HP_HASH_MAP(vips4, __be32, __u32);
-HP_HASH_MAP(vips6, struct hp_address6, __u32);
-HP_HASH_MAP(interfaces, __u32, struct hp_interface);
-
+HP_MAPPED_ARRAY(keys4, struct hp_bucket4);
+HP_MAPPED_ARRAY(keys6, struct hp_bucket6);
 HP_MAPPED_ARRAY(services, struct hp_service);
 HP_MAPPED_ARRAY(slots, union hp_block);
 HP_MAPPED_ARRAY(backends, struct hp_backend);
@@ -47,6 +30,15 @@ HP_MAPPED_ARRAY(service_counts, struct hp_service_counts);
 HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
 
+/* Where the program is attached, keyed by ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct hp_interface);
+} interfaces SEC(".maps");
+
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
@@ -56,6 +48,7 @@ struct {
 } ports SEC(".maps");
 
 /* Known at load, so that the verifier prunes what they switch off. */
+const volatile __u32 hp_key_shift = 63; /* 64 less the logarithm of a key table's buckets; both have as many */
 const volatile __u32 hp_service_stride = 1;
 const volatile __u32 hp_backend_stride = 1;
 const volatile __u8 hp_tracing = 0; /* the twin: writes the trace, and nothing else */

@@ -1,47 +1,132 @@
-/* Service: which service the flow belongs to; and what of a VIP's traffic belongs to none. */
+/* Service: which service the flow belongs to; and what of a VIP's traffic belongs to none.
+ *
+ * Keys are looked up in tables of our own (abi.h): one line of cache where the kernel's hash table takes a call, a
+ * longer hash and a list. */
 #ifndef HP_SERVICE_H
 #define HP_SERVICE_H
 
 #include "packet.h"
 #include "parse.h"
 
-/* Flags of the flow's destination if it is a VIP, else NULL. */
-static ALWAYS_INLINE __u32 *service_vip(const struct packet *pkt)
-{
-	struct hp_address6 vip6;
-	__be32 vip4 = pkt->flow.destination[3];
+#define SERVICE_NO_KEY -1
 
-	if (!pkt->flow.is_ipv6)
-		return bpf_map_lookup_elem(&vips4, &vip4);
-	__builtin_memcpy(&vip6, pkt->flow.destination, sizeof(vip6));
-	return bpf_map_lookup_elem(&vips6, &vip6);
+/* Each returns the number that belongs to the key, or SERVICE_NO_KEY. */
+static ALWAYS_INLINE int service_in_bucket4(const struct hp_bucket4 *bucket, __u64 key)
+{
+#pragma unroll
+	for (int i = 0; i < HP_KEYS_A_BUCKET; i++)
+		if (hp_pair(bucket->entry[i].vip, bucket->entry[i].what) == key)
+			return (int)bucket->entry[i].number;
+	return SERVICE_NO_KEY;
 }
 
-static ALWAYS_INLINE __u32 *service_number(const struct packet *pkt, __be16 port)
+static ALWAYS_INLINE int service_in_bucket6(const struct hp_bucket6 *bucket, __u64 high, __u64 low, __u32 what)
 {
-	if (pkt->flow.is_ipv6) {
-		struct hp_key6 key = {.what = hp_key_what(port, pkt->flow.protocol)};
+#pragma unroll
+	for (int i = 0; i < HP_KEYS_A_BUCKET; i++) {
+		const struct hp_entry6 *entry = &bucket->entry[i];
 
-		__builtin_memcpy(key.vip, pkt->flow.destination, sizeof(key.vip));
-		return bpf_map_lookup_elem(&services6, &key);
+		if (entry->what == what && hp_pair(entry->vip[2], entry->vip[3]) == low &&
+		    hp_pair(entry->vip[0], entry->vip[1]) == high)
+			return (int)entry->number;
 	}
-	struct hp_key4 key = {.vip = pkt->flow.destination[3], .what = hp_key_what(port, pkt->flow.protocol)};
+	return SERVICE_NO_KEY;
+}
 
-	return bpf_map_lookup_elem(&services4, &key);
+/* The buckets behind the first, for keys that passed it. Functions of their own, which the verifier looks at once. */
+__attribute__((noinline)) int service_probe4(__u32 at, __u64 key)
+{
+	for (int i = 0; i < HP_PROBES_MOST; i++) {
+		struct hp_bucket4 *bucket;
+		int number;
+
+		at = (at + 1) & (__u32)(~0ULL >> hp_key_shift);
+		bucket = bpf_map_lookup_elem(&keys4, &at);
+		if (!bucket)
+			break;
+		number = service_in_bucket4(bucket, key);
+		if (number != SERVICE_NO_KEY || !bucket->entry[0].passed)
+			return number;
+	}
+	return SERVICE_NO_KEY;
+}
+
+__attribute__((noinline)) int service_probe6(__u32 at, __u64 high, __u64 low, __u32 what)
+{
+	for (int i = 0; i < HP_PROBES_MOST; i++) {
+		struct hp_bucket6 *bucket;
+		int number;
+
+		at = (at + 1) & (__u32)(~0ULL >> hp_key_shift);
+		bucket = bpf_map_lookup_elem(&keys6, &at);
+		if (!bucket)
+			break;
+		number = service_in_bucket6(bucket, high, low, what);
+		if (number != SERVICE_NO_KEY || !bucket->entry[0].passed)
+			return number;
+	}
+	return SERVICE_NO_KEY;
+}
+
+static ALWAYS_INLINE int service_look_up4(__be32 vip, __u32 what)
+{
+	__u32 at = hp_key4_bucket(vip, what, hp_key_shift);
+	struct hp_bucket4 *bucket = bpf_map_lookup_elem(&keys4, &at);
+	int number;
+
+	if (!bucket)
+		return SERVICE_NO_KEY;
+	number = service_in_bucket4(bucket, hp_pair(vip, what));
+	if (number != SERVICE_NO_KEY || likely(!bucket->entry[0].passed))
+		return number;
+	return service_probe4(at, hp_pair(vip, what));
+}
+
+static ALWAYS_INLINE int service_look_up6(const __be32 *vip, __u32 what)
+{
+	__u32 at = hp_key6_bucket(vip, what, hp_key_shift);
+	struct hp_bucket6 *bucket = bpf_map_lookup_elem(&keys6, &at);
+	__u64 high = hp_pair(vip[0], vip[1]), low = hp_pair(vip[2], vip[3]);
+	int number;
+
+	if (!bucket)
+		return SERVICE_NO_KEY;
+	number = service_in_bucket6(bucket, high, low, what);
+	if (number != SERVICE_NO_KEY || likely(!bucket->entry[0].passed))
+		return number;
+	return service_probe6(at, high, low, what);
+}
+
+static ALWAYS_INLINE int service_look_up(const struct packet *pkt, __u32 what)
+{
+	if (pkt->flow.is_ipv6)
+		return service_look_up6(pkt->flow.destination, what);
+	return service_look_up4(pkt->flow.destination[3], what);
+}
+
+/* Flags of the flow's destination if it is a VIP, else SERVICE_NO_KEY. */
+static ALWAYS_INLINE int service_vip_flags(const struct packet *pkt)
+{
+	return service_look_up(pkt, HP_WHAT_VIP);
+}
+
+static ALWAYS_INLINE int service_is_vip(const struct packet *pkt)
+{
+	return service_vip_flags(pkt) != SERVICE_NO_KEY;
 }
 
 /* The service of any port, for what no service claims by its port. Needs the flow's destination and protocol. */
 static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
 {
 	struct hp_trace *record;
-	__u32 *number;
+	int number;
 
-	if (!service_vip(pkt))
+	if (!service_is_vip(pkt))
 		return HP_NOT_VIP;
-	number = service_number(pkt, 0);
-	if (!number)
+	number = service_look_up(pkt, hp_key_what(0, pkt->flow.protocol));
+	if (number == SERVICE_NO_KEY)
 		return pkt->is_later_fragment ? HP_FRAGMENT : HP_VIP_OTHER;
-	pkt->service = *number;
+	pkt->service = (__u32)number;
 	if ((record = trace_record()))
 		record->any_port = 1;
 	return HP_CONTINUE;
@@ -52,16 +137,16 @@ static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
  * Needs flow. Sets service, which is not 0 exactly when HP_CONTINUE is returned. */
 static ALWAYS_INLINE enum hp_verdict service(struct packet *pkt)
 {
-	__u32 *number;
+	int number;
 
 	if (unlikely(pkt->is_group))
 		return HP_NOT_IP;
 	if (unlikely(pkt->is_later_fragment))
 		return service_any_port(pkt);
-	number = service_number(pkt, pkt->flow.destination_port);
-	if (unlikely(!number))
+	number = service_look_up(pkt, hp_key_what(pkt->flow.destination_port, pkt->flow.protocol));
+	if (unlikely(number == SERVICE_NO_KEY))
 		return service_any_port(pkt);
-	pkt->service = *number;
+	pkt->service = (__u32)number;
 	return HP_CONTINUE;
 }
 

@@ -28,12 +28,10 @@ struct map_row {
 #define MAPPED(member, type) {#member, offsetof(struct dataplane, member), sizeof(type)}
 
 static const struct map_row map_rows[] = {
-	{"services4", 0, 0},
-	{"services6", 0, 0},
-	{"vips4", 0, 0},
-	{"vips6", 0, 0},
 	{"interfaces", 0, 0},
 	{"ports", 0, 0},
+	{"keys4", offsetof(struct dataplane, buckets4), sizeof(struct hp_bucket4)},
+	{"keys6", offsetof(struct dataplane, buckets6), sizeof(struct hp_bucket6)},
 	MAPPED(services, struct hp_service),
 	{"slots", offsetof(struct dataplane, blocks), sizeof(union hp_block)},
 	MAPPED(backends, struct hp_backend),
@@ -173,9 +171,16 @@ static int load_error(struct err *e, int code)
 		       last_words);
 }
 
-/* The program's constants; those of maps that are adopted follow from their sizes as they did at the making. */
-static void set_strides(struct director_bpf *skel, const struct dataplane_limits *limits)
+/* Each service has a key, and may have a VIP of its own; all of them may be of one family. */
+static uint32_t key_buckets(const struct dataplane_limits *limits)
 {
+	return keys_buckets(limits->services * 2);
+}
+
+/* The program's constants; those of maps that are adopted follow from their sizes as they did at the making. */
+static void set_constants(struct director_bpf *skel, const struct dataplane_limits *limits)
+{
+	skel->rodata->hp_key_shift = keys_shift(key_buckets(limits));
 	skel->rodata->hp_service_stride = round_up(limits->services, CELLS_PER_PAGE(struct hp_service_counts));
 	skel->rodata->hp_backend_stride = round_up(limits->backends, CELLS_PER_PAGE(struct hp_backend_counts));
 }
@@ -185,12 +190,10 @@ static int map_entries(struct director_bpf *skel, const struct dataplane_limits 
 	uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
 	int failed = 0;
 
-	set_strides(skel, limits);
+	set_constants(skel, limits);
 
-	failed |= bpf_map__set_max_entries(skel->maps.services4, limits->services);
-	failed |= bpf_map__set_max_entries(skel->maps.services6, limits->services);
-	failed |= bpf_map__set_max_entries(skel->maps.vips4, limits->services);
-	failed |= bpf_map__set_max_entries(skel->maps.vips6, limits->services);
+	failed |= bpf_map__set_max_entries(skel->maps.keys4, key_buckets(limits));
+	failed |= bpf_map__set_max_entries(skel->maps.keys6, key_buckets(limits));
 	failed |= bpf_map__set_max_entries(skel->maps.interfaces, DATAPLANE_PORTS_MOST);
 	failed |= bpf_map__set_max_entries(skel->maps.services, limits->services);
 	failed |= bpf_map__set_max_entries(skel->maps.slots, limits->blocks);
@@ -314,7 +317,7 @@ static int load(struct dataplane *plane, const struct dataplane_limits *limits, 
 	if (!failed && adopt)
 		failed = reuse_pinned(plane, skel, e);
 	if (!failed && adopt)
-		set_strides(skel, &plane->limits);
+		set_constants(skel, &plane->limits);
 	if (!failed) {
 		failed = director_bpf__load(skel);
 		if (failed)
@@ -335,10 +338,19 @@ int dataplane_load_twin(struct dataplane *plane, struct err *e)
 
 static int finish_open(struct dataplane *plane, struct err *e)
 {
+	uint32_t buckets = key_buckets(&plane->limits);
 	int failed = map_all(plane, plane->live, e);
 
-	if (failed || plane->adopted)
+	if (failed)
 		return failed;
+	keys_open(&plane->keys4, plane->buckets4, buckets, true);
+	keys_open(&plane->keys6, plane->buckets6, buckets, false);
+	if (plane->adopted) {
+		dataplane_grace(plane);
+		keys_reclaim_all(&plane->keys4);
+		keys_reclaim_all(&plane->keys6);
+		return 0;
+	}
 	plane->meta->cpus = (uint32_t)libbpf_num_possible_cpus();
 	plane->meta->service_stride = plane->live->rodata->hp_service_stride;
 	plane->meta->backend_stride = plane->live->rodata->hp_backend_stride;
@@ -385,6 +397,8 @@ int dataplane_open(struct dataplane *plane, const char *pins, const struct datap
 
 void dataplane_close(struct dataplane *plane)
 {
+	keys_close(&plane->keys4);
+	keys_close(&plane->keys6);
 	if (plane->live)
 		unmap_all(plane);
 	director_bpf__destroy(plane->live);

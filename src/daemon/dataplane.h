@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "core/config.h"
+#include "core/keys.h"
 
 #define DATAPLANE_PINS "/sys/fs/bpf/halfproxy"
 #define DATAPLANE_PORTS_MOST 64
@@ -31,6 +32,9 @@ struct dataplane {
 	bool adopted; /* the maps were there */
 	struct dataplane_limits limits;
 	struct hp_meta *meta;
+	struct hp_bucket4 *buckets4; /* what keys4 stands on */
+	struct hp_bucket6 *buckets6;
+	struct keys keys4, keys6;
 	struct hp_service *services;
 	union hp_block *blocks;
 	struct hp_backend *backends;
@@ -96,13 +100,12 @@ void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *ke
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e);
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
 
-/* Walk all keys, or all VIPs. The callback must not change them. */
+/* Walk all keys of services. The callback must not change them. */
 void dataplane_each_key(struct dataplane *plane,
 			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context);
-void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context);
 
 /* Wait until no packet is in flight that may have seen what was replaced before this call: an RCU grace period. */
-void dataplane_grace(void);
+void dataplane_grace(struct dataplane *plane);
 
 /* Sum a row of counters over all CPUs. */
 void dataplane_service_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_SERVICE_CELLS]);

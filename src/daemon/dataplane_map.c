@@ -10,115 +10,84 @@
 
 #include "director.skel.h"
 
-/* A key in the form of its family's map. */
-union wire_key {
-	struct hp_key4 v4;
-	struct hp_key6 v6;
-};
+/* ---- keys ----------------------------------------------------------------------------------------------------------- */
 
-static struct bpf_map *wire(const struct dataplane *plane, const struct dataplane_key *key, union wire_key *out)
+static struct keys *table(struct dataplane *plane, const struct ip *vip)
 {
-	memset(out, 0, sizeof(*out));
-	if (ip_is4(&key->vip)) {
-		memcpy(&out->v4.vip, ip_bytes4(&key->vip), sizeof(out->v4.vip));
-		out->v4.what = hp_key_what(htons(key->port), key->protocol);
-		return plane->live->maps.services4;
+	return ip_is4(vip) ? &plane->keys4 : &plane->keys6;
+}
+
+/* Entries that were just taken away can be had again after a grace period. */
+static int set(struct dataplane *plane, const struct ip *vip, uint32_t what, uint32_t number, struct err *e)
+{
+	struct keys *keys = table(plane, vip);
+	int code = keys_set(keys, vip, what, number);
+
+	if (code && keys->gone_count) {
+		dataplane_grace(plane);
+		code = keys_set(keys, vip, what, number);
 	}
-	memcpy(out->v6.vip, key->vip.byte, sizeof(out->v6.vip));
-	out->v6.what = hp_key_what(htons(key->port), key->protocol);
-	return plane->live->maps.services6;
+	return code ? err_set(e, code, "the table of VIPs and ports is full: raise limits.services, then restart after "
+				       "`halfproxyd --unload`")
+		    : 0;
 }
 
 int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e)
 {
-	union wire_key wired;
-	struct bpf_map *map = wire(plane, key, &wired);
-
-	if (bpf_map_update_elem(bpf_map__fd(map), &wired, &number, BPF_ANY) < 0)
-		return err_set(e, -errno, "key of service %u: %m", number);
-	return 0;
+	return set(plane, &key->vip, hp_key_what(htons(key->port), key->protocol), number, e);
 }
 
 void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key)
 {
-	union wire_key wired;
-	struct bpf_map *map = wire(plane, key, &wired);
-
-	bpf_map_delete_elem(bpf_map__fd(map), &wired);
-}
-
-static int vip_map(const struct dataplane *plane, const struct ip *vip, const void **key)
-{
-	*key = ip_is4(vip) ? ip_bytes4(vip) : vip->byte;
-	return bpf_map__fd(ip_is4(vip) ? plane->live->maps.vips4 : plane->live->maps.vips6);
+	keys_clear(table(plane, &key->vip), &key->vip, hp_key_what(htons(key->port), key->protocol));
 }
 
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e)
 {
-	const void *key;
-	int fd = vip_map(plane, vip, &key);
-
-	if (bpf_map_update_elem(fd, key, &flags, BPF_ANY) < 0)
-		return err_set(e, -errno, "VIP's record: %m");
-	return 0;
+	return set(plane, vip, HP_WHAT_VIP, flags, e);
 }
 
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip)
 {
-	const void *key;
-	int fd = vip_map(plane, vip, &key);
+	keys_clear(table(plane, vip), vip, HP_WHAT_VIP);
+}
 
-	bpf_map_delete_elem(fd, key);
+struct walk {
+	void (*each)(void *context, const struct dataplane_key *key, uint32_t number);
+	void *context;
+};
+
+static void walk_key(void *context, const struct ip *vip, uint32_t what, uint32_t number)
+{
+	const struct walk *walk = context;
+	struct dataplane_key key = {*vip, ntohs(hp_key_port(what)), hp_key_protocol(what)};
+
+	if (what != HP_WHAT_VIP)
+		walk->each(walk->context, &key, number);
 }
 
 void dataplane_each_key(struct dataplane *plane,
 			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context)
 {
-	int fd4 = bpf_map__fd(plane->live->maps.services4), fd6 = bpf_map__fd(plane->live->maps.services6);
-	struct dataplane_key found;
-	struct hp_key4 key4;
-	struct hp_key6 key6;
-	uint32_t number;
+	struct walk walk = {each, context};
 
-	for (void *at = NULL; !bpf_map_get_next_key(fd4, at, &key4); at = &key4) {
-		if (bpf_map_lookup_elem(fd4, &key4, &number))
-			continue;
-		found = (struct dataplane_key){ip_from4(&key4.vip), ntohs(hp_key_port(key4.what)),
-					       hp_key_protocol(key4.what)};
-		each(context, &found, number);
-	}
-	for (void *at = NULL; !bpf_map_get_next_key(fd6, at, &key6); at = &key6) {
-		if (bpf_map_lookup_elem(fd6, &key6, &number))
-			continue;
-		found = (struct dataplane_key){ip_from6(key6.vip), ntohs(hp_key_port(key6.what)),
-					       hp_key_protocol(key6.what)};
-		each(context, &found, number);
-	}
+	keys_each(&plane->keys4, walk_key, &walk);
+	keys_each(&plane->keys6, walk_key, &walk);
 }
 
-void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context)
-{
-	int fd4 = bpf_map__fd(plane->live->maps.vips4), fd6 = bpf_map__fd(plane->live->maps.vips6);
-	uint8_t key4[4], key6[16];
-	struct ip vip;
-
-	for (void *at = NULL; !bpf_map_get_next_key(fd4, at, key4); at = key4) {
-		vip = ip_from4(key4);
-		each(context, &vip);
-	}
-	for (void *at = NULL; !bpf_map_get_next_key(fd6, at, key6); at = key6) {
-		vip = ip_from6(key6);
-		each(context, &vip);
-	}
-}
+/* ---- grace ------------------------------------------------------------------------------------------------------------ */
 
 /* MEMBARRIER_CMD_GLOBAL is synchronize_rcu() on more than one CPU. With one CPU, or where it is refused (kernels
  * booted with nohz_full), sleeping through several ticks lets every softirq end that could hold a packet. */
-void dataplane_grace(void)
+void dataplane_grace(struct dataplane *plane)
 {
 	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
 		usleep(100000);
+	keys_reclaim(&plane->keys4);
+	keys_reclaim(&plane->keys6);
 }
+
+/* ---- counters --------------------------------------------------------------------------------------------------------- */
 
 static void sum(uint64_t *cells, size_t count, const uint64_t *first, size_t stride, uint32_t cpus)
 {

@@ -23,7 +23,7 @@ bool fleet_wants_reclaim(const struct fleet *fleet)
 
 void fleet_reclaim(struct fleet *fleet)
 {
-	dataplane_grace();
+	dataplane_grace(fleet->plane);
 	fleet->epoch++;
 	extents_reclaim(&fleet->service_numbers);
 	extents_reclaim(&fleet->backend_numbers);
