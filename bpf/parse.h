@@ -112,39 +112,58 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv4(struct packet *pkt)
 	return HP_CONTINUE;
 }
 
-/* Walk IPv6 extension headers from l4_offset, whose kind is *next. Leaves both at the upper layer's header, or at
- * the first header that is none of those known. */
-static ALWAYS_INLINE enum hp_verdict parse_extensions(struct packet *pkt, __u8 *next)
+/* What a walk of extension headers has come to, in one word; negative: malformed. */
+#define CHAIN(at, next, is_fragment, is_later) \
+	(int)((at) | (__u32)(next) << 16 | (__u32)(is_fragment) << 24 | (__u32)(is_later) << 25)
+#define CHAIN_AT(chain) ((__u32)(chain) & 0xffff)
+#define CHAIN_NEXT(chain) ((__u8)((chain) >> 16))
+#define CHAIN_IS_FRAGMENT(chain) ((chain) >> 24 & 1)
+#define CHAIN_IS_LATER(chain) ((chain) >> 25 & 1)
+#define CHAIN_MALFORMED -1
+
+/* Walk IPv6 extension headers. `at` is where the first stands, from the frame's beginning; `next` is its kind.
+ *
+ * Returns a CHAIN of where the walk ended: at the upper layer's header, or at the first header that is none of those
+ * known, or behind the bound. A function of its own, which the verifier looks at once and not for each caller's past. */
+__attribute__((noinline)) int parse_chain(struct xdp_md *ctx, __u32 at, __u32 next)
 {
-	for (int i = 0; i < PARSE_EXTENSIONS_MOST; i++) {
-		struct extension *extension = parse_l4(pkt);
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	int is_fragment = 0, is_later = 0;
+
+	for (int i = 0; i < PARSE_EXTENSIONS_MOST && !is_later; i++) {
+		struct extension *extension = data + (at & PARSE_L4_MASK);
 		__u32 bytes;
 
-		switch (*next) {
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-		case IPPROTO_FRAGMENT:
-		case IPPROTO_AH:
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH)
 			break;
-		default:
-			return HP_CONTINUE;
-		}
-		if ((void *)(extension + 1) > pkt->end)
-			return HP_MALFORMED;
+		if ((void *)(extension + 1) > end)
+			return CHAIN_MALFORMED;
 		bytes = (extension->length + 1) * 8;
-		if (*next == IPPROTO_AH)
+		if (next == IPPROTO_AH)
 			bytes = (extension->length + 2) * 4;
-		if (*next == IPPROTO_FRAGMENT) {
+		if (next == IPPROTO_FRAGMENT) {
 			bytes = sizeof(*extension);
-			pkt->is_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK | IPV6_MORE)) != 0;
-			pkt->is_later_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK)) != 0;
+			is_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK | IPV6_MORE)) != 0;
+			is_later = (extension->offset & bpf_htons(IPV6_OFFSET_MASK)) != 0;
 		}
-		*next = extension->next;
-		pkt->l4_offset += bytes;
-		if (pkt->is_later_fragment)
-			return HP_CONTINUE;
+		next = extension->next;
+		at += bytes;
 	}
+	return CHAIN(at & 0xffff, next & 0xff, is_fragment, is_later);
+}
+
+/* The same from l4_offset on. Leaves l4_offset and *next at the end, and sets the fragment marks. */
+static ALWAYS_INLINE enum hp_verdict parse_extensions(struct packet *pkt, __u8 *next)
+{
+	int chain = parse_chain(pkt->ctx, pkt->l3_offset + pkt->l4_offset, *next);
+
+	if (chain < 0)
+		return HP_MALFORMED;
+	*next = CHAIN_NEXT(chain);
+	pkt->l4_offset = CHAIN_AT(chain) - pkt->l3_offset;
+	pkt->is_fragment = CHAIN_IS_FRAGMENT(chain);
+	pkt->is_later_fragment = CHAIN_IS_LATER(chain);
 	return HP_CONTINUE;
 }
 
