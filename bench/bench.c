@@ -81,10 +81,8 @@ static void show_configuration(const json_t *configuration)
 
 	printf("\nA configuration of many services\n\n");
 	json_object_foreach((json_t *)configuration, key, value)
-		printf("%-28s %10.3g\n", key, json_number_value(value));
+		printf("%-20s %10.2f\n", key, json_number_value(value));
 }
-
-/* ---- */
 
 struct part {
 	const char *name;
@@ -98,31 +96,49 @@ static const struct part parts[] = {
 	{"configuration", bench_configuration, show_configuration},
 };
 
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static const struct part *find_part(const char *name)
+{
+	for (size_t i = 0; i < PARTS; i++)
+		if (!strcmp(parts[i].name, name))
+			return &parts[i];
+	return NULL;
+}
+
+static int usage(const char *wrong)
+{
+	fprintf(stderr, "bench: \"%s\" is no part and no option\nusage: bench [--json] [packets] [maglev] [configuration]\n", wrong);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	bool as_json = argc == 2 && !strcmp(argv[1], "--json");
+	bool as_json = argc > 1 && !strcmp(argv[1], "--json");
+	bool wanted[PARTS] = {false}, is_all = argc == 1 + as_json;
 	json_t *whole = json_object();
 	struct err e = {""};
 
-	if (argc > 1 && !as_json) {
-		fprintf(stderr, "usage: bench [--json]\n");
-		return 2;
+	for (int i = 1 + as_json; i < argc; i++) {
+		if (!find_part(argv[i]))
+			return usage(argv[i]);
+		wanted[find_part(argv[i]) - parts] = true;
 	}
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		json_t *figures = parts[i].measure(&e);
+	for (size_t i = 0; i < PARTS; i++) {
+		json_t *figures = is_all || wanted[i] ? parts[i].measure(&e) : json_null();
 
 		if (!figures) {
 			fprintf(stderr, "bench: %s: %s\n", parts[i].name, e.text);
 			return 1;
 		}
-		if (!as_json)
+		if (!as_json && !json_is_null(figures))
 			parts[i].show(figures);
 		json_object_set_new(whole, parts[i].name, figures);
 	}
-	if (as_json)
+	if (as_json) {
 		json_dumpf(whole, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-	if (as_json)
 		putchar('\n');
+	}
 	json_decref(whole);
 	return 0;
 }
