@@ -39,6 +39,7 @@ struct config *config_parse(const char *text, size_t bytes, struct problems *pro
 	config_check(&reader);
 	free(reader.drafts);
 	yaml_tree_free(tree);
+	problems_sort(problems);
 	if (!problems->errors)
 		return reader.config;
 	config_free(reader.config);

@@ -4,6 +4,7 @@
 #ifndef HP_CORE_CONFIG_PARSE_H
 #define HP_CORE_CONFIG_PARSE_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,11 +20,12 @@ struct problem {
 	enum problem_kind kind;
 	uint32_t line;	 /* from 1 */
 	uint32_t column; /* from 1, in characters */
-	char *text;	 /* what is wrong, and what would be right */
+	char *text;	 /* what is wrong, and what would be right; UTF-8 without control characters, not much over 1000 bytes */
+	size_t found;	 /* how many were found before it */
 };
 
 struct problems {
-	struct problem *list; /* sorted by place */
+	struct problem *list; /* by place once sorted; config_parse leaves it so */
 	size_t count;
 	size_t errors;
 };
@@ -33,6 +35,14 @@ void problems_free(struct problems *problems);
 /* Note a problem, printf-wise. Out of memory ends the program: nothing sensible could be said. */
 void problems_add(struct problems *problems, enum problem_kind kind, uint32_t line, uint32_t column, const char *format,
 		  ...) __attribute__((format(printf, 5, 6)));
+void problems_add_list(struct problems *problems, enum problem_kind kind, uint32_t line, uint32_t column,
+		       const char *format, va_list args) __attribute__((format(printf, 5, 0)));
+
+/* Put them in order of place, those of one place in the order in which they were found. */
+void problems_sort(struct problems *problems);
+
+/* The line and the column, from 1, of a byte of the text. A byte order mark at the beginning takes no column. */
+void problems_locate(const char *text, size_t bytes, size_t offset, uint32_t *line, uint32_t *column);
 
 /* Parse and validate.
  *

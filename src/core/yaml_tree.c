@@ -22,6 +22,8 @@ struct yaml_tree {
 struct builder {
 	yaml_parser_t parser;
 	struct yaml_tree *tree;
+	const char *text;
+	size_t bytes;
 	struct problems *problems;
 	struct yaml_node *open[DEPTH_MOST]; /* collections being filled, innermost last */
 	struct yaml_node **tail[DEPTH_MOST];
@@ -124,17 +126,32 @@ static bool add_scalar(struct builder *builder, const yaml_event_t *event)
 	return true;
 }
 
-static bool has_anchor(const yaml_event_t *event)
+/* What a node may carry in YAML and must not carry here; NULL when it carries nothing. */
+static const char *find_decoration(const yaml_event_t *event)
 {
-	return (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
-	       (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
-	       (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
+	const yaml_char_t *anchor = NULL, *tag = NULL;
+
+	if (event->type == YAML_SCALAR_EVENT) {
+		anchor = event->data.scalar.anchor;
+		tag = event->data.scalar.tag;
+	} else if (event->type == YAML_SEQUENCE_START_EVENT) {
+		anchor = event->data.sequence_start.anchor;
+		tag = event->data.sequence_start.tag;
+	} else if (event->type == YAML_MAPPING_START_EVENT) {
+		anchor = event->data.mapping_start.anchor;
+		tag = event->data.mapping_start.tag;
+	}
+	if (anchor)
+		return "anchors (&name) are not supported: write the value out";
+	return tag ? "tags (!name) are not supported: write the value alone" : NULL;
 }
 
 static bool take_event(struct builder *builder, const yaml_event_t *event)
 {
-	if (has_anchor(event))
-		return refuse(builder, &event->start_mark, "anchors (&name) are not supported: write the value out");
+	const char *decoration = find_decoration(event);
+
+	if (decoration)
+		return refuse(builder, &event->start_mark, decoration);
 	switch (event->type) {
 	case YAML_ALIAS_EVENT:
 		return refuse(builder, &event->start_mark, "aliases (*name) are not supported: write the value out");
@@ -166,13 +183,18 @@ static bool syntax_error(struct builder *builder)
 	const yaml_parser_t *parser = &builder->parser;
 	const char *what = parser->problem ? parser->problem : "not readable";
 	yaml_mark_t mark = parser->problem_mark;
+	uint32_t line, column;
 
 	if (parser->error == YAML_READER_ERROR) {
-		problems_add(builder->problems, PROBLEM_ERROR, (uint32_t)parser->mark.line + 1,
-			     (uint32_t)parser->mark.column + 1, "not a text in UTF-8: %s at byte %zu", what,
+		/* The parser's own mark lies where it reads, far before what it has looked at. */
+		problems_locate(builder->text, builder->bytes, parser->problem_offset, &line, &column);
+		problems_add(builder->problems, PROBLEM_ERROR, line, column, "not a text in UTF-8: %s (byte %zu)", what,
 			     parser->problem_offset);
 		return false;
 	}
+	/* A word without a colon is missed only at the end of its line or later. */
+	if (parser->context && !strcmp(parser->context, "while scanning a simple key"))
+		mark = parser->context_mark;
 	problems_add(builder->problems, PROBLEM_ERROR, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1,
 		     "not valid YAML: %s%s%s (tabs must not indent; a colon wants a blank behind it)", what,
 		     parser->context ? ", " : "", parser->context ? parser->context : "");
@@ -195,11 +217,21 @@ static bool build(struct builder *builder)
 	}
 }
 
+static bool is_utf16(const char *text, size_t bytes)
+{
+	return bytes >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2));
+}
+
 struct yaml_tree *yaml_tree_read(const char *text, size_t bytes, struct problems *problems)
 {
-	struct builder builder = {.tree = calloc(1, sizeof(struct yaml_tree)), .problems = problems};
+	struct builder builder = {.text = text, .bytes = bytes, .problems = problems};
 	bool fine;
 
+	if (is_utf16(text, bytes)) {
+		problems_add(problems, PROBLEM_ERROR, 1, 1, "a text in UTF-16: save it as UTF-8");
+		return NULL;
+	}
+	builder.tree = calloc(1, sizeof(struct yaml_tree));
 	if (!builder.tree || !yaml_parser_initialize(&builder.parser))
 		abort();
 	yaml_parser_set_input_string(&builder.parser, (const unsigned char *)text, bytes);
