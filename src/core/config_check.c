@@ -48,22 +48,27 @@ static void free_table(struct seen **table)
 	}
 }
 
-/* The node of the i-th backend or VIP, or of the whole when it is not a list. */
-static const struct yaml_node *item(const struct yaml_node *list, size_t i)
+/* The node of the first backend or VIP, of the only one when it is not a list. */
+static const struct yaml_node *first_item(const struct yaml_node *list)
 {
-	const struct yaml_node *node = list->kind == YAML_LIST ? list->first : list;
-
-	while (node && i--)
-		node = node->next;
-	return node ? node : list;
+	return list && list->kind == YAML_LIST ? list->first : list;
 }
 
-static void default_name(struct config_service *service)
+/* An address whose mistake is noted. */
+static bool is_blank(const struct ip *ip)
 {
+	static const struct ip blank;
+
+	return ip_equal(ip, &blank);
+}
+
+static void default_name(const struct config_draft *draft)
+{
+	struct config_service *service = draft->service;
 	char address[IP_TEXT_BYTES], port[8] = "any", name[64];
 	bool is4;
 
-	if (service->name || !service->vip_count)
+	if (service->name || draft->is_key_wrong || !service->vip_count || is_blank(&service->vips[0]))
 		return;
 	is4 = ip_is4(&service->vips[0]);
 	if (service->port)
@@ -80,7 +85,7 @@ static void check_name(struct config_reader *reader, struct config_draft *draft,
 	struct seen row, *found;
 	bool is_new;
 
-	default_name(draft->service);
+	default_name(draft);
 	if (!draft->service->name)
 		return;
 	memset(&row, 0, sizeof(row));
@@ -97,17 +102,22 @@ static void check_name(struct config_reader *reader, struct config_draft *draft,
 static void check_keys(struct config_reader *reader, struct config_draft *draft, struct seen **table)
 {
 	const struct config_service *service = draft->service;
+	const struct yaml_node *at = first_item(draft->vip);
 
-	for (size_t i = 0; i < service->vip_count; i++) {
+	for (size_t i = 0; i < service->vip_count; i++, at = at->next) {
 		char address[IP_TEXT_BYTES], port[8] = "any";
 		struct seen row, *found;
 		bool is_new;
 
+		if (is_blank(&service->vips[i]))
+			continue;
 		memset(&row, 0, sizeof(row));
 		row.key.vip = service->vips[i];
 		row.key.what = 'v';
 		row.line = draft->at->line;
 		find_or_add(table, &row, &is_new);
+		if (draft->is_key_wrong)
+			continue;
 		row.key.what = 'k';
 		row.key.port = service->port;
 		row.key.protocol = service->protocol;
@@ -116,25 +126,25 @@ static void check_keys(struct config_reader *reader, struct config_draft *draft,
 			continue;
 		if (service->port)
 			snprintf(port, sizeof(port), "%u", service->port);
-		config_error(reader, item(draft->vip, i), "%s %s port %s is served on line %u already: each VIP, protocol and "
+		config_error(reader, at, "%s %s port %s is served on line %u already: each VIP, protocol and "
 							  "port has one service",
 			     ip_format(&service->vips[i], address), config_protocol_name(service->protocol), port,
 			     found->line);
 	}
 }
 
-static void check_family(struct config_reader *reader, struct config_draft *draft, size_t backend)
+static void check_family(struct config_reader *reader, const struct config_service *service, const struct ip *backend,
+			 const struct yaml_node *at)
 {
-	const struct config_service *service = draft->service;
-	bool is4 = ip_is4(&service->backends[backend].address);
+	bool is4 = ip_is4(backend);
 	char a[IP_TEXT_BYTES], b[IP_TEXT_BYTES];
 
 	for (size_t v = 0; service->forward == CONFIG_FORWARD_L2 && v < service->vip_count; v++)
-		if (ip_is4(&service->vips[v]) != is4) {
-			config_error(reader, item(draft->backends, backend),
+		if (!is_blank(&service->vips[v]) && ip_is4(&service->vips[v]) != is4) {
+			config_error(reader, at,
 				     "backend %s and VIP %s are of different families, which l2 cannot join: use forward: "
 				     "ipip, or the backend's %s address",
-				     ip_format(&service->backends[backend].address, a), ip_format(&service->vips[v], b),
+				     ip_format(backend, a), ip_format(&service->vips[v], b),
 				     is4 ? "IPv6" : "IPv4");
 			return;
 		}
@@ -142,43 +152,49 @@ static void check_family(struct config_reader *reader, struct config_draft *draf
 
 struct own {
 	struct ip address;
-	size_t index;
+	const struct yaml_node *at;
 	UT_hash_handle hh;
 };
+
+/* One backend against the VIPs of the file and the backends before it. */
+static void check_backend(struct config_reader *reader, const struct config_service *service, struct own *row,
+			  struct own **index, struct seen *table)
+{
+	char address[IP_TEXT_BYTES];
+	struct seen key, *vip;
+	struct own *twin;
+
+	ip_format(&row->address, address);
+	memset(&key, 0, sizeof(key));
+	key.key.vip = row->address;
+	key.key.what = 'v';
+	HASH_FIND(hh, table, &key.key, sizeof(key.key), vip);
+	if (vip)
+		config_error(reader, row->at, "backend %s is a VIP itself (line %u): packets would never arrive", address,
+			     vip->line);
+	HASH_FIND(hh, *index, &row->address, sizeof(row->address), twin);
+	if (twin)
+		config_error(reader, row->at, "backend %s is listed twice: it is also on line %u", address, twin->at->line);
+	else
+		HASH_ADD(hh, *index, address, sizeof(row->address), row);
+	check_family(reader, service, &row->address, row->at);
+}
 
 /* Families, doubles, VIPs among the backends. */
 static void check_backends(struct config_reader *reader, struct config_draft *draft, struct seen *table)
 {
 	const struct config_service *service = draft->service;
-	struct own *rows = calloc(service->backend_count + 1, sizeof(*rows)), *index = NULL, *twin;
-	char address[IP_TEXT_BYTES];
-	struct ip nothing;
+	const struct yaml_node *at = first_item(draft->backends);
+	struct own *rows = calloc(service->backend_count + 1, sizeof(*rows)), *index = NULL;
 
 	if (!rows)
 		abort();
-	memset(&nothing, 0, sizeof(nothing));
-	for (size_t i = 0; i < service->backend_count; i++) {
-		struct seen key, *vip;
-
-		if (ip_equal(&service->backends[i].address, &nothing))
-			continue; /* its own mistake is noted */
-		ip_format(&service->backends[i].address, address);
-		memset(&key, 0, sizeof(key));
-		key.key.vip = service->backends[i].address;
-		key.key.what = 'v';
-		HASH_FIND(hh, table, &key.key, sizeof(key.key), vip);
-		if (vip)
-			config_error(reader, item(draft->backends, i),
-				     "backend %s is a VIP itself (line %u): packets would never arrive", address, vip->line);
+	for (size_t i = 0; i < service->backend_count; i++, at = at->next) {
+		if (is_blank(&service->backends[i].address))
+			continue;
 		rows[i].address = service->backends[i].address;
-		rows[i].index = i;
-		HASH_FIND(hh, index, &rows[i].address, sizeof(rows[i].address), twin);
-		if (twin)
-			config_error(reader, item(draft->backends, i), "backend %s is listed twice: it is also on line %u",
-				     address, item(draft->backends, twin->index)->line);
-		else
-			HASH_ADD(hh, index, address, sizeof(rows[i].address), &rows[i]);
-		check_family(reader, draft, i);
+		rows[i].at = at;
+		check_backend(reader, service, &rows[i], &index, table);
 	}
 	HASH_CLEAR(hh, index);
 	free(rows);
@@ -251,6 +267,7 @@ void config_check(struct config_reader *reader)
 	for (size_t i = 0; i < reader->draft_count; i++) {
 		struct config_draft *draft = &reader->drafts[i];
 
+		draft->is_key_wrong |= !draft->port;
 		if (!draft->has_seed)
 			draft->service->seed = reader->seed;
 		check_name(reader, draft, &table);

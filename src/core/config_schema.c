@@ -22,21 +22,12 @@ struct option {
 
 /* ---- problems --------------------------------------------------------------------------------------------------- */
 
-static void note(struct config_reader *reader, enum problem_kind kind, const struct yaml_node *at, const char *format,
-		 va_list args)
-{
-	char text[1024];
-
-	vsnprintf(text, sizeof(text), format, args);
-	problems_add(reader->problems, kind, at->line, at->column, "%s", text);
-}
-
 void config_error(struct config_reader *reader, const struct yaml_node *at, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	note(reader, PROBLEM_ERROR, at, format, args);
+	problems_add_list(reader->problems, PROBLEM_ERROR, at->line, at->column, format, args);
 	va_end(args);
 }
 
@@ -45,7 +36,7 @@ void config_warning(struct config_reader *reader, const struct yaml_node *at, co
 	va_list args;
 
 	va_start(args, format);
-	note(reader, PROBLEM_WARNING, at, format, args);
+	problems_add_list(reader->problems, PROBLEM_WARNING, at->line, at->column, format, args);
 	va_end(args);
 }
 
@@ -282,20 +273,27 @@ static char *copy_text(const char *text)
 	return copy;
 }
 
-/* A name of 1 to 63 printable characters without blanks. */
+static bool has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			return true;
+	return false;
+}
+
+/* A name of 1 to 63 bytes without blanks and control characters. */
 static bool read_name(struct config_reader *reader, const struct yaml_node *value, const char *what, char **out)
 {
 	const char *text = read_word(reader, value, what);
 
 	if (!text)
 		return false;
-	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c <= ' ' || *c == 127) {
-			config_error(reader, value, "%s \"%s\" must not hold blanks or control characters", what, text);
-			return false;
-		}
-	if (strlen(text) > 63) {
-		config_error(reader, value, "%s has %zu characters: at most 63", what, strlen(text));
+	if (has_control(text) || strchr(text, ' ')) {
+		config_error(reader, value, "%s \"%s\" must not hold blanks or control characters", what, text);
+		return false;
+	}
+	if (!text[0] || strlen(text) > 63) {
+		config_error(reader, value, "%s has %zu bytes: 1 to 63", what, strlen(text));
 		return false;
 	}
 	free(*out);
@@ -380,8 +378,10 @@ static void read_any_scalar(struct config_reader *reader, const struct yaml_node
 static void read_duration(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	const char *text = read_word(reader, value, target);
-	size_t digits = text ? strspn(text, "0123456789.") : 0;
+	size_t digits = text ? strspn(text, "0123456789") : 0;
 
+	if (digits && text[digits] == '.')
+		digits += 1 + strspn(text + digits + 1, "0123456789");
 	if (text && (!digits || (strcmp(text + digits, "ms") && strcmp(text + digits, "s") && strcmp(text + digits, "m"))))
 		config_error(reader, value, "\"%s\" is not a duration: a number and ms, s or m, such as 2s", text);
 }
@@ -450,8 +450,9 @@ static void add_vip(struct config_reader *reader, const struct yaml_node *value,
 {
 	struct ip vip;
 
-	if (!read_address(reader, value, "vip", &vip))
-		return;
+	/* A bad one keeps its place as zeros, so that the others' places in the text are known. */
+	memset(&vip, 0, sizeof(vip));
+	read_address(reader, value, "vip", &vip);
 	service->vips = grow_list(service->vips, service->vip_count, sizeof(vip));
 	service->vips[service->vip_count++] = vip;
 }
@@ -479,6 +480,8 @@ static void read_protocol(struct config_reader *reader, const struct yaml_node *
 
 	if (read_choice(reader, value, words, "protocol", &choice))
 		draft->service->protocol = (uint8_t)choice;
+	else
+		draft->is_key_wrong = true;
 }
 
 static void read_port(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -492,10 +495,13 @@ static void read_port(struct config_reader *reader, const struct yaml_node *valu
 	if (value->kind == YAML_LIST || (value->kind == YAML_SCALAR && strchr(value->text, '-') > value->text)) {
 		config_error(reader, value, "port ranges and lists are not in this version of halfproxy: write one port, or "
 					    "any");
+		draft->is_key_wrong = true;
 		return;
 	}
 	if (read_number(reader, value, 1, 65535, "port (a number or `any`)", &port))
 		draft->service->port = (uint16_t)port;
+	else
+		draft->is_key_wrong = true;
 }
 
 static void read_forward(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -596,7 +602,8 @@ static void read_interface_name(struct config_reader *reader, const struct yaml_
 
 	if (!text)
 		return;
-	if (strlen(text) > 15 || strpbrk(text, "/: \t") || !strcmp(text, ".") || !strcmp(text, "..")) {
+	if (!text[0] || strlen(text) > 15 || strpbrk(text, "/: ") || has_control(text) || !strcmp(text, ".") ||
+	    !strcmp(text, "..")) {
 		config_error(reader, value, "\"%s\" is no interface's name: 1 to 15 characters without blanks, / and :", text);
 		return;
 	}
@@ -777,7 +784,7 @@ static void read_socket(struct config_reader *reader, const struct yaml_node *va
 	const char *text = read_word(reader, value, "api.socket");
 
 	(void)target;
-	if (text && (text[0] != '/' || strlen(text) > 107)) {
+	if (text && (text[0] != '/' || strlen(text) > 107 || has_control(text))) {
 		config_error(reader, value, "api.socket must be an absolute path of at most 107 bytes");
 	} else if (text) {
 		free(reader->config->api_socket);

@@ -15,6 +15,7 @@ struct config_draft {
 	struct config_service *service;
 	const struct yaml_node *at, *name, *vip, *port, *slots, *backends;
 	bool has_seed;
+	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
 
 struct config_reader {
