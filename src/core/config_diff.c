@@ -68,6 +68,33 @@ static void list_vips(const struct config_service *service, char *out, size_t ro
 		at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", ip_format(&service->vips[i], address));
 }
 
+static bool has_vip(const struct config_service *service, const struct ip *vip)
+{
+	for (size_t i = 0; i < service->vip_count; i++)
+		if (ip_equal(&service->vips[i], vip))
+			return true;
+	return false;
+}
+
+/* One line when both have one VIP, else one for each that comes or goes. */
+static void diff_vips(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char before[IP_TEXT_BYTES], after[IP_TEXT_BYTES];
+
+	if (a->vip_count == 1 && b->vip_count == 1) {
+		if (!ip_equal(&a->vips[0], &b->vips[0]))
+			add(out, CONFIG_CHANGE, b->name, "vip %s -> %s", ip_format(&a->vips[0], before),
+			    ip_format(&b->vips[0], after));
+		return;
+	}
+	for (size_t i = 0; i < a->vip_count; i++)
+		if (!has_vip(b, &a->vips[i]))
+			add(out, CONFIG_CHANGE, b->name, "vip %s removed", ip_format(&a->vips[i], before));
+	for (size_t i = 0; i < b->vip_count; i++)
+		if (!has_vip(a, &b->vips[i]))
+			add(out, CONFIG_CHANGE, b->name, "vip %s added", ip_format(&b->vips[i], after));
+}
+
 static const struct config_backend *find_backend(const struct config_service *service, const struct ip *address)
 {
 	for (size_t i = 0; i < service->backend_count; i++)
@@ -97,12 +124,7 @@ static void diff_backends(const struct config_service *a, const struct config_se
 
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
-	char before[200], after[200];
-
-	list_vips(a, before, sizeof(before));
-	list_vips(b, after, sizeof(after));
-	if (strcmp(before, after) != 0)
-		add(out, CONFIG_CHANGE, b->name, "vip %s -> %s", before, after);
+	diff_vips(a, b, out);
 	if (a->protocol != b->protocol)
 		add(out, CONFIG_CHANGE, b->name, "protocol %s -> %s", config_protocol_name(a->protocol),
 		    config_protocol_name(b->protocol));
