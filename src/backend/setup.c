@@ -26,62 +26,98 @@ bool setup_has_tunnel(const struct setup *setup)
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
-static void copy(char *to, size_t room, const json_t *row, const char *key)
+/* A string that fits. */
+static bool copy(char *to, size_t room, const json_t *row, const char *key)
 {
 	const char *text = json_string_value(json_object_get(row, key));
 
-	snprintf(to, room, "%s", text ? text : "");
+	return text && (size_t)snprintf(to, room, "%s", text) < room;
 }
 
-static void read_lists(struct setup *setup, const json_t *root)
+static bool read_vip(struct setup *setup, const json_t *row)
 {
-	const json_t *row;
+	const char *text = json_string_value(json_object_get(row, "address"));
+	json_int_t methods = json_integer_value(json_object_get(row, "methods"));
+	struct setup_vip vip = {.is_ours = json_is_true(json_object_get(row, "is_ours"))};
+
+	if (!text || !ip_parse(&vip.address, text) || methods < 1 || methods > (SETUP_L2 | SETUP_IPIP))
+		return false;
+	vip.methods = (uint32_t)methods;
+	setup->vips[setup->vip_count++] = vip;
+	return true;
+}
+
+static bool read_sender(struct setup *setup, const json_t *row)
+{
+	const char *text = json_string_value(row);
+
+	if (!text || !prefix_parse(&setup->senders[setup->sender_count], text))
+		return false;
+	setup->sender_count++;
+	return true;
+}
+
+/* The path is written to as root: it must stay below /proc/sys. */
+static bool read_sysctl(struct setup *setup, const json_t *row)
+{
+	struct setup_sysctl sysctl;
+
+	if (!copy(sysctl.path, sizeof(sysctl.path), row, "path") || !copy(sysctl.was, sizeof(sysctl.was), row, "was") ||
+	    !copy(sysctl.set, sizeof(sysctl.set), row, "set") || strstr(sysctl.path, ".."))
+		return false;
+	setup->sysctls[setup->sysctl_count++] = sysctl;
+	return true;
+}
+
+static int read_list(struct setup *setup, const json_t *root, const char *key,
+		     bool (*read_row)(struct setup *setup, const json_t *row), struct err *e)
+{
+	const json_t *list = json_object_get(root, key), *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(root, "vips"), i, row) {
-		const char *text = json_string_value(json_object_get(row, "address"));
-		struct setup_vip *vip = &setup->vips[setup->vip_count];
+	if (!json_is_array(list) || json_array_size(list) > SETUP_LIST_MOST)
+		return err_set(e, -EINVAL, "%s must be a list of at most %d", key, SETUP_LIST_MOST);
+	json_array_foreach(list, i, row)
+		if (!read_row(setup, row))
+			return err_set(e, -EINVAL, "number %zu of %s is not what halfproxy-backend writes", i + 1, key);
+	return 0;
+}
 
-		if (setup->vip_count == SETUP_LIST_MOST || !text || !ip_parse(&vip->address, text))
-			continue;
-		vip->methods = (uint32_t)json_integer_value(json_object_get(row, "methods"));
-		vip->is_ours = json_is_true(json_object_get(row, "is_ours"));
-		setup->vip_count++;
-	}
-	json_array_foreach(json_object_get(root, "senders"), i, row)
-		if (setup->sender_count < SETUP_LIST_MOST && json_is_string(row) &&
-		    prefix_parse(&setup->senders[setup->sender_count], json_string_value(row)))
-			setup->sender_count++;
-	json_array_foreach(json_object_get(root, "sysctls"), i, row) {
-		struct setup_sysctl *sysctl = &setup->sysctls[setup->sysctl_count];
+static int read_root(struct setup *setup, const json_t *root, struct err *e)
+{
+	int code = read_list(setup, root, "vips", read_vip, e);
 
-		if (setup->sysctl_count == SETUP_LIST_MOST)
-			break;
-		copy(sysctl->path, sizeof(sysctl->path), row, "path");
-		copy(sysctl->was, sizeof(sysctl->was), row, "was");
-		copy(sysctl->set, sizeof(sysctl->set), row, "set");
-		setup->sysctl_count++;
-	}
+	if (!code)
+		code = read_list(setup, root, "senders", read_sender, e);
+	if (!code)
+		code = read_list(setup, root, "sysctls", read_sysctl, e);
+	if (!code && !copy(setup->interface, sizeof(setup->interface), root, "interface"))
+		code = err_set(e, -EINVAL, "interface must be a name of at most %zu bytes", sizeof(setup->interface) - 1);
+	setup->is_clsact_ours = json_is_true(json_object_get(root, "is_clsact_ours"));
+	setup->is_lo_ours = json_is_true(json_object_get(root, "is_lo_ours"));
+	return code;
 }
 
 int setup_load(struct setup *setup, const char *path, struct err *e)
 {
+	static const char *const advice = "it tells what to restore; mend it, or remove it to forget";
 	json_error_t where;
+	struct err why;
 	json_t *root;
+	int code;
 
 	memset(setup, 0, sizeof(*setup));
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	root = json_load_file(path, 0, &where);
 	if (!root)
-		return err_set(e, -EINVAL, "state file %s: %s on line %d: it tells what to restore; mend it, or remove it to "
-					   "forget", path, where.text, where.line);
-	read_lists(setup, root);
-	copy(setup->interface, sizeof(setup->interface), root, "interface");
-	setup->is_clsact_ours = json_is_true(json_object_get(root, "is_clsact_ours"));
-	setup->is_lo_ours = json_is_true(json_object_get(root, "is_lo_ours"));
+		return err_set(e, -EINVAL, "state file %s: %s on line %d: %s", path, where.text, where.line, advice);
+	code = read_root(setup, root, &why);
 	json_decref(root);
-	return 0;
+	if (!code)
+		return 0;
+	memset(setup, 0, sizeof(*setup));
+	return err_set(e, code, "state file %s: %s: %s", path, why.text, advice);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
@@ -108,7 +144,8 @@ static int make_folders(const char *path, struct err *e)
 {
 	char folder[256];
 
-	snprintf(folder, sizeof(folder), "%s", path);
+	if ((size_t)snprintf(folder, sizeof(folder), "%s", path) >= sizeof(folder))
+		return err_set(e, -ENAMETOOLONG, "state file %s: %m", path);
 	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
@@ -146,10 +183,12 @@ int setup_save(const struct setup *setup, const char *path, struct err *e)
 	if (code)
 		return code;
 	root = lists(setup);
-	snprintf(beside, sizeof(beside), "%s.new", path);
-	code = json_dump_file(root, beside, JSON_INDENT(1));
+	if (!root)
+		return err_set(e, -EINVAL, "state file %s: a name or a setting is not UTF-8", path);
+	if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside))
+		code = -ENAMETOOLONG;
+	else if (json_dump_file(root, beside, JSON_INDENT(1)) < 0 || rename(beside, path) < 0)
+		code = errno ? -errno : -EIO;
 	json_decref(root);
-	if (code < 0 || rename(beside, path) < 0)
-		return err_set(e, -errno, "state file %s: %m", path);
-	return 0;
+	return code ? err_set(e, code, "state file %s: %m", path) : 0;
 }

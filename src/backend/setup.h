@@ -45,7 +45,8 @@ struct setup_vip *setup_find_vip(struct setup *setup, const struct ip *address);
 /* Whether any VIP comes by a tunnel. */
 bool setup_has_tunnel(const struct setup *setup);
 
-/* The state file. Loading none gives an empty setup. Saving is atomic; an empty setup removes the file. */
+/* The state file. Loading none gives an empty setup; a damaged one is refused whole with -EINVAL, as half of what is
+ * to be restored is worse than an error. Saving is atomic; an empty setup removes the file. */
 int setup_load(struct setup *setup, const char *path, struct err *e);
 int setup_save(const struct setup *setup, const char *path, struct err *e);
 
