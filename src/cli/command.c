@@ -34,7 +34,7 @@ unsigned long command_seconds(const char *text)
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (!strcmp(end, units[i].unit) && !errno && number <= 86400)
+		if (!strcmp(end, units[i].unit) && !errno && number <= 86400 / units[i].seconds)
 			return number * units[i].seconds;
 	return 0;
 }
