@@ -178,16 +178,30 @@ static bool take_event(struct builder *builder, const yaml_event_t *event)
 	return true;
 }
 
+/* Where the character begins that a byte of the text breaks: the parser names the byte. */
+static size_t character_start(const char *text, size_t at)
+{
+	size_t start = at;
+
+	while (start && at - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+		start--;
+	return start && (unsigned char)text[start - 1] >= 0xc0 ? start - 1 : at;
+}
+
 static bool syntax_error(struct builder *builder)
 {
 	const yaml_parser_t *parser = &builder->parser;
 	const char *what = parser->problem ? parser->problem : "not readable";
 	yaml_mark_t mark = parser->problem_mark;
 	uint32_t line, column;
+	size_t start;
 
 	if (parser->error == YAML_READER_ERROR) {
 		/* The parser's own mark lies where it reads, far before what it has looked at. */
-		problems_locate(builder->text, builder->bytes, parser->problem_offset, &line, &column);
+		start = parser->problem_offset;
+		if (strstr(what, "trailing"))
+			start = character_start(builder->text, start);
+		problems_locate(builder->text, builder->bytes, start, &line, &column);
 		problems_add(builder->problems, PROBLEM_ERROR, line, column, "not a text in UTF-8: %s (byte %zu)", what,
 			     parser->problem_offset);
 		return false;
