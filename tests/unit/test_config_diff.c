@@ -1,0 +1,135 @@
+/* Differences between two texts, in words. Pure. */
+#include "unit/unit.h"
+
+#include "base/cleanup.h"
+#include "core/config_diff.h"
+#include "core/config_parse.h"
+
+#define HEAD   "interfaces: [eth0]\nservices:\n"
+#define WEB    "- {name: web, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n"
+#define DNS    "- {name: dns, vip: 10.2.0.2, port: 53, protocol: udp, forward: ipip, backends: [10.3.0.1]}\n"
+#define ONE(t) HEAD "- {name: web, vip: 10.2.0.1, port: 80, " t "}\n"
+
+static const struct {
+	const char *what, *former, *next; /* former may be NULL */
+	const char *changes;
+} rows[] = {
+	{"nothing changed", HEAD WEB DNS, HEAD WEB DNS, ""},
+	{"nothing at all before", NULL, HEAD WEB,
+	 "add interfaces: eth0\nadd web: service 10.2.0.1 port 80, l2, with 2 backends\n"},
+	{"another order of services and another line", HEAD WEB DNS, HEAD "\n" DNS WEB, ""},
+	{"another order of backends", HEAD WEB,
+	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, backends: [10.3.0.2, 10.3.0.1]}\n", ""},
+	{"another order of VIPs", HEAD "- {vip: [10.2.0.1, 10.2.0.2], port: 80, backends: [10.3.0.1], name: a}\n",
+	 HEAD "- {vip: [10.2.0.2, 10.2.0.1], port: 80, backends: [10.3.0.1], name: a}\n", ""},
+	{"defaults that are said", HEAD WEB,
+	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, backends: [{address: "
+	      "10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
+	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backends\n"},
+	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},
+	{"a service renamed", HEAD WEB, HEAD "- {name: www, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n",
+	 "add www: service 10.2.0.1 port 80, l2, with 2 backends\nremove web: service removed\n"},
+	{"a weight", ONE("backends: [10.3.0.1]"), ONE("backends: [{address: 10.3.0.1, weight: 7}]"),
+	 "change web: backend 10.3.0.1 weight 1 -> 7\n"},
+	{"a backend added and one removed", ONE("backends: [10.3.0.1]"), ONE("backends: [{address: 10.3.0.2, weight: 5}]"),
+	 "change web: backend 10.3.0.1 removed\nchange web: backend 10.3.0.2 added (weight 5)\n"},
+	{"another VIP", ONE("backends: [10.3.0.1]"),
+	 HEAD "- {name: web, vip: 10.2.0.9, port: 80, backends: [10.3.0.1]}\n", "change web: vip 10.2.0.1 -> 10.2.0.9\n"},
+	{"a second VIP", ONE("backends: [10.3.0.1]"),
+	 HEAD "- {name: web, vip: [10.2.0.1, 10.2.0.9], port: 80, backends: [10.3.0.1]}\n", "change web: vip 10.2.0.9 added\n"},
+	{"one VIP of two less", HEAD "- {name: web, vip: [10.2.0.1, 10.2.0.9], port: 80, backends: [10.3.0.1]}\n",
+	 ONE("backends: [10.3.0.1]"), "change web: vip 10.2.0.9 removed\n"},
+	{"everything else of a service", ONE("backends: [10.3.0.1]"),
+	 HEAD "- {name: web, vip: 10.2.0.1, port: any, protocol: udp, forward: ipip, hash: source, slots: 4093, seed: 1, "
+	      "backends: [10.3.0.1]}\n",
+	 "change web: protocol tcp -> udp\nchange web: port 80 -> 0 (0 is any)\nchange web: forward l2 -> ipip\n"
+	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"},
+	{"interfaces come, go and change", "interfaces: [eth0, eth1]\nservices: []\n",
+	 "interfaces: [{name: eth1, announce: none}, eth2]\nservices: []\n",
+	 "remove interfaces: eth0\nchange interfaces: eth1: announce or mode\nadd interfaces: eth2\n"},
+	{"the rest of the file", "interfaces: [eth0]\nservices: []\n",
+	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.9.0.0/16, source6: \"fd00::/96\"}\nlimits: {services: 5}\n"
+	 "api: {group: wheel}\n",
+	 "change tunnel: source4\nchange tunnel: source6\n"
+	 "change limits: take effect when the data plane is made anew (halfproxyd --unload)\n"
+	 "change api: takes effect when the daemon is started again\n"},
+	{"a source that gets longer", "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/8}\n",
+	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n", "change tunnel: source4\n"},
+	{"a default seed that moves every service", "seed: 1\n" ONE("backends: [10.3.0.1]"),
+	 "seed: 2\n" ONE("backends: [10.3.0.1]"),
+	 "change web: seed 0x1 -> 0x2\n"},
+};
+
+static struct config *parsed(const char *text)
+{
+	struct problems problems = {0};
+	struct config *config = config_parse(text, strlen(text), &problems);
+
+	if (!config)
+		fail_msg("%s: %s", text, problems.list[0].text);
+	problems_free(&problems);
+	return config;
+}
+
+static char *described(const struct config *former, const struct config *next)
+{
+	struct config_changes changes = {0};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_int_equal(config_diff(former, next, &changes), 0);
+	for (size_t i = 0; i < changes.count; i++)
+		fprintf(out, "%s %s: %s\n", config_change_name(changes.list[i].kind), changes.list[i].service,
+			changes.list[i].text);
+	fclose(out);
+	config_changes_free(&changes);
+	return text;
+}
+
+static void changes_are_told(void **state)
+{
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config *former = rows[i].former ? parsed(rows[i].former) : NULL, *next = parsed(rows[i].next);
+		auto_free char *text = described(former, next);
+
+		assert_text(rows[i].what, text, rows[i].changes);
+		config_free(former);
+		config_free(next);
+	}
+}
+
+static char *many_vips(int last)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	fprintf(out, HEAD "- {name: web, port: 80, backends: [10.3.0.1], vip: [");
+	for (int i = 1; i < 100; i++)
+		fprintf(out, "10.2.1.%d, ", i);
+	fprintf(out, "10.2.2.%d]}\n", last);
+	fclose(out);
+	return text;
+}
+
+static void the_last_of_many_vips_counts_as_well(void **state)
+{
+	auto_free char *a = many_vips(1), *b = many_vips(2), *text = NULL;
+	struct config *former = parsed(a), *next = parsed(b);
+
+	text = described(former, next);
+	assert_string_equal(text, "change web: vip 10.2.2.1 removed\nchange web: vip 10.2.2.2 added\n");
+	config_free(former);
+	config_free(next);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(changes_are_told),
+		cmocka_unit_test(the_last_of_many_vips_counts_as_well),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

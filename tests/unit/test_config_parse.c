@@ -1,0 +1,250 @@
+/* What a text means: every option, every default, and the forms in which a file may be written. Pure. */
+#include "unit/unit.h"
+
+#include "abi.h"
+#include "base/cleanup.h"
+#include "core/config_parse.h"
+#include "core/ring.h"
+
+#define HEAD	 "interfaces: [eth0]\nservices:\n"
+#define WEB(...) HEAD "  - {vip: 10.2.0.1, port: 80, backends: [10.3.0.1]" __VA_ARGS__ "}\n"
+#define NONE	 "services: []\n"
+#define TEXT(t)	 .text = (t), .bytes = sizeof(t) - 1
+
+static void describe_service(FILE *out, const struct config_service *service)
+{
+	char text[IP_TEXT_BYTES];
+
+	fprintf(out, "service %s: ", service->name);
+	for (size_t i = 0; i < service->vip_count; i++)
+		fprintf(out, "%s%s", i ? "," : "", ip_format(&service->vips[i], text));
+	fprintf(out, " %s %u %s %s slots %u seed %s", config_protocol_name(service->protocol), service->port,
+		config_forward_name(service->forward), config_hash_name(service->hash), service->slots,
+		service->seed == CONFIG_SEED_DEFAULT ? "default" : "");
+	if (service->seed != CONFIG_SEED_DEFAULT)
+		fprintf(out, "%llu", (unsigned long long)service->seed);
+	fprintf(out, " ->");
+	for (size_t i = 0; i < service->backend_count; i++)
+		fprintf(out, " %s*%u", ip_format(&service->backends[i].address, text), service->backends[i].weight);
+	fprintf(out, " (line %u)\n", service->line);
+}
+
+static void describe_source(FILE *out, const char *name, const struct config_source *source)
+{
+	char text[PREFIX_TEXT_BYTES];
+
+	fprintf(out, "%s %s\n", name, source->set ? prefix_format(&source->prefix, text) : "of the route");
+}
+
+/* All of a configuration, a line for each thing. */
+static char *describe(const struct config *config)
+{
+	static const char *const modes[] = {"auto", "native", "generic"};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	for (size_t i = 0; i < config->interface_count; i++)
+		fprintf(out, "interface %s %s %s\n", config->interfaces[i].name,
+			config->interfaces[i].announce ? "announces" : "silent", modes[config->interfaces[i].mode]);
+	for (size_t i = 0; i < config->service_count; i++)
+		describe_service(out, config->services[i]);
+	fprintf(out, "limits %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots);
+	describe_source(out, "source4", &config->source4);
+	describe_source(out, "source6", &config->source6);
+	fprintf(out, "api %s %s\n", config->api_socket, config->api_group);
+	fclose(out);
+	return text;
+}
+
+struct row {
+	const char *what, *text;
+	size_t bytes;
+	const char *holds; /* of the description */
+	size_t warnings;
+};
+
+static const struct row rows[] = {
+	/* defaults */
+	{"all that may be left out", TEXT(WEB("")),
+	 "interface eth0 announces auto\n"
+	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
+	 "limits 0 0 0\nsource4 of the route\nsource6 of the route\napi /run/halfproxy/api.sock halfproxy\n"},
+	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0\n"},
+	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0\n"},
+	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0\n"},
+
+	/* interfaces */
+	{"an interface with options", TEXT("interfaces: [{name: eth0, announce: none, mode: generic}]\n" NONE),
+	 "interface eth0 silent generic\n"},
+	{"an interface with the defaults said", TEXT("interfaces: [{name: eth0, announce: all, mode: auto}]\n" NONE),
+	 "interface eth0 announces auto\n"},
+	{"native mode", TEXT("interfaces: [{name: eth0, mode: native}]\n" NONE), "interface eth0 announces native\n"},
+	{"several interfaces in the order of the file", TEXT("interfaces: [eth1, {name: eth0}, bond0.100]\n" NONE),
+	 "interface eth1 announces auto\ninterface eth0 announces auto\ninterface bond0.100 announces auto\n"},
+	{"a name of 15 bytes", TEXT("interfaces: [abcdefghijklmno]\n" NONE), "interface abcdefghijklmno "},
+
+	/* services */
+	{"a name", TEXT(WEB(", name: web")), "service web: "},
+	{"a name that looks like a number", TEXT(WEB(", name: 80")), "service 80: "},
+	{"a quoted name that looks like nothing", TEXT(WEB(", name: \"null\"")), "service null: "},
+	{"a name beyond ASCII", TEXT(WEB(", name: caf\xc3\xa9")), "service caf\xc3\xa9: "},
+	{"a name of 63 bytes", TEXT(WEB(", name: a23456789b123456789c123456789d123456789e123456789f123456789gabc")),
+	 "service a23456789b123456789c123456789d123456789e123456789f123456789gabc: "},
+	{"udp", TEXT(WEB(", protocol: udp")), "service udp/10.2.0.1:80: 10.2.0.1 udp 80 "},
+	{"tcp said", TEXT(WEB(", protocol: tcp")), " tcp 80 "},
+	{"any port", TEXT(HEAD "  - {vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"),
+	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp 0 "},
+	{"the lowest port", TEXT(HEAD "  - {vip: 10.2.0.1, port: 1, backends: [10.3.0.1]}\n"), " tcp 1 l2"},
+	{"the highest port", TEXT(HEAD "  - {vip: 10.2.0.1, port: 65535, backends: [10.3.0.1]}\n"), " tcp 65535 l2"},
+	{"a port in hexadecimal", TEXT(HEAD "  - {vip: 10.2.0.1, port: 0x50, backends: [10.3.0.1]}\n"), " tcp 80 l2"},
+	{"a leading zero is decimal, not octal", TEXT(HEAD "  - {vip: 10.2.0.1, port: 0080, backends: [10.3.0.1]}\n"),
+	 " tcp 80 l2"},
+	{"a quoted port", TEXT(HEAD "  - {vip: 10.2.0.1, port: \"80\", backends: [10.3.0.1]}\n"), " tcp 80 l2"},
+	{"ipip", TEXT(WEB(", forward: ipip")), " tcp 80 ipip flow "},
+	{"l2 said", TEXT(WEB(", forward: l2")), " tcp 80 l2 flow "},
+	{"hash by source", TEXT(WEB(", hash: source")), " l2 source slots"},
+	{"hash by flow", TEXT(WEB(", hash: flow")), " l2 flow slots"},
+	{"slots said", TEXT(WEB(", slots: 65537")), " slots 65537 "},
+	{"slots auto", TEXT(WEB(", slots: auto")), " slots 1009 "},
+	{"the smallest ring, with a warning", TEXT(WEB(", slots: 7")), " slots 7 ", 1},
+	{"the largest ring", TEXT(WEB(", slots: 16777213")), " slots 16777213 "},
+	{"slots of the whole file", TEXT("slots: 4093\n" WEB("")), " slots 4093 "},
+	{"a service's slots go before the file's", TEXT("slots: 4093\n" WEB(", slots: 1009")), " slots 1009 "},
+	{"a service's auto goes before the file's number", TEXT("slots: 4093\n" WEB(", slots: auto")), " slots 1009 "},
+	{"a seed", TEXT(WEB(", seed: 42")), " seed 42 "},
+	{"the largest seed", TEXT(WEB(", seed: 0xffffffffffffffff")), " seed 18446744073709551615 "},
+	{"seed zero is a seed", TEXT(WEB(", seed: 0")), " seed 0 "},
+	{"a seed of the whole file", TEXT("seed: 7\n" WEB("")), " seed 7 "},
+	{"a seed behind the services counts for them too", TEXT(WEB("") "seed: 7\n"), " seed 7 "},
+	{"a service's seed goes before the file's", TEXT("seed: 7\n" WEB(", seed: 8")), " seed 8 "},
+	{"health is read, with a warning",
+	 TEXT(WEB(", health: {type: http, path: /healthz, interval: 2s, timeout: 1.5s, rise: 2, fall: 3}")), "service ", 1},
+	{"every other option of health, with a warning",
+	 TEXT(WEB(", health: {type: script, via: backend, host: a, port: 1, send: b, expect: c, command: d, interval: 500ms}")),
+	 "service ", 1},
+
+	/* addresses */
+	{"an IPv6 VIP", TEXT(HEAD "  - {vip: \"2001:db8::1\", port: 80, backends: [\"2001:db8:3::1\"]}\n"),
+	 "service tcp/[2001:db8::1]:80: 2001:db8::1 tcp 80 l2 flow slots 1009 seed default -> 2001:db8:3::1*1"},
+	{"IPv6 in a block needs no quotes",
+	 TEXT(HEAD "  - vip: 2001:db8::1\n    port: 443\n    backends:\n    - 2001:db8:3::1\n    - address: 2001:db8:3::2\n"),
+	 "service tcp/[2001:db8::1]:443: 2001:db8::1 tcp 443 l2 flow slots 1009 seed default -> 2001:db8:3::1*1 "
+	 "2001:db8:3::2*1 (line 3)"},
+	{"an IPv4-mapped IPv6 address is the IPv4 address",
+	 TEXT(HEAD "  - {vip: \"::ffff:10.2.0.1\", port: 80, backends: [10.3.0.1]}\n"), ": 10.2.0.1 tcp 80 l2"},
+	{"a list of VIPs in the order of the file",
+	 TEXT(HEAD "  - {vip: [10.2.0.2, 10.2.0.1], port: 80, backends: [10.3.0.1]}\n"),
+	 "service tcp/10.2.0.2:80: 10.2.0.2,10.2.0.1 tcp 80"},
+	{"VIPs of both families by ipip",
+	 TEXT(HEAD "  - {vip: [10.2.0.1, \"2001:db8::1\"], port: 80, forward: ipip, backends: [10.3.0.1, \"2001:db8::9\"]}\n"),
+	 ": 10.2.0.1,2001:db8::1 tcp 80 ipip flow slots 1009 seed default -> 10.3.0.1*1 2001:db8::9*1"},
+	{"one VIP, two ports, two protocols",
+	 TEXT(WEB("") "  - {vip: 10.2.0.1, port: 80, protocol: udp, backends: [10.3.0.1]}\n"
+		      "  - {vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"),
+	 "service udp/10.2.0.1:80: 10.2.0.1 udp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 4)\n"
+	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp 0 "},
+	{"private, shared and documentation addresses are unicast",
+	 TEXT(HEAD "  - {vip: [192.168.0.1, 100.64.0.1, 198.51.100.1], port: 80, backends: [1.0.0.1, 223.255.255.254]}\n"),
+	 "192.168.0.1,100.64.0.1,198.51.100.1 tcp"},
+
+	/* backends */
+	{"weights", TEXT(HEAD "  - {vip: 10.2.0.1, port: 80, backends: [{address: 10.3.0.1, weight: 65535}, 10.3.0.2, "
+			      "{address: 10.3.0.3, weight: 0}]}\n"), "-> 10.3.0.1*65535 10.3.0.2*1 10.3.0.3*0 (line"},
+	{"all weights 0, with a warning",
+	 TEXT(HEAD "  - {vip: 10.2.0.1, port: 80, backends: [{address: 10.3.0.1, weight: 0}]}\n"),
+	 "-> 10.3.0.1*0 ", 1},
+	{"one backend of two services",
+	 TEXT(WEB("") "  - {vip: 10.2.0.1, port: 81, backends: [10.3.0.1]}\n"), "-> 10.3.0.1*1 (line 4)"},
+
+	/* the rest of the top level */
+	{"limits", TEXT("limits: {services: 100, backends: 200, slots: 65536}\n" WEB("")), "limits 100 200 65536\n"},
+	{"limits auto", TEXT("limits: {services: auto, backends: auto, slots: auto}\n" WEB("")), "limits 0 0 0\n"},
+	{"an outer source", TEXT("tunnel: {source4: 192.0.2.1, source6: \"2001:db8::5\"}\n" WEB("")),
+	 "source4 192.0.2.1/32\nsource6 2001:db8::5/128\n"},
+	{"outer sources that vary", TEXT("tunnel: {source4: 10.9.0.0/16, source6: \"fd00:9::/96\"}\n" WEB("")),
+	 "source4 10.9.0.0/16\nsource6 fd00:9::/96\n"},
+	{"the API's socket and group", TEXT("api: {socket: /tmp/a.sock, group: wheel}\n" WEB("")), "api /tmp/a.sock wheel\n"},
+
+	/* forms of a text */
+	{"the manual's example",
+	 TEXT("interfaces: [eth0]\n"
+	      "services:\n"
+	      "  - name: web\n"
+	      "    vip: 10.2.0.1            # address, list or prefix; IPv4 or IPv6\n"
+	      "    protocol: tcp            # tcp | udp | quic | any\n"
+	      "    port: 80                 # number, range, or any\n"
+	      "    forward: ipip            # l2 | ipip | gue | gre\n"
+	      "    hash: flow               # flow | source | quic-cid\n"
+	      "    health: {type: http, path: /healthz, interval: 2s, timeout: 1s, rise: 2, fall: 3}\n"
+	      "    backends:\n"
+	      "      - {address: 10.3.0.1, weight: 1}\n"),
+	 "service web: 10.2.0.1 tcp 80 ipip flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n", 1},
+	{"JSON",
+	 TEXT("{\"interfaces\": [\"eth0\"],\n \"services\": [{\"name\": \"web\", \"vip\": [\"10.2.0.1\"], \"port\": 80,\n"
+		      "\t\"backends\": [{\"address\": \"10.3.0.1\", \"weight\": 2}]}]}"),
+	 "service web: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*2 (line 2)\n"},
+	{"lines that end with CR LF",
+	 TEXT("interfaces: [eth0]\r\nservices:\r\n- vip: 10.2.0.1\r\n  port: 80\r\n  backends: [10.3.0.1]\r\n"),
+	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"},
+	{"a byte order mark", TEXT("\xef\xbb\xbf" WEB("")), "service tcp/10.2.0.1:80: "},
+	{"one document with its marks", TEXT("---\n" WEB("") "...\n"), "service tcp/10.2.0.1:80: "},
+	{"no line break at the end", TEXT("interfaces: [eth0]\nservices: []"), "interface eth0 "},
+	{"a text need not end with a zero byte", .text = "interfaces: [eth0]\nservices: []\nnonsense", .bytes = 32,
+	 "limits 0 0 0"},
+	{"comments in two scripts", TEXT("# \xe6\xbc\xa2\xe5\xad\x97 caf\xc3\xa9\n" WEB("")), "service tcp/10.2.0.1:80: "},
+};
+
+static void texts_mean_what_they_say(void **state)
+{
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct problems problems = {0};
+		struct config *config = config_parse(rows[i].text, rows[i].bytes, &problems);
+		auto_free char *text = config ? describe(config) : NULL;
+
+		if (!config)
+			fail_msg("%s: line %u column %u: %s", rows[i].what, problems.list[0].line, problems.list[0].column,
+				 problems.list[0].text);
+		assert_holds(rows[i].what, text, rows[i].holds);
+		if (problems.count != rows[i].warnings || problems.errors)
+			fail_msg("%s: %zu warnings, not %zu", rows[i].what, problems.count, rows[i].warnings);
+		problems_free(&problems);
+		config_free(config);
+	}
+}
+
+/* A file of so many backends and what auto makes of it. */
+static void slots_auto_follows_the_backends(void **state)
+{
+	static const size_t counts[] = {1, 10, 11, 40, 41, 1000};
+
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		struct problems problems = {0};
+		auto_free char *text = NULL;
+		struct config *config;
+		size_t bytes;
+		FILE *out = open_memstream(&text, &bytes);
+
+		fprintf(out, HEAD "- {vip: 10.2.0.1, port: 80, backends: [");
+		for (size_t b = 0; b < counts[i]; b++)
+			fprintf(out, "%s10.3.%zu.%zu", b ? ", " : "", b / 250, b % 250 + 1);
+		fprintf(out, "]}\n");
+		fclose(out);
+		config = config_parse(text, bytes, &problems);
+		assert_non_null(config);
+		assert_int_equal(config->services[0]->backend_count, counts[i]);
+		assert_int_equal(config->services[0]->slots, ring_size_auto(counts[i]));
+		config_free(config);
+		problems_free(&problems);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_mean_what_they_say),
+		cmocka_unit_test(slots_auto_follows_the_backends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
