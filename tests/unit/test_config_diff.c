@@ -23,7 +23,8 @@ static const struct {
 	{"another order of VIPs", HEAD "- {vip: [10.2.0.1, 10.2.0.2], port: 80, backends: [10.3.0.1], name: a}\n",
 	 HEAD "- {vip: [10.2.0.2, 10.2.0.1], port: 80, backends: [10.3.0.1], name: a}\n", ""},
 	{"defaults that are said", HEAD WEB,
-	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, backends: [{address: "
+	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, "
+	      "backends: [{address: "
 	      "10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
 	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backends\n"},
 	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},

@@ -1,0 +1,286 @@
+/* The backend's state file: what it must bring back, and what of a damaged one is refused. Writes files in a folder of
+ * its own below /tmp. */
+#include "unit/unit.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/setup.h"
+
+static char folder[64], path[128];
+
+static int make_folder(void **state)
+{
+	snprintf(folder, sizeof(folder), "/tmp/test_setup.XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/a/b/state.json", folder);
+	return 0;
+}
+
+static int remove_folder(void **state)
+{
+	char text[160];
+
+	for (const char *name = "a/b/state.json\0a/b/state.json.new\0a/b\0a\0"; *name; name += strlen(name) + 1) {
+		snprintf(text, sizeof(text), "%s/%s", folder, name);
+		remove(text);
+	}
+	return rmdir(folder);
+}
+
+static void write_text(const char *text, size_t bytes)
+{
+	char at[128];
+	FILE *file;
+
+	snprintf(at, sizeof(at), "%s/a", folder);
+	mkdir(at, 0755);
+	snprintf(at, sizeof(at), "%s/a/b", folder);
+	mkdir(at, 0755);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fwrite(text, 1, bytes, file);
+	fclose(file);
+}
+
+static struct setup *full_setup(void)
+{
+	struct setup *setup = calloc(1, sizeof(*setup));
+
+	assert_non_null(setup);
+	assert_true(ip_parse(&setup->vips[0].address, "10.2.0.1"));
+	setup->vips[0].methods = SETUP_L2 | SETUP_IPIP;
+	setup->vips[0].is_ours = true;
+	assert_true(ip_parse(&setup->vips[1].address, "2001:db8::1"));
+	setup->vips[1].methods = SETUP_IPIP;
+	setup->vip_count = 2;
+	assert_true(prefix_parse(&setup->senders[0], "10.1.0.0/24"));
+	assert_true(prefix_parse(&setup->senders[1], "0.0.0.0/0"));
+	assert_true(prefix_parse(&setup->senders[2], "fd00::/8"));
+	setup->sender_count = 3;
+	setup->sysctls[0] = (struct setup_sysctl){"net/ipv4/conf/all/arp_ignore", "0", "1"};
+	memset(setup->sysctls[1].path, 'p', sizeof(setup->sysctls[1].path) - 1);
+	memset(setup->sysctls[1].was, 'w', sizeof(setup->sysctls[1].was) - 1);
+	setup->sysctl_count = 2;
+	snprintf(setup->interface, sizeof(setup->interface), "abcdefghijklmno");
+	setup->is_clsact_ours = true;
+	return setup;
+}
+
+static void assert_same(const struct setup *a, const struct setup *b)
+{
+	assert_int_equal(a->vip_count, b->vip_count);
+	for (size_t i = 0; i < a->vip_count; i++) {
+		assert_true(ip_equal(&a->vips[i].address, &b->vips[i].address));
+		assert_int_equal(a->vips[i].methods, b->vips[i].methods);
+		assert_int_equal(a->vips[i].is_ours, b->vips[i].is_ours);
+	}
+	assert_int_equal(a->sender_count, b->sender_count);
+	assert_memory_equal(a->senders, b->senders, a->sender_count * sizeof(*a->senders));
+	assert_int_equal(a->sysctl_count, b->sysctl_count);
+	for (size_t i = 0; i < a->sysctl_count; i++) {
+		assert_string_equal(a->sysctls[i].path, b->sysctls[i].path);
+		assert_string_equal(a->sysctls[i].was, b->sysctls[i].was);
+		assert_string_equal(a->sysctls[i].set, b->sysctls[i].set);
+	}
+	assert_string_equal(a->interface, b->interface);
+	assert_int_equal(a->is_clsact_ours, b->is_clsact_ours);
+	assert_int_equal(a->is_lo_ours, b->is_lo_ours);
+}
+
+static void what_is_saved_is_loaded(void **state)
+{
+	struct setup *saved = full_setup(), *loaded = malloc(sizeof(*loaded));
+	struct err e;
+
+	assert_int_equal(setup_save(saved, path, &e), 0);
+	assert_int_equal(setup_load(loaded, path, &e), 0);
+	assert_same(loaded, saved);
+	assert_true(setup_has_tunnel(loaded));
+	assert_ptr_equal(setup_find_vip(loaded, &saved->vips[1].address), &loaded->vips[1]);
+	assert_null(setup_find_vip(loaded, &saved->senders[0].ip));
+	free(saved);
+	free(loaded);
+}
+
+static void the_fullest_setup_is_loaded(void **state)
+{
+	struct setup *saved = full_setup(), *loaded = malloc(sizeof(*loaded));
+	struct err e;
+
+	for (size_t i = 0; i < SETUP_LIST_MOST; i++) {
+		uint8_t address[4] = {10, 2, 1, (uint8_t)i};
+
+		saved->vips[i] = (struct setup_vip){ip_from4(address), SETUP_L2, i % 2};
+		saved->senders[i] = (struct prefix){ip_from4(address), 32};
+		saved->sysctls[i] = saved->sysctls[i % 2];
+	}
+	saved->vip_count = saved->sender_count = saved->sysctl_count = SETUP_LIST_MOST;
+	assert_int_equal(setup_save(saved, path, &e), 0);
+	assert_int_equal(setup_load(loaded, path, &e), 0);
+	assert_same(loaded, saved);
+	free(saved);
+	free(loaded);
+}
+
+static void no_file_is_an_empty_setup_and_the_other_way_round(void **state)
+{
+	struct setup *setup = full_setup(), *nothing = calloc(1, sizeof(*nothing));
+	struct err e;
+
+	assert_int_equal(setup_save(setup, path, &e), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(setup_save(nothing, path, &e), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	memset(setup, 0xff, sizeof(*setup));
+	assert_int_equal(setup_load(setup, path, &e), 0);
+	assert_memory_equal(setup, nothing, sizeof(*setup));
+	assert_false(setup_has_tunnel(setup));
+	free(setup);
+	free(nothing);
+}
+
+#define REST  "\"senders\": [], \"sysctls\": [], \"interface\": \"eth0\"}"
+#define VIPS  "{\"vips\": [], "
+#define VIP(t) "{\"vips\": [" t "], " REST
+#define TEXT(t) .text = (t), .bytes = sizeof(t) - 1
+
+static const struct {
+	const char *what, *text;
+	size_t bytes;
+	const char *piece; /* of the error; NULL: it is fine */
+} damage_rows[] = {
+	{"a file as it should be", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 3, \"is_ours\": true}")), NULL},
+	{"what a later version adds is left alone", TEXT("{\"later\": 1, \"vips\": [], " REST), NULL},
+	{"an empty file", TEXT(""), "it tells what to restore; mend it, or remove it to forget"},
+	{"a file cut short", TEXT("{\"vips\": [{\"addr"), "on line 1"},
+	{"no JSON", TEXT("hello\n"), "on line 1"},
+	{"a list", TEXT("[]"), "vips must be a list of at most 256"},
+	{"an object without lists", TEXT("{}"), "vips must be a list of at most 256"},
+	{"garbage behind the object", TEXT(VIPS REST "x"), "on line 1"},
+	{"a zero byte", TEXT("{\"vips\": \0"), "on line 1"},
+	{"broken UTF-8", TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [], \"interface\": \"\xff\"}"), "on line 1"},
+	{"a VIP that is no object", TEXT(VIP("1")), "number 1 of vips is not what halfproxy-backend writes"},
+	{"a VIP without an address", TEXT(VIP("{\"methods\": 1}")), "number 1 of vips"},
+	{"a VIP with a bad address", TEXT(VIP("{\"address\": \"10.2.0\", \"methods\": 1}")), "number 1 of vips"},
+	{"a VIP without methods", TEXT(VIP("{\"address\": \"10.2.0.1\"}")), "number 1 of vips"},
+	{"a VIP with methods unknown", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 4}")), "number 1 of vips"},
+	{"a VIP with negative methods", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": -1}")), "number 1 of vips"},
+	{"the second VIP bad", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 1}, null")), "number 2 of vips"},
+	{"a sender with host bits",
+	 TEXT("{\"vips\": [], \"senders\": [\"10.1.0.1/8\"], \"sysctls\": [], \"interface\": \"\"}"), "number 1 of senders"},
+	{"a setting without its former value",
+	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"a\", \"set\": \"1\"}], \"interface\": \"\"}"),
+	 "number 1 of sysctls"},
+	{"a setting outside of its folder",
+	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"../../etc/a\", \"was\": \"0\", \"set\": \"1\"}], "
+	      "\"interface\": \"\"}"), "number 1 of sysctls"},
+	{"a former value longer than any",
+	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"a\", \"was\": \"012345678901234567890123456789012\", "
+	      "\"set\": \"1\"}], \"interface\": \"\"}"), "number 1 of sysctls"},
+	{"an interface's name longer than any",
+	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [], \"interface\": \"abcdefghijklmnop\"}"),
+	 "interface must be a name"},
+	{"no interface", TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": []}"), "interface must be a name"},
+};
+
+static void a_damaged_file_is_refused_whole(void **state)
+{
+	struct setup *setup = malloc(sizeof(*setup)), *nothing = calloc(1, sizeof(*nothing));
+
+	for (size_t i = 0; i < COUNT(damage_rows); i++) {
+		struct err e = {""};
+		int code;
+
+		write_text(damage_rows[i].text, damage_rows[i].bytes);
+		code = setup_load(setup, path, &e);
+		if (code != (damage_rows[i].piece ? -EINVAL : 0))
+			fail_msg("%s: %d %s", damage_rows[i].what, code, e.text);
+		if (!damage_rows[i].piece)
+			continue;
+		assert_holds(damage_rows[i].what, e.text, damage_rows[i].piece);
+		assert_holds(damage_rows[i].what, e.text, path);
+		assert_memory_equal(setup, nothing, sizeof(*setup));
+	}
+	free(setup);
+	free(nothing);
+}
+
+static void too_long_a_list_is_refused(void **state)
+{
+	struct setup *setup = malloc(sizeof(*setup));
+	char *text = NULL;
+	struct err e;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	fprintf(out, VIPS "\"sysctls\": [], \"interface\": \"\", \"senders\": [\"10.0.0.0/8\"");
+	for (int i = 0; i < SETUP_LIST_MOST; i++)
+		fprintf(out, ", \"10.0.0.0/8\"");
+	fprintf(out, "]}");
+	fclose(out);
+	write_text(text, bytes);
+	assert_int_equal(setup_load(setup, path, &e), -EINVAL);
+	assert_holds("257 senders", e.text, "senders must be a list of at most 256");
+	free(text);
+	free(setup);
+}
+
+static void a_setup_that_cannot_be_written_is_an_error(void **state)
+{
+	struct setup *setup = full_setup();
+	char beyond[400];
+	struct err e;
+
+	setup->interface[0] = (char)0xff;
+	errno = 0;
+	assert_int_equal(setup_save(setup, path, &e), -EINVAL);
+	assert_int_equal(access(path, F_OK), -1);
+	setup->interface[0] = 'e';
+	memset(beyond, 'x', sizeof(beyond));
+	beyond[0] = '/';
+	beyond[sizeof(beyond) - 1] = '\0';
+	assert_int_equal(setup_save(setup, beyond, &e), -ENAMETOOLONG);
+	assert_true(setup_save(setup, "/proc/none/state.json", &e) < 0);
+	assert_holds("a folder that cannot be", e.text, "/proc/none");
+	free(setup);
+}
+
+/* A folder stands where the new file would be written: the old file stays. */
+static void a_failed_save_leaves_the_old_file(void **state)
+{
+	struct setup *setup = full_setup(), *loaded = malloc(sizeof(*loaded));
+	char beside[160];
+	struct err e;
+
+	assert_int_equal(setup_save(setup, path, &e), 0);
+	snprintf(beside, sizeof(beside), "%s.new", path);
+	assert_int_equal(mkdir(beside, 0755), 0);
+	setup->vip_count = 1;
+	assert_true(setup_save(setup, path, &e) < 0);
+	assert_int_equal(setup_load(loaded, path, &e), 0);
+	assert_int_equal(loaded->vip_count, 2);
+	assert_int_equal(rmdir(beside), 0);
+	assert_int_equal(setup_save(setup, path, &e), 0);
+	assert_int_equal(setup_load(loaded, path, &e), 0);
+	assert_int_equal(loaded->vip_count, 1);
+	free(setup);
+	free(loaded);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_saved_is_loaded, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(the_fullest_setup_is_loaded, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(no_file_is_an_empty_setup_and_the_other_way_round, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(a_damaged_file_is_refused_whole, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(too_long_a_list_is_refused, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(a_setup_that_cannot_be_written_is_an_error, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(a_failed_save_leaves_the_old_file, make_folder, remove_folder),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
