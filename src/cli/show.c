@@ -98,7 +98,7 @@ static void show_service(FILE *out, const json_t *row)
 	if (number_of(row, "port") > 0)
 		snprintf(port, sizeof(port), "%.0f", number_of(row, "port"));
 	EACH(json_object_get(row, "vips"), i, vip) {
-		const char *address = json_string_value(vip);
+		const char *address = json_is_string(vip) ? json_string_value(vip) : "?";
 
 		snprintf(title, sizeof(title), strchr(address, ':') ? "%s [%s]:%s" : "%s %s:%s", text_of(row, "protocol"),
 			 address, port);
@@ -172,7 +172,7 @@ static void show_headers(FILE *out, const char *title, const json_t *frame)
 		return;
 	fprintf(out, "%s\n", title);
 	EACH(json_object_get(frame, "headers"), i, line)
-		fprintf(out, "  %s\n", json_string_value(line));
+		fprintf(out, "  %s\n", json_is_string(line) ? json_string_value(line) : "?");
 }
 
 void show_trace(FILE *out, const json_t *body)

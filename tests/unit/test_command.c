@@ -1,0 +1,127 @@
+/* What people type: endpoints, times, query values. Pure. */
+#include "unit/unit.h"
+
+#include "cli/client.h"
+#include "cli/command.h"
+
+static const struct {
+	const char *what, *text, *address; /* NULL: refused */
+	int port;
+} endpoint_rows[] = {
+	{"an address alone", "10.2.0.1", "10.2.0.1", -1},
+	{"an address and a port", "10.2.0.1:80", "10.2.0.1", 80},
+	{"port 0", "10.2.0.1:0", "10.2.0.1", 0},
+	{"the highest port", "10.2.0.1:65535", "10.2.0.1", 65535},
+	{"a port too high", "10.2.0.1:65536", NULL, 0},
+	{"a port of many digits", "10.2.0.1:99999999999999999999999", NULL, 0},
+	{"a colon without a port", "10.2.0.1:", NULL, 0},
+	{"a port with a sign", "10.2.0.1:+80", NULL, 0},
+	{"a negative port", "10.2.0.1:-1", NULL, 0},
+	{"a port with garbage behind", "10.2.0.1:80x", NULL, 0},
+	{"a bare IPv6 address", "2001:db8::1", "2001:db8::1", -1},
+	{"IPv6 in brackets", "[2001:db8::1]", "2001:db8::1", -1},
+	{"IPv6 in brackets with a port", "[2001:db8::1]:443", "2001:db8::1", 443},
+	{"brackets that are not closed", "[2001:db8::1", NULL, 0},
+	{"brackets with garbage behind", "[2001:db8::1]443", NULL, 0},
+	{"brackets with a colon alone", "[2001:db8::1]:", NULL, 0},
+	{"empty brackets", "[]", NULL, 0},
+	{"empty brackets with a port", "[]:80", NULL, 0},
+	{"nothing", "", NULL, 0},
+	{"a port alone", ":80", NULL, 0},
+	{"63 letters fit", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", -1},
+	{"64 letters do not", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, 0},
+};
+
+static void endpoints_are_read(void **state)
+{
+	for (size_t i = 0; i < COUNT(endpoint_rows); i++) {
+		char address[64] = "";
+		int port = -2;
+		bool fine = command_endpoint(endpoint_rows[i].text, address, &port);
+
+		if (fine != (endpoint_rows[i].address != NULL))
+			fail_msg("%s: \"%s\"", endpoint_rows[i].what, endpoint_rows[i].text);
+		if (!fine)
+			continue;
+		assert_text(endpoint_rows[i].what, address, endpoint_rows[i].address);
+		assert_int_equal(port, endpoint_rows[i].port);
+	}
+}
+
+static const struct {
+	const char *text;
+	unsigned long seconds;
+} second_rows[] = {
+	{"60", 60},	    {"60s", 60},     {"10m", 600},	{"1h", 3600},	{"24h", 86400}, {"86400", 86400}, {"1440m",
+	 86400},
+	{"25h", 0},	    {"86400h", 0},   {"86401", 0},	{"1441m", 0},	{"0", 0},	{"", 0},	  {"s", 0},
+	{"1d", 0},	    {"1 h", 0},	     {" 1h", 0},	{"-1", 0},	{"+1", 0},	{"1.5h", 0},	  {"1hh", 0},
+	{"99999999999999999999999h", 0}, {"0x10", 0},
+};
+
+static void times_are_read(void **state)
+{
+	for (size_t i = 0; i < COUNT(second_rows); i++)
+		if (command_seconds(second_rows[i].text) != second_rows[i].seconds)
+			fail_msg("\"%s\" gave %lu", second_rows[i].text, command_seconds(second_rows[i].text));
+}
+
+static const struct {
+	const char *what, *value, *encoded;
+} encode_rows[] = {
+	{"letters, digits and what is never reserved", "aZ09-._~", "aZ09-._~"},
+	{"what has a meaning in a query", "a&b=c?d#e/f+g", "a%26b%3Dc%3Fd%23e%2Ff%2Bg"},
+	{"blanks, percent signs and line breaks", "a b%c\r\n", "a%20b%25c%0D%0A"},
+	{"bytes beyond ASCII", "\xc3\xa9\xff", "%C3%A9%FF"},
+	{"nothing", "", ""},
+};
+
+static void values_are_encoded(void **state)
+{
+	for (size_t i = 0; i < COUNT(encode_rows); i++) {
+		char target[128] = "/v1?a=", expected[128];
+
+		client_encode(target, sizeof(target), encode_rows[i].value);
+		snprintf(expected, sizeof(expected), "/v1?a=%s", encode_rows[i].encoded);
+		assert_text(encode_rows[i].what, target, expected);
+	}
+}
+
+static void a_full_target_holds_whole_codes(void **state)
+{
+	for (size_t room = 8; room < 40; room++) {
+		char *target = malloc(room);
+		size_t length;
+
+		strcpy(target, "/v1?");
+		client_encode(target, room, "                ");
+		length = strlen(target);
+		assert_true(length < room);
+		assert_int_equal((length - 4) % 3, 0);
+		free(target);
+	}
+}
+
+static void every_command_has_its_help(void **state)
+{
+	size_t count = 0;
+
+	for (const struct command *row = command_table; row->name; row++, count++) {
+		assert_true(row->run && row->help[0] && row->least <= row->most);
+		for (const struct command *other = command_table; other < row; other++)
+			assert_string_not_equal(row->name, other->name);
+	}
+	assert_true(count > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endpoints_are_read),		   cmocka_unit_test(times_are_read),
+		cmocka_unit_test(values_are_encoded),		   cmocka_unit_test(a_full_target_holds_whole_codes),
+		cmocka_unit_test(every_command_has_its_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

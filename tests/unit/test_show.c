@@ -1,0 +1,128 @@
+/* What the API answers, shown to people: fixed answers, byte for byte. Pure. */
+#include "unit/unit.h"
+
+#include "base/cleanup.h"
+#include "cli/show.h"
+
+static const struct {
+	double amount;
+	const char *text;
+} amount_rows[] = {
+	{0, "0"},	{1, "1"},	{999, "999"},	  {999.4, "999"},   {999.5, "1.0k"},  {1000, "1.0k"},  {1234567,
+	 "1.2M"},
+	{9949, "9.9k"}, {9950, "10k"},	{999499, "999k"}, {999500, "1.0M"}, {1e9, "1.0G"},    {1e12, "1.0T"},  {1e15, "1.0P"},
+	{1e18, "1.0E"}, {1e21, "1000E"}, {0.4, "0"},
+};
+
+static void amounts_are_short(void **state)
+{
+	for (size_t i = 0; i < COUNT(amount_rows); i++) {
+		char text[16];
+
+		assert_text("an amount", show_amount(amount_rows[i].amount, text), amount_rows[i].text);
+	}
+}
+
+static char *shown(void (*show)(FILE *out, const json_t *body), const char *text)
+{
+	json_t *body = json_loads(text, 0, NULL);
+	char *out = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&out, &bytes);
+
+	assert_non_null(body);
+	show(file, body);
+	fclose(file);
+	json_decref(body);
+	return out;
+}
+
+struct row {
+	const char *what;
+	void (*show)(FILE *out, const json_t *body);
+	const char *answer, *text;
+};
+
+#define STATUS                                                                                                            \
+	"{'version': '1', 'pid': 42, 'uptime_s': 7, 'configuration': {'file': 'a.yaml', 'running': 'file', "             \
+	"'differs_from_file': true, 'confirm_within_s': 30, 'overrides': [{'service': 'web', 'backend': '10.3.0.1', "     \
+	"'weight': 5}]}, 'interfaces': [{'name': 'eth0', 'role': 'ingress', 'state': 'attached', 'mode': 'native', "      \
+	"'announce': false, 'reason': ''}, {'name': 'eth1', 'role': 'exit', 'state': 'missing', 'mode': '', 'announce': " \
+	"true, 'reason': 'no such device'}], 'services': [{'name': 'web', 'vips': ['10.2.0.1', '2001:db8::1'], "          \
+	"'protocol': 'tcp', 'port': 80, 'forward': 'ipip', 'hash': 'flow', 'state': 'up', 'reason': '', "                 \
+	"'packets_per_s': 1234, 'bytes_per_s': 125000, 'packets': 1234567, 'ring': {'size': 1009, 'configured': 'aa', "   \
+	"'live': 'bb'}, 'verdicts': {'FORWARDED': 12}, 'backends': [{'address': '10.3.0.1', 'state': 'up', 'weight': 5, " \
+	"'configured_weight': 1, 'share': 0.8333, 'packets_per_s': 1000, 'bytes_per_s': 125, 'packets': 9, 'interface': " \
+	"'eth0', 'reason': ''}, {'address': '10.3.0.2', 'state': 'unresolved', 'weight': 1, 'configured_weight': 1, "     \
+	"'share': 0, 'packets': 0, 'reason': 'no route'}]}], 'verdicts': {'NOT_VIP': {'count': 3, 'text': 'not ours'}, "  \
+	"'LOOPED': {'count': 0, 'text': 'came back'}}}"
+
+static const struct row rows[] = {
+	{"no changes", show_changes, "{'changes': []}", "no changes\n"},
+	{"changes with their signs", show_changes,
+	 "{'changes': [{'kind': 'add', 'service': 'a', 'text': 'x'}, {'kind': 'remove', 'service': 'b', 'text': 'y'}, "
+	 "{'kind': 'change', 'service': 'c', 'text': 'z'}, {'kind': 'other', 'service': 'd', 'text': 'w'}], "
+	 "'confirm_within_s': 60}",
+	 "+ a: x\n- b: y\n~ c: z\n? d: w\napplied; taken back in 60 s unless `halfproxy confirm` comes\n"},
+	{"a trace", show_trace,
+	 "{'before': {'headers': ['Ethernet', 'IPv4']}, 'steps': [{'step': 'service', 'text': 'web'}], 'verdict': "
+	 "'FORWARDED', 'text': 'sent', 'action': 'XDP_TX', 'after': {'headers': ['Ethernet']}}",
+	 "comes in\n  Ethernet\n  IPv4\nservice  web\nverdict  FORWARDED: sent; XDP_TX\ngoes out\n  Ethernet\n"},
+	{"a trace of what does not leave", show_trace,
+	 "{'before': {'headers': []}, 'steps': [], 'verdict': 'NOT_VIP', 'text': 't', 'action': 'XDP_PASS', 'after': null}",
+	 "comes in\nverdict  NOT_VIP: t; XDP_PASS\n"},
+	{"status of nothing", show_status,
+	 "{'version': '1', 'pid': 1, 'uptime_s': 0, 'configuration': {'file': 'a.yaml', 'running': 'applied'}, 'services': []}",
+	 "halfproxyd 1, pid 1, up 0 s, a.yaml (another configuration was applied and runs)\n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 "no services\n\n"},
+	{"status of one service", show_status, STATUS,
+	 "halfproxyd 1, pid 42, up 7 s, a.yaml (edited since: `halfproxy reload` takes it)\n"
+	 "a change waits for `halfproxy confirm`; it is taken back in 30 s\n"
+	 "override: web 10.3.0.1 weight 5 (`halfproxy reset web` drops it)\n"
+	 "interface eth0: ingress, attached, XDP native, announces no VIPs\n"
+	 "interface eth1: exit, missing: no such device\n"
+	 "\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 "tcp 10.2.0.1:80                     up                            1.2k     1.0M     1.2M  web, ipip, flow\n"
+	 "   and tcp [2001:db8::1]:80\n"
+	 "  -> 10.3.0.1                         up           5(1)   83.3%     1.0k     1.0k        9  eth0\n"
+	 "  -> 10.3.0.2                         unresolved        1    0.0%        0        0        0  no route\n"
+	 "\n"
+	 "ring of 1009 slots, configured aa, live bb\n"
+	 "  FORWARDED        12\n"
+	 "  NOT_VIP                        3  not ours\n"},
+	{"an answer that lacks everything", show_status, "{}",
+	 "halfproxyd , pid 0, up 0 s, \n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 "no services\n\n"},
+	{"a service's addresses that are no strings", show_status, "{'services': [{'vips': [1], 'backends': 3}]}", NULL},
+	{"lists that are no lists", show_status, "{'services': 1, 'interfaces': {'a': 1}, 'verdicts': []}", NULL},
+	{"headers that are no strings", show_trace, "{'before': {'headers': [1, null]}, 'steps': {}}", NULL},
+};
+
+static void answers_are_shown(void **state)
+{
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		auto_free char *answer = strdup(rows[i].answer), *text = NULL;
+
+		for (char *c = answer; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+		text = shown(rows[i].show, answer);
+		if (rows[i].text)
+			assert_text(rows[i].what, text, rows[i].text);
+		else if (strstr(text, "(null)"))
+			fail_msg("%s: %s", rows[i].what, text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(amounts_are_short),
+		cmocka_unit_test(answers_are_shown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
