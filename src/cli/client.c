@@ -92,19 +92,21 @@ static int receive_all(int fd, char **out, size_t *count)
 	return 0;
 }
 
-static int read_reply(const char *bytes, size_t count, struct client_reply *reply, struct err *e)
+int client_read_reply(const char *bytes, size_t count, struct client_reply *reply, struct err *e)
 {
 	const char *body = strstr(bytes, "\r\n\r\n");
 	json_error_t where;
 	unsigned int status;
+	json_t *read;
 
-	if (sscanf(bytes, "HTTP/1.%*u %u", &status) != 1 || !body)
+	/* Three digits at most: scanf may do anything with a number that does not fit. */
+	if (sscanf(bytes, "HTTP/1.%*1[0-9] %3u", &status) != 1 || !body)
 		return err_set(e, -EPROTO, "the answer is not HTTP: does another program own the socket?");
 	body += 4;
-	reply->body = json_loadb(body, count - (size_t)(body - bytes), JSON_DECODE_ANY, &where);
-	if (!reply->body)
+	read = json_loadb(body, count - (size_t)(body - bytes), JSON_DECODE_ANY, &where);
+	if (!read)
 		return err_set(e, -EPROTO, "the answer (status %u) is not JSON: %s", status, where.text);
-	reply->status = status;
+	*reply = (struct client_reply){status, read};
 	return 0;
 }
 
@@ -132,7 +134,7 @@ int client_ask(const char *socket, const char *method, const char *target, const
 	code = receive_all(fd, &bytes, &count);
 	if (code)
 		return err_set(e, code, "%s: waiting for the answer: %m", socket);
-	return read_reply(bytes, count, reply, e);
+	return client_read_reply(bytes, count, reply, e);
 }
 
 void client_encode(char *target, size_t room, const char *value)

@@ -25,6 +25,9 @@ struct client_reply {
 int client_ask(const char *socket, const char *method, const char *target, const char *body, size_t body_bytes,
 	       struct client_reply *reply, struct err *e);
 
+/* Understand a whole reply, zero-terminated. Returns as client_ask; *reply is untouched on failure. */
+int client_read_reply(const char *bytes, size_t count, struct client_reply *reply, struct err *e);
+
 /* Append a query value, percent-encoded (RFC 3986), to target. */
 void client_encode(char *target, size_t room, const char *value);
 

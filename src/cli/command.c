@@ -118,12 +118,14 @@ static void print_problems(const json_t *list, const char *file, const char *tex
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, row)
-		problems_add(&problems,
-			     strcmp(json_string_value(json_object_get(row, "kind")), "error") ? PROBLEM_WARNING : PROBLEM_ERROR,
+	json_array_foreach((json_t *)list, i, row) {
+		const char *kind = json_string_value(json_object_get(row, "kind"));
+		const char *what = json_string_value(json_object_get(row, "text"));
+
+		problems_add(&problems, kind && !strcmp(kind, "error") ? PROBLEM_ERROR : PROBLEM_WARNING,
 			     (uint32_t)json_integer_value(json_object_get(row, "line")),
-			     (uint32_t)json_integer_value(json_object_get(row, "column")), "%s",
-			     json_string_value(json_object_get(row, "text")));
+			     (uint32_t)json_integer_value(json_object_get(row, "column")), "%s", what ? what : "");
+	}
 	problems_print(stderr, file, text, bytes, &problems);
 	problems_free(&problems);
 }

@@ -1,0 +1,361 @@
+/* Any bytes as a frame through the director's own packet walk, compiled for user space: the maps are arrays here, the
+ * helpers a few lines, and the frame lies in a block of exactly its size, so that a byte read or written beyond it, or
+ * through a pointer from before the head was moved, is seen. What the kernel's verifier proves of bounds is checked
+ * once more by other means, and what it cannot know as well: a frame that is passed on is untouched, only what is for
+ * a VIP is dropped or sent, and a forwarded packet is from its IP header on as it came. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Addresses of a user's process do not fit into the context's 32 bits. */
+#define xdp_md xdp_md_of_the_kernel
+#include <linux/bpf.h>
+#undef xdp_md
+
+struct xdp_md {
+	unsigned long data, data_end, data_meta;
+	__u32 ingress_ifindex, rx_queue_index, egress_ifindex;
+};
+
+/* BPF loads words from any address. */
+#pragma clang attribute push(__attribute__((no_sanitize("alignment"))), apply_to = function)
+#include "director.bpf.c"
+#pragma clang attribute pop
+
+#include "core/adjacency.h"
+
+#define IFINDEX	     3
+#define OTHER_PORT   4
+#define BLOCKS	     8
+#define NUMBERS	     16
+#define VIP4	     "10.2.0.1"
+#define DOWN_VIP4    "10.2.0.2"
+#define VIP6	     "2001:db8::1"
+#define FIRST_BYTES  14
+
+static struct {
+	__u32 up, down, number[8];
+	struct hp_interface interface;
+	struct hp_service service[8];
+	union hp_block block[BLOCKS];
+	struct hp_backend backend[NUMBERS];
+	struct hp_adjacency adjacency[2 * NUMBERS];
+	struct hp_service_counts counts[8];
+	struct hp_backend_counts backend_counts[NUMBERS];
+} maps;
+
+static bool met_vip; /* a look-up found a VIP or a service */
+
+static void need(bool fine)
+{
+	if (!fine)
+		abort();
+}
+
+/* ---- helpers -------------------------------------------------------------------------------------------------------- */
+
+static struct ip address(const char *text)
+{
+	struct ip ip;
+
+	need(ip_parse(&ip, text));
+	return ip;
+}
+
+static bool is_address(const struct ip *ip, const char *text)
+{
+	struct ip other = address(text);
+
+	return ip_equal(ip, &other);
+}
+
+static void *find_vip(const struct ip *ip)
+{
+	if (is_address(ip, VIP4) || is_address(ip, VIP6))
+		return &maps.up;
+	return is_address(ip, DOWN_VIP4) ? &maps.down : NULL;
+}
+
+/* Services 1 and 3: TCP port 80 of either VIP. 2 and 4: any UDP port, by source. 5: TCP port 81, which has no ring. */
+static void *find_service(const struct ip *ip, __be16 port, __u8 protocol)
+{
+	__u32 which = 0;
+
+	if (is_address(ip, VIP4) || is_address(ip, VIP6)) {
+		if (protocol == IPPROTO_TCP && port == bpf_htons(80))
+			which = ip_is4(ip) ? 1 : 3;
+		else if (protocol == IPPROTO_UDP && !port)
+			which = ip_is4(ip) ? 2 : 4;
+		else if (protocol == IPPROTO_TCP && port == bpf_htons(81))
+			which = 5;
+	}
+	return which ? &maps.number[which] : NULL;
+}
+
+static void *row(void *rows, size_t size, __u32 count, const void *key)
+{
+	return *(const __u32 *)key < count ? (char *)rows + *(const __u32 *)key * size : NULL;
+}
+
+#define ROW(array, key) row(array, sizeof((array)[0]), sizeof(array) / sizeof((array)[0]), key)
+
+static void *look_up(void *map, const void *key)
+{
+	const struct hp_key4 *key4 = key;
+	const struct hp_key6 *key6 = key;
+	void *found = NULL;
+	struct ip ip;
+
+	if (map == &vips4 || map == &services4)
+		ip = ip_from4(key);
+	if (map == &vips6 || map == &services6)
+		ip = ip_from6(key);
+	if (map == &vips4 || map == &vips6)
+		found = find_vip(&ip);
+	if (map == &services4)
+		found = find_service(&ip, key4->port, key4->protocol);
+	if (map == &services6)
+		found = find_service(&ip, key6->port, key6->protocol);
+	met_vip |= found != NULL;
+	if (map == &interfaces)
+		return *(const __u32 *)key == IFINDEX ? &maps.interface : NULL;
+	if (map == &services)
+		return ROW(maps.service, key);
+	if (map == &slots)
+		return ROW(maps.block, key);
+	if (map == &backends)
+		return ROW(maps.backend, key);
+	if (map == &adjacencies)
+		return ROW(maps.adjacency, key);
+	if (map == &service_counts)
+		return ROW(maps.counts, key);
+	if (map == &backend_counts)
+		return ROW(maps.backend_counts, key);
+	return found;
+}
+
+/* Another block for the frame: `front` bytes more (or fewer) before it, `back` behind it. */
+static long move(struct xdp_md *ctx, int front, int back)
+{
+	long bytes = (long)(ctx->data_end - ctx->data), next = bytes + front + back;
+	char *block;
+
+	if (next < FIRST_BYTES || next > 65536)
+		return -1;
+	block = malloc((size_t)next);
+	memset(block, 0xee, (size_t)next);
+	for (long i = 0; i < bytes; i++)
+		if (i + front >= 0 && i + front < next)
+			block[i + front] = ((char *)ctx->data)[i];
+	free((void *)ctx->data);
+	ctx->data = (unsigned long)block;
+	ctx->data_end = ctx->data + (unsigned long)next;
+	return 0;
+}
+
+static long adjust_head(struct xdp_md *ctx, int delta)
+{
+	return move(ctx, -delta, 0);
+}
+
+static long adjust_tail(struct xdp_md *ctx, int delta)
+{
+	return move(ctx, 0, delta);
+}
+
+static __s64 add_words(__be32 *from, __u32 from_bytes, __be32 *to, __u32 to_bytes, __wsum sum)
+{
+	__u64 total = sum;
+	__u32 word;
+
+	for (__u32 at = 0; at < to_bytes; at += sizeof(word)) {
+		memcpy(&word, (char *)to + at, sizeof(word));
+		total += word;
+	}
+	while (total >> 32)
+		total = (total & 0xffffffff) + (total >> 32);
+	return (__s64)total;
+}
+
+static long redirect(void *map, __u64 key, __u64 flags)
+{
+	return key == OTHER_PORT ? XDP_REDIRECT : (long)flags;
+}
+
+static __u32 first_cpu(void)
+{
+	return 0;
+}
+
+/* ---- the world ------------------------------------------------------------------------------------------------------- */
+
+static void add_backend(__u32 number, enum hp_method method, const char *text, __u8 tags)
+{
+	struct adjacency facts = {.ifindex = tags ? OTHER_PORT : IFINDEX, .mtu = 1500, .mac_destination = {2, 0, 0, 0, 0, 9},
+				  .mac_source = {2, 0, 0, 0, 0, 2}, .tag_count = tags, .tag = {{0x88a8, 10}, {0x8100, 20}},
+				  .on_link = true};
+	struct config_source source = {.set = tags == 1};
+	struct ip backend = address(text);
+
+	facts.source = address(ip_is4(&backend) ? "10.1.0.1" : "2001:db8:1::1");
+	need(prefix_parse(&source.prefix, ip_is4(&backend) ? "10.9.0.0/16" : "fd00:9::/96"));
+	maps.backend[number].adjacency = 2 * number;
+	adjacency_record(&maps.adjacency[2 * number], &facts, method, &backend, &source, number);
+}
+
+/* Rings of 7 slots at blocks 1 and 3: among their backends one without an adjacency, and none at all. */
+static void add_rings(void)
+{
+	static const __u32 members4[7] = {1, 2, 3, 4, 5, 15, 0}, members6[7] = {6, 7, 8, 9, 1, 15, 0};
+
+	maps.block[1].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_FLOW};
+	memcpy(maps.block[2].slot, members4, sizeof(members4));
+	maps.block[3].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_SOURCE};
+	memcpy(maps.block[4].slot, members4, sizeof(members4));
+	maps.block[5].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_FLOW};
+	memcpy(maps.block[6].slot, members6, sizeof(members6));
+	maps.service[1].now = 1;
+	maps.service[2].now = 3;
+	maps.service[3].now = 5;
+	maps.service[4].now = 3;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	bpf_map_lookup_elem = look_up;
+	bpf_xdp_adjust_head = adjust_head;
+	bpf_xdp_adjust_tail = adjust_tail;
+	bpf_csum_diff = add_words;
+	bpf_redirect_map = redirect;
+	bpf_get_smp_processor_id = first_cpu;
+	maps.up = HP_VIP_UP;
+	maps.interface = (struct hp_interface){.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
+	for (__u32 i = 0; i < 8; i++)
+		maps.number[i] = i;
+	add_backend(1, HP_METHOD_L2, "10.3.0.1", 0);
+	add_backend(2, HP_METHOD_L2, "10.3.0.2", 1);
+	add_backend(3, HP_METHOD_IPIP_4_IN_4, "10.3.0.3", 0);
+	add_backend(4, HP_METHOD_IPIP_4_IN_4, "10.3.0.4", 2);
+	add_backend(5, HP_METHOD_IPIP_4_IN_6, "2001:db8:3::5", 1);
+	add_backend(6, HP_METHOD_L2, "2001:db8:3::6", 2);
+	add_backend(7, HP_METHOD_IPIP_6_IN_6, "2001:db8:3::7", 0);
+	add_backend(8, HP_METHOD_IPIP_6_IN_4, "10.3.0.8", 1);
+	add_backend(9, HP_METHOD_IPIP_6_IN_6, "2001:db8:3::9", 1);
+	add_rings();
+	return 0;
+}
+
+/* ---- what must hold -------------------------------------------------------------------------------------------------- */
+
+static enum hp_verdict counted(void)
+{
+	enum hp_verdict verdict = HP_CONTINUE;
+	unsigned int found = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		for (unsigned int cell = 1; cell < HP_SERVICE_CELLS; cell++)
+			if (maps.counts[i].cell[cell]) {
+				need(maps.counts[i].cell[cell] == 1);
+				verdict = cell;
+				found++;
+			}
+	need(found == 1 && verdict < HP_VERDICT_COUNT);
+	return verdict;
+}
+
+static int action_of(enum hp_verdict verdict)
+{
+	static const int actions[] = {
+#define HP_ACTION(name, action, text) action,
+		HP_VERDICTS(HP_ACTION)
+#undef HP_ACTION
+	};
+
+	return actions[verdict];
+}
+
+static __u16 word(const __u8 *at)
+{
+	return (__u16)(at[0] << 8 | at[1]);
+}
+
+static size_t l3_of(const __u8 *frame, size_t bytes)
+{
+	size_t at = 14;
+
+	while (at <= 18 && at < bytes && (word(frame + at - 2) == 0x8100 || word(frame + at - 2) == 0x88a8))
+		at += 4;
+	return at;
+}
+
+static bool sums_up(unsigned long sum, const __u8 *at, size_t bytes)
+{
+	for (size_t i = 0; i + 1 < bytes; i += 2)
+		sum += word(at + i);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, size_t bytes)
+{
+	size_t l3 = l3_of(was, was_bytes), at = l3_of(is, bytes), kept = was_bytes - l3;
+	const __u8 *outer = is + at;
+
+	need(bytes >= at + kept && !memcmp(is + bytes - kept, was + l3, kept));
+	if (bytes == at + kept)
+		return;
+	if (word(is + at - 2) == ETH_P_IP) {
+		need(bytes - at - kept == 20 && sums_up(0, outer, 20) && (outer[9] == 4 || outer[9] == 41));
+		need(word(outer + 2) <= bytes - at);
+	} else {
+		need(bytes - at - kept == 40 && word(is + at - 2) == ETH_P_IPV6 && (outer[6] == 4 || outer[6] == 41));
+		need(word(outer + 4) + 40u <= bytes - at);
+	}
+}
+
+static void check_advertisement(const __u8 *is, size_t bytes)
+{
+	size_t l3 = l3_of(is, bytes);
+
+	need(bytes >= l3 + 72 && is[l3 + 40] == 136 && is[l3 + 7] == 255);
+	need(sums_up(32 + 58, is + l3 + 8, 64));
+}
+
+static void check(const __u8 *was, size_t was_bytes, const struct xdp_md *ctx, int action)
+{
+	const __u8 *is = (const __u8 *)ctx->data;
+	size_t bytes = ctx->data_end - ctx->data;
+	enum hp_verdict verdict = counted();
+
+	if (verdict == HP_FORWARDED || verdict == HP_ICMP_FORWARDED) {
+		need(action == XDP_TX || action == XDP_REDIRECT);
+		check_forwarded(was, was_bytes, is, bytes);
+	} else {
+		need(action == action_of(verdict));
+	}
+	if (action == XDP_PASS)
+		need(bytes == was_bytes && !memcmp(is, was, bytes));
+	else
+		need(met_vip);
+	if (verdict == HP_ANSWERED_ND)
+		check_advertisement(is, bytes);
+	if (verdict == HP_ANSWERED_ARP || verdict == HP_ANSWERED_ECHO)
+		need(bytes == was_bytes && !memcmp(is, was + 6, 6));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct xdp_md ctx = {.ingress_ifindex = IFINDEX};
+
+	if (!size || size > 4096)
+		return -1;
+	ctx.data = (unsigned long)malloc(size);
+	ctx.data_end = ctx.data + size;
+	memcpy((void *)ctx.data, data, size);
+	memset(maps.counts, 0, sizeof(maps.counts));
+	met_vip = false;
+	check(data, size, &ctx, halfproxy(&ctx));
+	free((void *)ctx.data);
+	return 0;
+}
