@@ -60,7 +60,7 @@ static bool read_sender(struct setup *setup, const json_t *row)
 /* The path is written to as root: it must stay below /proc/sys. */
 static bool read_sysctl(struct setup *setup, const json_t *row)
 {
-	struct setup_sysctl sysctl;
+	struct setup_sysctl sysctl = {0};
 
 	if (!copy(sysctl.path, sizeof(sysctl.path), row, "path") || !copy(sysctl.was, sizeof(sysctl.was), row, "was") ||
 	    !copy(sysctl.set, sizeof(sysctl.set), row, "set") || strstr(sysctl.path, ".."))
