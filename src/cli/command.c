@@ -189,7 +189,7 @@ static int ask_json(const struct command_call *call, const char *target, json_t 
 	return ask(call, "POST", target, &text, show, NULL);
 }
 
-/* ---- the commands ----------------------------------------------------------------------------------------------------------- */
+/* ---- the commands ------------------------------------------------------------------------------------------------------ */
 
 static int check(const struct command_call *call)
 {

@@ -433,7 +433,7 @@ static void the_caret_of_a_long_line_is_near(void **state)
 static void a_long_value_is_shortened_in_its_middle(void **state)
 {
 	for (size_t pad = 0; pad < 3; pad++) {
-		auto_free char *text = NULL, *out = NULL;
+		auto_free char *text = NULL;
 		struct problems problems = {0};
 		size_t bytes;
 		FILE *file = open_memstream(&text, &bytes);
