@@ -1,6 +1,7 @@
 /* The configuration's options as tables, and the reader that walks a tree by them.
  *
- * An option is one row; what it means alone stands in its row, what options mean together in config_check.c. */
+ * An option is one row; what it means alone stands in its row, what options mean together in config_check.c, and how
+ * rows and values are read in config_read.h. */
 #ifndef HP_CORE_CONFIG_SCHEMA_H
 #define HP_CORE_CONFIG_SCHEMA_H
 
@@ -30,6 +31,9 @@ struct config_reader {
 
 /* Read the whole tree: every option's own mistakes are noted. */
 void config_read(struct config_reader *reader, const struct yaml_node *root);
+
+/* The option `services`, a row of the top level's table. */
+void config_schema_services(struct config_reader *reader, const struct yaml_node *value, void *target);
 
 /* Judge what options mean together, and fill in what follows from others. */
 void config_check(struct config_reader *reader);

@@ -1,0 +1,281 @@
+/* The options of a service, of its backends and of its probes: see config_schema.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+#include "core/config_read.h"
+#include "core/ring.h"
+
+/* ---- backends --------------------------------------------------------------------------------------------------------- */
+
+static void read_backend_address(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_backend *backend = target;
+
+	config_read_address(reader, value, "backend address", &backend->address);
+}
+
+static void read_backend_weight(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_backend *backend = target;
+	uint64_t weight;
+
+	if (config_read_number(reader, value, 0, RING_WEIGHT_MOST, "weight", &weight))
+		backend->weight = (uint32_t)weight;
+}
+
+static const struct config_option backend_options[] = {
+	{"address", read_backend_address, true, "the address of the backend"},
+	{"weight", read_backend_weight, false, "share of new flows; 0 takes none"},
+};
+
+static void read_backends(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	struct config_service *service = draft->service;
+
+	draft->backends = value;
+	if (value->kind != YAML_LIST) {
+		config_error(reader, value, "backends must be a list, such as [{address: 10.3.0.1, weight: 1}]");
+		return;
+	}
+	if (!value->first)
+		config_error(reader, value, "backends is empty: a service needs at least one");
+	for (const struct yaml_node *node = value->first; node; node = node->next) {
+		struct config_backend *backend;
+
+		service->backends = config_read_grow(service->backends, service->backend_count, sizeof(*backend));
+		backend = &service->backends[service->backend_count++];
+		memset(backend, 0, sizeof(*backend));
+		backend->weight = 1;
+		if (node->kind == YAML_SCALAR)
+			read_backend_address(reader, node, backend);
+		else
+			CONFIG_READ_MAP(reader, node, backend_options, backend, "a backend");
+	}
+}
+
+/* ---- health: read and judged, but not acted on yet --------------------------------------------------------------- */
+
+static void read_any_scalar(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	config_read_word(reader, value, target);
+}
+
+static void read_duration(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	const char *text = config_read_word(reader, value, target);
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+
+	if (digits && text[digits] == '.')
+		digits += 1 + strspn(text + digits + 1, "0123456789");
+	if (text && (!digits || (strcmp(text + digits, "ms") && strcmp(text + digits, "s") && strcmp(text + digits, "m"))))
+		config_error(reader, value, "\"%s\" is not a duration: a number and ms, s or m, such as 2s", text);
+}
+
+static void read_count(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	uint64_t number;
+
+	config_read_number(reader, value, 1, 1000, target, &number);
+}
+
+static void read_health_type(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"tcp", 0}, {"http", 0}, {"https", 0},  {"udp", 0},
+					    {"dns", 0}, {"icmp", 0}, {"script", 0}, {NULL, 0}};
+	int choice;
+
+	config_read_choice(reader, value, words, target, &choice);
+}
+
+static void read_health_via(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"vip", 0}, {"backend", 0}, {NULL, 0}};
+	int choice;
+
+	config_read_choice(reader, value, words, target, &choice);
+}
+
+static const struct config_option health_options[] = {
+	{"type", read_health_type, true, "tcp, http, https, udp, dns, icmp or script"},
+	{"via", read_health_via, false, "vip or backend"},
+	{"path", read_any_scalar, false, "what an http probe asks for"},
+	{"host", read_any_scalar, false, "the Host header"},
+	{"port", read_any_scalar, false, "another port than the service's"},
+	{"send", read_any_scalar, false, "what a udp probe sends"},
+	{"expect", read_any_scalar, false, "what must come back"},
+	{"command", read_any_scalar, false, "what a script probe runs"},
+	{"interval", read_duration, false, "time between probes"},
+	{"timeout", read_duration, false, "time for an answer"},
+	{"rise", read_count, false, "good probes until up"},
+	{"fall", read_count, false, "bad probes until down"},
+};
+
+static void read_health(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	size_t errors = reader->problems->errors;
+
+	(void)target;
+	CONFIG_READ_MAP(reader, value, health_options, "health", "health");
+	if (reader->problems->errors == errors)
+		config_warning(reader, value, "health is read but not acted on: this version does not probe, and every "
+					      "backend whose way resolves gets flows");
+}
+
+/* ---- services ---------------------------------------------------------------------------------------------------------- */
+
+static void read_service_name(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->name = value;
+	config_read_name(reader, value, "a service's name", &draft->service->name);
+}
+
+static void add_vip(struct config_reader *reader, const struct yaml_node *value, struct config_service *service)
+{
+	struct ip vip;
+
+	/* A bad one keeps its place as zeros, so that the others' places in the text are known. */
+	memset(&vip, 0, sizeof(vip));
+	config_read_address(reader, value, "vip", &vip);
+	service->vips = config_read_grow(service->vips, service->vip_count, sizeof(vip));
+	service->vips[service->vip_count++] = vip;
+}
+
+static void read_vip(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->vip = value;
+	if (value->kind != YAML_LIST) {
+		add_vip(reader, value, draft->service);
+		return;
+	}
+	if (!value->first)
+		config_error(reader, value, "vip is an empty list: a service needs at least one address");
+	for (const struct yaml_node *node = value->first; node; node = node->next)
+		add_vip(reader, node, draft->service);
+}
+
+static void read_protocol(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"tcp", 6}, {"udp", 17}, {"quic", -1}, {"any", -1}, {NULL, 0}};
+	struct config_draft *draft = target;
+	int choice;
+
+	if (config_read_choice(reader, value, words, "protocol", &choice))
+		draft->service->protocol = (uint8_t)choice;
+	else
+		draft->is_key_wrong = true;
+}
+
+static void read_port(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	uint64_t port;
+
+	draft->port = value;
+	if (value->kind == YAML_SCALAR && !strcmp(value->text, "any"))
+		return;
+	if (value->kind == YAML_LIST || (value->kind == YAML_SCALAR && strchr(value->text, '-') > value->text)) {
+		config_error(reader, value, "port ranges and lists are not in this version of halfproxy: write one port, or "
+					    "any");
+		draft->is_key_wrong = true;
+		return;
+	}
+	if (config_read_number(reader, value, 1, 65535, "port (a number or `any`)", &port))
+		draft->service->port = (uint16_t)port;
+	else
+		draft->is_key_wrong = true;
+}
+
+static void read_forward(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {
+		{"l2", CONFIG_FORWARD_L2}, {"ipip", CONFIG_FORWARD_IPIP}, {"gue", -1}, {"gre", -1}, {NULL, 0}};
+	struct config_draft *draft = target;
+	int choice;
+
+	if (config_read_choice(reader, value, words, "forward", &choice))
+		draft->service->forward = (enum config_forward)choice;
+}
+
+static void read_hash(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {
+		{"flow", HP_HASH_FLOW}, {"source", HP_HASH_SOURCE}, {"quic-cid", -1}, {NULL, 0}};
+	struct config_draft *draft = target;
+	int choice;
+
+	if (config_read_choice(reader, value, words, "hash", &choice))
+		draft->service->hash = (uint32_t)choice;
+}
+
+static void read_service_slots(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->slots = value;
+	config_read_slots(reader, value, &draft->service->slots);
+}
+
+static void read_service_seed(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->has_seed = config_read_number(reader, value, 0, UINT64_MAX, "seed", &draft->service->seed);
+}
+
+static const struct config_option service_options[] = {
+	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
+	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
+	{"protocol", read_protocol, false, "tcp or udp; tcp by default"},
+	{"port", read_port, true, "the port that clients ask, 1 to 65535, or any"},
+	{"forward", read_forward, false, "l2 or ipip; l2 by default"},
+	{"hash", read_hash, false, "flow or source; flow by default"},
+	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},
+	{"seed", read_service_seed, false, "of the flow's hash; equal on all directors"},
+	{"health", read_health, false, "how backends are probed"},
+	{"backends", read_backends, true, "where flows go: a list of addresses with weights"},
+};
+
+static void read_service(struct config_reader *reader, const struct yaml_node *node)
+{
+	struct config_draft *draft = &reader->drafts[reader->draft_count];
+	struct config_service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		abort();
+	*draft = (struct config_draft){.service = service, .at = node};
+	service->references = 1;
+	service->protocol = 6;
+	service->slots = UINT32_MAX; /* the file's default */
+	service->line = node->line;
+	reader->config->services[reader->draft_count] = service;
+	reader->config->service_count = ++reader->draft_count;
+	CONFIG_READ_MAP(reader, node, service_options, draft, "a service");
+}
+
+void config_schema_services(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	size_t count = 0;
+
+	(void)target;
+	reader->services = value;
+	if (config_read_is_empty(value))
+		return;
+	if (value->kind != YAML_LIST) {
+		config_error(reader, value, "services must be a list (- name: …), not %s", yaml_kind_name(value->kind));
+		return;
+	}
+	for (const struct yaml_node *node = value->first; node; node = node->next)
+		count++;
+	reader->drafts = calloc(count + 1, sizeof(*reader->drafts));
+	reader->config->services = calloc(count + 1, sizeof(struct config_service *));
+	if (!reader->drafts || !reader->config->services)
+		abort();
+	for (const struct yaml_node *node = value->first; node; node = node->next)
+		read_service(reader, node);
+}
