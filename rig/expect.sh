@@ -4,6 +4,7 @@
 #     expect "what should be" COMMAND...        it exits with 0
 #     expect_not "what should be" COMMAND...    it does not
 #     expect_text "what should be" TEXT COMMAND...   its output (and errors) hold TEXT, whatever its status
+#     refuses "what should be" TEXT COMMAND...   it fails, by itself and in time, and says TEXT
 #     finish                                    ends the test: 0 when all were met
 
 EXPECT_FAILED=0
@@ -42,6 +43,14 @@ expect_equal() {
 	local status=0
 	[ "$2" = "$3" ] || status=1
 	expect_result $status "$1" "wanted \"$2\", got \"$3\""
+}
+
+refuses() {
+	local output status
+	output=$("${@:3}" 2>&1)
+	status=$?
+	[ $status != 0 ] && [ $status -lt 124 ] && grep -qF -e "$2" <<<"$output"
+	expect_result $? "$1" "status $status, and wanted \"$2\" in:"$'\n'"$output"
 }
 
 # A step without which the rest makes no sense.

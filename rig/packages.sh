@@ -10,7 +10,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 	libcmocka-dev libsystemd-dev"
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping util-linux"
+	iputils-ping util-linux strace"
 }
 
 # Those of the arguments that are not installed, one a line. dpkg-query fails when it does not know one of them.
@@ -83,7 +83,7 @@ packages_elsewhere() {
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
-			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat; do
+			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 	done

@@ -10,8 +10,9 @@
 /* Write one event.
  *
  * level   LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG of syslog.h.
- * format  `event key=%s key="%s"`: a value that may hold a space stands in double quotes; a line break
- *         or another control character in the result is written as a blank, so that an event stays one line.
+ * format  `event key=%s key="%s"`: a value that may hold a space stands in double quotes; such quotes within a value
+ *         become single ones, and a line break or another control character a blank, so that an event stays one line
+ *         that can be taken apart.
  * On a terminal the level is written as a word. Events above the level of log_set_level are not written. */
 void log_event(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

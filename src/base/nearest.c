@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define WORD_MOST 32
+#define WORD_MOST 63
 #define FAR 99
 
 static size_t least(size_t a, size_t b)

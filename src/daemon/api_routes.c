@@ -76,10 +76,13 @@ static void reply_change(struct api_reply *reply, int code, struct director_resu
 static void serve_status(struct director *director, const struct api_request *request, struct api_reply *reply)
 {
 	const char *service = api_query(request, "service");
+	struct err e;
 
 	reply->body = status_report(director, service);
-	if (!reply->body)
-		api_fail(reply, 404, "there is no service %s", service ? service : "");
+	if (reply->body)
+		return;
+	director_no_service(director, service, &e);
+	api_fail(reply, 404, "%s", e.text);
 }
 
 static void serve_check(struct director *director, const struct api_request *request, struct api_reply *reply)
@@ -123,7 +126,8 @@ static void serve_apply(struct director *director, const struct api_request *req
 	code = director_apply(director, request->body, request->body_bytes, (uint32_t)seconds, false, &result, &e);
 	reply_change(reply, code, &result, &e);
 	if (!code)
-		json_object_set_new(reply->body, "confirm_within_s", seconds ? json_integer((json_int_t)seconds) : json_null());
+		json_object_set_new(reply->body, "confirm_within_s",
+				    director->state.confirm_by_s ? json_integer((json_int_t)seconds) : json_null());
 }
 
 static void serve_confirm(struct director *director, const struct api_request *request, struct api_reply *reply)

@@ -1,17 +1,12 @@
-/* Opening, adopting, closing and unloading the data plane: see dataplane.h. */
+/* Opening, adopting and closing the data plane: see dataplane.h. */
 #include "daemon/dataplane_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/utsname.h>
 
 #include "base/cleanup.h"
 #include "director.skel.h"
@@ -44,18 +39,32 @@ static const struct map_row map_rows[] = {
 
 #define MAP_ROWS (sizeof(map_rows) / sizeof(map_rows[0]))
 
-static char last_words[400];
+/* What libbpf said first, for an error's sentence; "" for nothing. */
+static char first_words[400];
 
-const char *dataplane_last_words(void)
+/* The line of a verifier's log that says why: the last one before its statistics. */
+static void keep_reason(char *log)
 {
-	return last_words;
+	char *end = strstr(log, "\nprocessed "), *line;
+
+	if (!end)
+		return;
+	*end = '\0';
+	line = strrchr(log, '\n');
+	snprintf(first_words + strlen(first_words), sizeof(first_words) - strlen(first_words), "; %.200s", line ? line + 1 : log);
 }
 
+/* libbpf's first complaint names the cause, those after it only what failed in consequence. */
 static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
 {
-	if (level == LIBBPF_WARN && strncmp(format, "libbpf: prog '%s': -- BEGIN", 27) != 0)
-		vsnprintf(last_words, sizeof(last_words), format, args);
-	last_words[strcspn(last_words, "\n")] = '\0';
+	auto_free char *text = NULL;
+
+	if (level != LIBBPF_WARN || vasprintf(&text, format, args) < 0)
+		return 0;
+	if (strstr(text, "-- BEGIN PROG LOAD LOG --"))
+		keep_reason(text);
+	else if (!first_words[0] && !strstr(text, "Retrying"))
+		snprintf(first_words, sizeof(first_words), "%.*s", (int)strcspn(text, "\n"), text);
 	return 0;
 }
 
@@ -75,100 +84,35 @@ static uint32_t round_up(uint32_t n, uint32_t step)
 	return (n + step - 1) / step * step;
 }
 
-/* ---- the pins' folder --------------------------------------------------------------------------------------- */
-
-/* The folder must lie in a bpffs; said before anything is made. */
-static int check_bpffs(const char *pins, struct err *e)
-{
-	char parent[256];
-	struct statfs fs;
-	char *slash;
-
-	snprintf(parent, sizeof(parent), "%s", pins);
-	slash = strrchr(parent, '/');
-	if (!slash || slash == parent)
-		return err_set(e, -EINVAL, "pins folder %s: must be a path inside a BPF file system", pins);
-	*slash = '\0';
-	if (statfs(parent, &fs) < 0)
-		return err_set(e, -errno, "pins folder %s: %m", parent);
-	if (fs.f_type != BPF_FS_MAGIC)
-		return err_set(e, -ENODEV, "no BPF file system is mounted at %s: mount -t bpf bpf %s", parent, parent);
-	return 0;
-}
-
-static int make_folder(const char *path, struct err *e)
-{
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return err_set(e, -errno, "folder %s: %m", path);
-	return 0;
-}
-
-static int lock_pins(const char *pins, struct err *e)
-{
-	auto_close int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(e, -errno, "pins folder %s: %m", pins);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, errno == EWOULDBLOCK ? -EBUSY : -errno,
-			       "another halfproxyd holds the data plane at %s: one a machine; stop it first, or give "
-			       "this one other --pins, --state and api.socket",
-			       pins);
-	return take_fd(&fd);
-}
-
-static void remove_in(const char *pins, const char *folder)
-{
-	char path[DATAPLANE_PATH_BYTES * 2];
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/%s", pins, folder);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s/%s", pins, folder, entry->d_name);
-		unlink(path);
-	}
-	closedir(dir);
-	snprintf(path, sizeof(path), "%s/%s", pins, folder);
-	rmdir(path);
-}
-
-int dataplane_unload(const char *pins, struct err *e)
-{
-	struct stat st;
-	int fd;
-
-	if (stat(pins, &st) < 0)
-		return err_set(e, -errno, "nothing is loaded: %s: %m", pins);
-	fd = lock_pins(pins, e);
-	if (fd < 0)
-		return fd;
-	remove_in(pins, "links");
-	remove_in(pins, "maps");
-	close(fd);
-	if (rmdir(pins) < 0)
-		return err_set(e, -errno, "pins folder %s: %m", pins);
-	return 0;
-}
-
 /* ---- loading ------------------------------------------------------------------------------------------------ */
 
 static int load_error(struct err *e, int code)
 {
-	if (code == -EPERM || code == -EACCES)
+	struct utsname kernel = {0};
+
+	uname(&kernel);
+	switch (-code) {
+	case ENOSYS:
 		return err_set(e, code,
-			       "the kernel refuses the program: halfproxyd needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, "
-			       "which root has (%s)",
-			       last_words);
-	return err_set(e, code,
-		       "the kernel does not take the program; Linux " DATAPLANE_KERNEL_LEAST
-		       " or newer with BPF, XDP and JIT is needed: %m (%s)",
-		       last_words);
+			       "this kernel (Linux %s) was built without bpf(2): Linux " DATAPLANE_KERNEL_LEAST
+			       " or newer with CONFIG_BPF_SYSCALL is needed",
+			       kernel.release);
+	case EPERM:
+		return err_set(e, code,
+			       "the kernel refuses the data plane, though the capabilities are there: look for lockdown, a "
+			       "security module, a container or a limit on locked memory (%s)",
+			       first_words);
+	case ENOMEM:
+	case E2BIG:
+		return err_set(e, code, "no memory for the data plane: %m; lower limits.services, limits.backends or limits.slots "
+					"(%s)",
+			       first_words);
+	default:
+		return err_set(e, code,
+			       "this kernel (Linux %s) does not take the program: %m; Linux " DATAPLANE_KERNEL_LEAST
+			       " or newer with BPF, XDP and BTF is needed (%s)",
+			       kernel.release, first_words);
+	}
 }
 
 /* Each service has a key, and may have a VIP of its own; all of them may be of one family. */
@@ -275,45 +219,49 @@ static int pin_all(struct dataplane *plane, struct err *e)
 	return 0;
 }
 
-/* Whether finished maps are pinned: 1, 0, or -EPROTO when they are not of this ABI. Maps whose making was cut
- * short are removed: no link can point at them yet. */
+/* Whether finished maps are pinned and serve packets: 1, 0, or -EPROTO when they are not of this ABI. Maps of a start
+ * that was cut short are removed: no link points at them, and their sizes may be those of another file. */
 static int find_pinned(struct dataplane *plane, struct err *e)
 {
 	struct bpf_map_info info = {0};
 	uint32_t info_bytes = sizeof(info);
 	char path[DATAPLANE_PATH_BYTES];
 	auto_close int fd = -1;
+	bool is_serving = dataplane_is_serving(plane->pins);
 	struct hp_meta meta = {0};
 	uint32_t zero = 0;
 
 	dataplane_path(plane, "maps", "meta", path);
 	fd = bpf_obj_get(path);
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes) && info.value_size >= sizeof(meta.abi) &&
-	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi == HP_ABI_VERSION)
+	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi == HP_ABI_VERSION &&
+	    is_serving)
 		return 1;
-	if (fd >= 0 && meta.abi)
+	if (fd >= 0 && meta.abi && is_serving)
 		return err_set(e, -EPROTO,
 			       "the data plane at %s has ABI %u and this halfproxyd has %u: run the version that made "
 			       "it, or take it away with `halfproxyd --unload` (packets stop until the next start)",
 			       plane->pins, meta.abi, HP_ABI_VERSION);
-	if (fd >= 0 && info.value_size && info.value_size != sizeof(meta))
+	if (fd >= 0 && info.value_size && info.value_size != sizeof(meta) && is_serving)
 		return err_set(e, -EPROTO, "%s is not a map of halfproxy's: take it away with `halfproxyd --unload`",
 			       path);
-	remove_in(plane->pins, "maps");
+	dataplane_pins_remove(plane->pins, "maps");
 	return 0;
 }
 
 static int load(struct dataplane *plane, const struct dataplane_limits *limits, bool adopt, bool tracing,
 		struct director_bpf **out, struct err *e)
 {
-	struct director_bpf *skel = director_bpf__open();
+	struct director_bpf *skel;
 	int failed;
 
+	first_words[0] = '\0';
+	skel = director_bpf__open();
 	if (!skel)
 		return load_error(e, -errno);
 	skel->rodata->hp_tracing = tracing;
 	bpf_program__set_autoload(skel->progs.pass, !tracing);
-	failed = map_entries(skel, limits) ? err_set(e, -EINVAL, "map sizes: %s", last_words) : 0;
+	failed = map_entries(skel, limits) ? err_set(e, -EINVAL, "map sizes: %s", first_words) : 0;
 	if (!failed && adopt)
 		failed = reuse_pinned(plane, skel, e);
 	if (!failed && adopt)
@@ -368,20 +316,19 @@ int dataplane_open(struct dataplane *plane, const char *pins, const struct datap
 	int code;
 
 	libbpf_set_print(keep_words);
-	last_words[0] = '\0';
 	if (strlen(pins) >= sizeof(made.pins))
 		return err_set(e, -ENAMETOOLONG, "pins folder %s: %m", pins);
 	snprintf(made.pins, sizeof(made.pins), "%s", pins);
-	if ((code = check_bpffs(pins, e)) || (code = make_folder(pins, e)))
+	if ((code = dataplane_pins_check(pins, e)) || (code = dataplane_pins_make(pins, e)))
 		return code;
-	made.lock_fd = lock_pins(pins, e);
+	made.lock_fd = dataplane_pins_lock(pins, e);
 	if (made.lock_fd < 0)
 		return made.lock_fd;
 	code = find_pinned(&made, e);
 	made.adopted = code == 1;
 	for (int i = 0; code >= 0 && i < 2; i++) {
 		snprintf(folder, sizeof(folder), "%s/%s", pins, i ? "links" : "maps");
-		code = make_folder(folder, e);
+		code = dataplane_pins_make(folder, e);
 	}
 	if (code >= 0)
 		code = load(&made, limits, made.adopted, false, &made.live, e);

@@ -61,17 +61,20 @@ enum dataplane_role {
 
 /* Open the data plane under `pins`: adopt the maps that are pinned there, or make them.
  *
- * limits  for new maps; those adopted keep theirs.
+ * limits  for new maps; those adopted keep theirs. Maps without a link are what a start cut short left: made anew.
  * The program of this version is loaded in either case; links come with dataplane_attach.
  * Returns 0, or -errno with *e written and nothing left open: -EBUSY when another daemon holds these pins,
  * -EPROTO when they are of another ABI. */
 int dataplane_open(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits, struct err *e);
 
+/* Whether packets are served from `pins` now, by a daemon or without one: a link is pinned there. */
+bool dataplane_is_serving(const char *pins);
+
 /* Close descriptors and mappings. Pins, and so packets, stay. */
 void dataplane_close(struct dataplane *plane);
 
 /* Take everything away: links, programs, maps, the folder. Returns -ENOENT when there is nothing under `pins`,
- * -EBUSY when a daemon holds them. */
+ * -EBUSY when a daemon holds them, -ENODEV when `pins` is not inside a BPF file system. */
 int dataplane_unload(const char *pins, struct err *e);
 
 /* Attach to an interface, or make the link that is pinned there run this version's program.

@@ -17,7 +17,16 @@ void dataplane_path(const struct dataplane *plane, const char *folder, const cha
 /* Load this version's program over the maps of `plane`, into live or twin. */
 int dataplane_load_twin(struct dataplane *plane, struct err *e);
 
-/* What libbpf said last, for an error's sentence; "" for nothing. */
-const char *dataplane_last_words(void);
+/* The folder must lie in a bpffs; said before anything is made. Returns 0 or -errno with *e written. */
+int dataplane_pins_check(const char *pins, struct err *e);
+
+/* Make a folder that may be there. */
+int dataplane_pins_make(const char *path, struct err *e);
+
+/* Hold the folder until the descriptor that is returned is closed; -EBUSY when another process does. */
+int dataplane_pins_lock(const char *pins, struct err *e);
+
+/* Remove PINS/FOLDER with all its pins. */
+void dataplane_pins_remove(const char *pins, const char *folder);
 
 #endif

@@ -74,7 +74,10 @@ static int refused(const char *name, uint32_t ifindex, const char *mode, int cod
 		return taken(name, ifindex, e);
 	if (code == -EPERM)
 		return err_set(e, code, "interface %s: attaching needs CAP_NET_ADMIN and CAP_BPF, which root has", name);
-	return err_set(e, code, "interface %s: the driver refuses %s XDP: %m", name, mode);
+	return err_set(e, code,
+		       "interface %s: %s XDP is refused: %m (Linux " DATAPLANE_KERNEL_LEAST " or newer is needed; a driver may "
+		       "want a smaller MTU, and LRO off)",
+		       name, mode);
 }
 
 int dataplane_attach(struct dataplane *plane, const char *name, uint32_t ifindex, enum dataplane_role role,

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/instance.h"
+#include "daemon/privileges.h"
 
 #define RECLAIM_AFTER_MS 50
 #define READY_AFTER_MS 1000
@@ -106,6 +109,18 @@ static void tell_ready(struct director *director)
 		  director->plane.adopted ? "yes" : "no");
 }
 
+/* When it is known of every backend whether and how it is reached. */
+static void settle(struct director *director)
+{
+	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
+		if (!b->target || resolver_target_state(b->target) == RESOLVER_PENDING)
+			return;
+	if (!director->is_swept)
+		ports_sweep(director->ports);
+	director->is_swept = true;
+	tell_ready(director);
+}
+
 static void idle(void *context)
 {
 	struct director *director = context;
@@ -115,10 +130,7 @@ static void idle(void *context)
 		log_event(LOG_INFO, "backends_changed ready=%u unreachable=%u", director->burst_ready,
 			  director->burst_failed);
 	director->burst_ready = director->burst_failed = 0;
-	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
-		if (!b->target || resolver_target_state(b->target) == RESOLVER_PENDING)
-			return;
-	tell_ready(director);
+	settle(director);
 }
 
 void director_flush(struct director *director)
@@ -140,7 +152,8 @@ void director_reclaim(uv_timer_t *timer)
 
 static void ready_late(uv_timer_t *timer)
 {
-	tell_ready(timer->data);
+	settle(timer->data);
+	tell_ready(timer->data); /* not all is known, and need not be to serve the rest */
 }
 
 /* ---- starting -------------------------------------------------------------------------------------------------- */
@@ -185,7 +198,11 @@ static int open_parts(struct director *director, const struct config *config, st
 	director->ports = ports_create(&director->plane, director->resolver);
 	if (!director->ports)
 		return err_set(e, -ENOMEM, "%m");
-	code = ports_check(director->ports, config, true, e);
+	code = ports_check(director->ports, config, director->is_adopting, e);
+	if (code)
+		return code;
+	director->is_making = true;
+	code = state_open(&director->state, director->options.state, e);
 	if (!code)
 		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
 	if (code)
@@ -195,20 +212,45 @@ static int open_parts(struct director *director, const struct config *config, st
 	return director->fleet && director->rates ? 0 : -ENOMEM;
 }
 
-/* The text to start with. After a crash that is what ran, unless the file has been edited since. */
+/* The text to start with. After a crash that is what ran, unless the file has been edited since. An edit that was
+ * applied and waits for its confirmation waits on. */
 static bool goes_on_with_running(const struct director *director, const struct state_text *file)
 {
 	const struct state *state = &director->state;
+	uint64_t hash = state_text_hash(file);
 
-	return director->plane.adopted && state->running.bytes && !state->is_file &&
-	       state->file_hash == state_text_hash(file);
+	if (!director->is_adopting || !state->running.bytes)
+		return false;
+	return (!state->is_file && state->file_hash == hash) ||
+	       (state->confirm_by_s && state_text_hash(&state->running) == hash);
+}
+
+static void log_missing(const struct director *director)
+{
+	for (size_t i = 0; i < director->ports->count; i++) {
+		const struct port *port = &director->ports->list[i];
+
+		if (port->state != PORT_ATTACHED)
+			log_event(LOG_WARNING, "interface_missing interface=%s reason=\"%s\" until=\"it comes back\"", port->name,
+				  port->reason);
+	}
+}
+
+static int begin(struct director *director, struct director_result *result, struct err *e)
+{
+	if (!goes_on_with_running(director, &result->text))
+		return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
+	log_event(LOG_NOTICE, "goes_on_with what=\"the configuration that ran, which was applied and is not the file's\"");
+	return director_resume(director, result, e);
 }
 
 static int start(struct director *director, struct director_result *result, struct err *e)
 {
 	struct config *config;
-	int code = state_read_file(director->options.file, &result->text, e);
+	int code = privileges_check(e);
 
+	if (!code)
+		code = state_read_file(director->options.file, &result->text, e);
 	if (code)
 		return code;
 	config = config_parse(result->text.bytes, result->text.count, &result->problems);
@@ -216,19 +258,18 @@ static int start(struct director *director, struct director_result *result, stru
 		result->is_invalid = true;
 		return err_set(e, -EINVAL, "%s: the configuration has mistakes", director->options.file);
 	}
-	open_timers(director);
-	code = state_open(&director->state, director->options.state, e);
-	if (!code)
+	director->claim_fd = code = instance_claim(e);
+	if (code >= 0) {
+		director->is_adopting = dataplane_is_serving(director->options.pins);
+		open_timers(director);
 		code = open_parts(director, config, e);
-	config_free(config);
-	if (code)
-		return code;
-	if (goes_on_with_running(director, &result->text)) {
-		log_event(LOG_NOTICE, "goes_on_with what=\"the configuration that ran, which was applied and is not the "
-				      "file's\"");
-		return director_resume(director, result, e);
 	}
-	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
+	config_free(config);
+	if (!code)
+		code = begin(director, result, e);
+	if (!code)
+		log_missing(director);
+	return code;
 }
 
 int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,
@@ -241,13 +282,11 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 		return err_set(e, -ENOMEM, "%m");
 	director->loop = loop;
 	director->options = *options;
-	director->plane.lock_fd = -1;
+	director->plane.lock_fd = director->claim_fd = -1;
 	director->started_ms = uv_now(loop);
 	code = start(director, result, e);
 	if (code) {
-		director_stop(director);
-		uv_run(loop, UV_RUN_DEFAULT);
-		director_free(director);
+		director_abandon(director);
 		return code;
 	}
 	uv_timer_start(&director->ready_timer, ready_late, READY_AFTER_MS, 0);
@@ -281,5 +320,19 @@ void director_free(struct director *director)
 	state_close(&director->state);
 	config_free(director->base);
 	config_free(director->running);
+	if (director->claim_fd >= 0)
+		close(director->claim_fd);
 	free(director);
+}
+
+void director_abandon(struct director *director)
+{
+	director_stop(director);
+	uv_run(director->loop, UV_RUN_DEFAULT);
+	if (director->is_making && !director->is_adopting) {
+		dataplane_close(&director->plane);
+		dataplane_unload(director->options.pins, NULL);
+		state_take_back(&director->state);
+	}
+	director_free(director);
 }

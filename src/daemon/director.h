@@ -40,8 +40,12 @@ struct director {
 	struct config *running; /* the same with the overrides */
 	uv_timer_t confirm_timer, reclaim_timer, ready_timer;
 	uint64_t started_ms; /* uv_now */
+	int claim_fd;	     /* of the machine: one daemon at a time; -1: none */
+	bool is_adopting;    /* packets were served when it started, so what is amiss must not stop it */
+	bool is_making;	     /* it has begun to make what a start that fails must take away */
 	unsigned int burst_ready, burst_failed; /* backends that changed since the last idle */
 	bool is_ready; /* sd_notify has been told */
+	bool is_swept; /* links of an earlier daemon that nobody needs are gone */
 };
 
 /* What a change did, or why it was refused. */
@@ -58,8 +62,9 @@ void director_result_free(struct director_result *result);
  *
  * loop     borrowed. options: its strings are borrowed for the director's life.
  * *out     owned by the caller.
- * Returns 0, or -errno with *e written, in which case what ran before still runs. When the file has mistakes,
- * result->is_invalid is set and the text it was read from is in result->text for printing. */
+ * Returns 0, or -errno with *e written, in which case what ran before still runs, and where nothing ran nothing is
+ * left. When the file has mistakes, result->is_invalid is set and the text it was read from is in result->text for
+ * printing. Interfaces that are missing stop a first start only: one that adopts waits for them. */
 int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,
 		   struct director_result *result, struct err *e);
 
@@ -67,13 +72,17 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 void director_stop(struct director *director);
 void director_free(struct director *director);
 
+/* End a start that failed after all: stops, runs the loop and frees; and unless packets were served before, takes
+ * away links, maps and state that it made. Of neighbours none has been asked for before the loop runs. */
+void director_abandon(struct director *director);
+
 /* Judge a text against this host, and say what applying it would change; changes nothing. */
 int director_judge(struct director *director, const char *text, size_t bytes, struct director_result *result,
 		   struct err *e);
 
 /* Make the text the running configuration.
  *
- * confirm_s  0, or seconds after which it is taken back unless director_confirm comes.
+ * confirm_s  0, or seconds after which it is taken back unless director_confirm comes; none when it is what runs.
  * from_file  it is the file's text.
  * Returns 0, or -errno with *e written and everything as it was: -EINVAL with result->is_invalid, -EBUSY while an
  * unconfirmed change waits. */
@@ -81,6 +90,7 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 		   struct director_result *result, struct err *e);
 
 int director_confirm(struct director *director, struct err *e);
+/* Go back to the text before the running one; interfaces that vanished meanwhile are waited for. */
 int director_undo(struct director *director, struct director_result *result, struct err *e);
 int director_reload(struct director *director, struct director_result *result, struct err *e);
 
@@ -91,5 +101,8 @@ int director_reset(struct director *director, const char *service, struct direct
 
 /* Index of a service by name in the running configuration, or -1. */
 ptrdiff_t director_find_service(const struct director *director, const char *name);
+
+/* Say that there is no service of that name, and which name is the nearest. Returns -ENOENT. */
+int director_no_service(const struct director *director, const char *name, struct err *e);
 
 #endif

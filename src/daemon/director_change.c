@@ -7,6 +7,10 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
+
+#define BACKENDS_NAMED_MOST 8
+#define REVERT_AGAIN_MS 5000
 
 void director_result_free(struct director_result *result)
 {
@@ -21,6 +25,35 @@ ptrdiff_t director_find_service(const struct director *director, const char *nam
 		if (!strcmp(director->running->services[i]->name, name))
 			return (ptrdiff_t)i;
 	return -1;
+}
+
+int director_no_service(const struct director *director, const char *name, struct err *e)
+{
+	const struct config *config = director->running;
+	const char **names = calloc(config->service_count + 1, sizeof(const char *));
+	const char *near = NULL;
+
+	for (size_t i = 0; names && i < config->service_count; i++)
+		names[i] = config->services[i]->name;
+	if (names)
+		near = nearest_word(name, names);
+	free(names);
+	if (near)
+		return err_set(e, -ENOENT, "there is no service \"%s\": did you mean \"%s\"?", name, near);
+	return err_set(e, -ENOENT, "there is no service \"%s\": `halfproxy status` lists them", name);
+}
+
+static int no_backend(const struct config_service *service, const struct ip *backend, struct err *e)
+{
+	char list[BACKENDS_NAMED_MOST * (IP_TEXT_BYTES + 2) + 40] = "", address[IP_TEXT_BYTES];
+	size_t at = 0;
+
+	for (size_t i = 0; i < service->backend_count && i < BACKENDS_NAMED_MOST; i++)
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "",
+				       ip_format(&service->backends[i].address, address));
+	if (service->backend_count > BACKENDS_NAMED_MOST)
+		snprintf(list + at, sizeof(list) - at, " and %zu more", service->backend_count - BACKENDS_NAMED_MOST);
+	return err_set(e, -ENOENT, "service %s has no backend %s: it has %s", service->name, ip_format(backend, address), list);
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
@@ -202,11 +235,13 @@ static void revert(uv_timer_t *timer)
 	struct director_result result = {0};
 	struct err e;
 
-	if (director_undo(director, &result, &e))
-		log_event(LOG_ERR, "revert_failed error=\"%s\"", e.text);
-	else
+	if (director_undo(director, &result, &e)) {
+		log_event(LOG_ERR, "revert_failed error=\"%s\" again_in_s=%d", e.text, REVERT_AGAIN_MS / 1000);
+		uv_timer_start(timer, revert, REVERT_AGAIN_MS, 0);
+	} else {
 		log_event(LOG_WARNING, "reverted reason=\"the change was not confirmed in time\" changes=%zu",
 			  result.changes.count);
+	}
 	director_result_free(&result);
 }
 
@@ -240,13 +275,14 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 {
 	bool is_start = !director->base;
 	struct state_text kept = {malloc(bytes + 1), bytes};
+	bool is_same;
 	struct err why;
 	int code;
 
 	if (!is_start && director->state.confirm_by_s)
 		code = busy(director, e);
 	else
-		code = kept.bytes ? change(director, text, bytes, is_start && director->plane.adopted, result, e) : -ENOMEM;
+		code = kept.bytes ? change(director, text, bytes, is_start && director->is_adopting, result, e) : -ENOMEM;
 	if (code) {
 		state_text_free(&kept);
 		return code;
@@ -256,8 +292,11 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 	if (from_file)
 		director->state.file_hash = state_text_hash(&kept);
 	director->state.is_file = from_file;
+	is_same = director->state.running.bytes && state_text_hash(&director->state.running) == state_text_hash(&kept);
+	if (is_same)
+		confirm_s = 0; /* nothing to take back */
 	director->state.confirm_by_s = confirm_s ? state_boot_s() + confirm_s : 0;
-	if (!director->state.running.bytes || state_text_hash(&director->state.running) != state_text_hash(&kept))
+	if (!is_same)
 		if (state_advance(&director->state, &kept, &why))
 			log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
 	state_text_free(&kept);
@@ -291,6 +330,19 @@ int director_confirm(struct director *director, struct err *e)
 	return 0;
 }
 
+/* Whether the file says what will run now. A file that says what is being taken back counts as read, so that the next
+ * start does not bring it back: only another edit or a reload takes it. */
+static void note_file(struct director *director, const struct state_text *next)
+{
+	struct state *state = &director->state;
+	struct state_text file = {0};
+
+	if (!state_read_file(director->options.file, &file, NULL) && state_text_hash(&file) == state_text_hash(&state->running))
+		state->file_hash = state_text_hash(&file);
+	state->is_file = state_text_hash(next) == state->file_hash;
+	state_text_free(&file);
+}
+
 int director_undo(struct director *director, struct director_result *result, struct err *e)
 {
 	struct state *state = &director->state;
@@ -300,13 +352,13 @@ int director_undo(struct director *director, struct director_result *result, str
 
 	if (!previous.bytes)
 		return err_set(e, -ENOENT, "nothing to undo: no configuration was applied before the running one");
-	code = change(director, previous.bytes, previous.count, false, result, e);
+	code = change(director, previous.bytes, previous.count, true, result, e);
 	if (code)
 		return code;
 	uv_timer_stop(&director->confirm_timer);
 	state->confirm_by_s = 0;
 	state->previous = (struct state_text){0};
-	state->is_file = state_text_hash(&previous) == state->file_hash;
+	note_file(director, &previous);
 	if (state_advance(state, &previous, &why))
 		log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
 	save(director);
@@ -352,9 +404,9 @@ int director_weight(struct director *director, const char *service, const struct
 	int code;
 
 	if (index < 0)
-		return err_set(e, -ENOENT, "there is no service %s", service);
+		return director_no_service(director, service, e);
 	if (at < 0)
-		return err_set(e, -ENOENT, "service %s has no backend %s", service, ip_format(backend, address));
+		return no_backend(director->running->services[index], backend, e);
 	former = director->running->services[index]->backends[at].weight;
 	if (state_override_set(&director->state, service, backend, weight))
 		return err_set(e, -ENOMEM, "%m");
@@ -371,7 +423,7 @@ int director_weight(struct director *director, const char *service, const struct
 int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e)
 {
 	if (director_find_service(director, service) < 0)
-		return err_set(e, -ENOENT, "there is no service %s", service);
+		return director_no_service(director, service, e);
 	if (!state_override_drop(&director->state, service))
 		return err_set(e, -ENOENT, "service %s has no overrides", service);
 	save(director);

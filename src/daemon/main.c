@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/api_routes.h"
 #include "daemon/director.h"
+#include "daemon/instance.h"
 
 #define FILE_DEFAULT "/etc/halfproxy/halfproxy.yaml"
 
@@ -111,7 +112,8 @@ static int read_options(int argc, char **argv, struct options *options)
 static int unload(const struct options *options)
 {
 	struct err e;
-	int code = dataplane_unload(options->director.pins, &e);
+	int claim = instance_claim(&e);
+	int code = claim < 0 ? claim : dataplane_unload(options->director.pins, &e);
 
 	if (code && code != -ENOENT) {
 		log_event(LOG_ERR, "unload_failed error=\"%s\"", e.text);
@@ -127,6 +129,19 @@ static int unload(const struct options *options)
 	return 0;
 }
 
+/* ---- mistakes in a file --------------------------------------------------------------------------------------------- */
+
+/* Of a daemon that runs, or that starts in spite of them: one event each. */
+static void log_problems(const char *file, const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct problem *row = &problems->list[i];
+
+		log_event(row->kind == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, "%s at=\"%s:%u:%u\" text=\"%s\"",
+			  row->kind == PROBLEM_ERROR ? "mistake" : "doubtful", file, row->line, row->column, row->text);
+	}
+}
+
 /* ---- running ------------------------------------------------------------------------------------------------------------ */
 
 static void on_hangup(uv_signal_t *signal, int number)
@@ -137,11 +152,9 @@ static void on_hangup(uv_signal_t *signal, int number)
 
 	(void)number;
 	sd_notify(0, "RELOADING=1");
-	if (director_reload(process->director, &result, &e)) {
+	if (director_reload(process->director, &result, &e))
 		log_event(LOG_ERR, "reload_refused error=\"%s\"", e.text);
-		problems_print(stderr, process->director->options.file, result.text.bytes ? result.text.bytes : "",
-			       result.text.count, &result.problems);
-	}
+	log_problems(process->director->options.file, &result.problems);
 	director_result_free(&result);
 	sd_notify(0, "READY=1");
 }
@@ -172,8 +185,11 @@ static int start(uv_loop_t *loop, const struct options *options, struct process 
 	struct err e, warning;
 	int code = director_start(loop, &options->director, &process->director, &result, &e);
 
-	if (result.problems.count)
+	/* A refused file is shown to whoever started this, as `halfproxy check` would. */
+	if (result.is_invalid)
 		problems_print(stderr, options->director.file, result.text.bytes, result.text.count, &result.problems);
+	else
+		log_problems(options->director.file, &result.problems);
 	director_result_free(&result);
 	if (code) {
 		log_event(LOG_ERR, "start_failed error=\"%s\"", e.text);
@@ -183,8 +199,8 @@ static int start(uv_loop_t *loop, const struct options *options, struct process 
 				  api_routes_handle, process->director, &warning, &e);
 	if (!process->api) {
 		log_event(LOG_ERR, "start_failed error=\"%s\"", e.text);
-		director_stop(process->director);
-		uv_run(loop, UV_RUN_DEFAULT);
+		director_abandon(process->director);
+		process->director = NULL;
 		return 1;
 	}
 	if (warning.text[0])

@@ -105,6 +105,14 @@ static int no_such(const struct ports *ports, const char *name, struct err *e)
 	return err_set(e, -ENODEV, "there is no interface %s; there are: %s", name, at ? there : "none");
 }
 
+/* It was there, packets came in by it, and it will be attached again when it is back. */
+static bool has_vanished(const struct ports *ports, const char *name)
+{
+	const struct port *port = find(ports, name);
+
+	return port && port->role == DATAPLANE_INGRESS && port->state == PORT_MISSING;
+}
+
 int ports_check(const struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e)
 {
 	struct resolver_link link;
@@ -113,7 +121,7 @@ int ports_check(const struct ports *ports, const struct config *config, bool tol
 		const char *name = config->interfaces[i].name;
 
 		if (!resolver_link_named(ports->resolver, name, &link)) {
-			if (tolerate_missing)
+			if (tolerate_missing || has_vanished(ports, name))
 				continue;
 			return no_such(ports, name, e);
 		}
@@ -126,6 +134,7 @@ int ports_check(const struct ports *ports, const struct config *config, bool tol
 /* Interfaces that a configuration brings in: attached already, or added by this call. */
 static int attach_one(struct ports *ports, const struct config_interface *wanted, bool tolerate_missing, struct err *e)
 {
+	bool may_be_missing = tolerate_missing || has_vanished(ports, wanted->name);
 	struct port *port = find(ports, wanted->name);
 	int code;
 
@@ -137,7 +146,7 @@ static int attach_one(struct ports *ports, const struct config_interface *wanted
 	port->mode = wanted->mode;
 	port->announce = wanted->announce;
 	code = refresh(ports, port, e);
-	return code == -ENODEV && tolerate_missing ? 0 : code;
+	return code == -ENODEV && may_be_missing ? 0 : code;
 }
 
 static bool wants(const struct config *config, const char *name)
@@ -185,23 +194,8 @@ int ports_attach(struct ports *ports, const struct config *config, bool tolerate
 	return code;
 }
 
-struct trim {
-	struct ports *ports;
-	const struct config *config;
-};
-
-static void detach_stranger(void *context, const char *name)
-{
-	struct trim *trim = context;
-
-	if (!wants(trim->config, name) && !find(trim->ports, name))
-		dataplane_detach(trim->ports->plane, name);
-}
-
 void ports_trim(struct ports *ports, const struct config *config)
 {
-	struct trim trim = {ports, config};
-
 	for (size_t i = ports->count; i-- > 0;) {
 		struct port *port = &ports->list[i];
 
@@ -216,7 +210,19 @@ void ports_trim(struct ports *ports, const struct config *config)
 		if (refresh(ports, port, NULL) == -ENODEV)
 			forget(ports, port);
 	}
-	dataplane_each_link(ports->plane, detach_stranger, &trim);
+}
+
+static void detach_stranger(void *context, const char *name)
+{
+	struct ports *ports = context;
+
+	if (!find(ports, name))
+		dataplane_detach(ports->plane, name);
+}
+
+void ports_sweep(struct ports *ports)
+{
+	dataplane_each_link(ports->plane, detach_stranger, ports);
 }
 
 /* ---- ways out, and changes of links --------------------------------------------------------------------------------- */

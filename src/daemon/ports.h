@@ -41,15 +41,20 @@ struct ports *ports_create(struct dataplane *plane, struct resolver *resolver);
 void ports_destroy(struct ports *ports);
 
 /* Whether these interfaces can be used here: there, of a kind that XDP sees, not twice the same.
- * tolerate_missing: an absent one is no error. Returns 0 or -errno with *e written. */
+ * tolerate_missing: an absent one is no error; one that is a way in already and has vanished is never one. Returns 0
+ * or -errno with *e written. */
 int ports_check(const struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
 /* Attach to the interfaces of a configuration that are not attached yet, with their settings. On failure those
  * attached by this call are detached again, and *e says which refused and why. */
 int ports_attach(struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
-/* Detach from ways in that the configuration does not name; also from pinned links of an earlier daemon. */
+/* Detach from ways in that the configuration does not name. */
 void ports_trim(struct ports *ports, const struct config *config);
+
+/* Detach from pinned links of an earlier daemon that are no port's any more. To be called when the ways to all
+ * backends are known: until then packets may still leave by them. */
+void ports_sweep(struct ports *ports);
 
 /* Packets are to leave by this interface: make it a port. A refusal is no error of the caller's: it is kept in
  * the port's state. */

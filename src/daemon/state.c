@@ -69,7 +69,19 @@ static void path_of(const struct state *state, const char *name, char path[stati
 	snprintf(path, PATH_BYTES, "%s/%s", state->folder, name);
 }
 
-/* Written beside, synced, renamed: a reader sees the old file or the new one. */
+static void remove_files(const struct state *state)
+{
+	static const char *const names[] = {"state.json",     "running.yaml",	  "previous.yaml",
+					    "state.json.new", "running.yaml.new", "previous.yaml.new"};
+	char path[PATH_BYTES];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		path_of(state, names[i], path);
+		unlink(path);
+	}
+}
+
+/* Written beside and renamed: a reader, also the daemon after a crash, sees the old file or the new one. */
 static int write_file(const struct state *state, const char *name, const char *bytes, size_t count, struct err *e)
 {
 	char path[PATH_BYTES], beside[PATH_BYTES + 8];
@@ -83,8 +95,11 @@ static int write_file(const struct state *state, const char *name, const char *b
 	for (size_t at = 0; at < count;) {
 		ssize_t written = write(fd, bytes + at, count - at);
 
-		if (written < 0)
-			return err_set(e, -errno, "%s: %m", beside);
+		if (written < 0) {
+			err_set(e, -errno, "%s: %m", beside);
+			unlink(beside);
+			return -EIO;
+		}
 		at += (size_t)written;
 	}
 	if (rename(beside, path) < 0)
@@ -92,20 +107,41 @@ static int write_file(const struct state *state, const char *name, const char *b
 	return 0;
 }
 
-static int make_folders(const char *folder, struct err *e)
+/* Notes in the state how much of the path was there. */
+static int make_folders(struct state *state, struct err *e)
 {
 	char path[PATH_BYTES];
 
-	snprintf(path, sizeof(path), "%s", folder);
+	snprintf(path, sizeof(path), "%s", state->folder);
 	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
 		if (slash)
 			*slash = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		if (!mkdir(path, 0755)) {
+			if (!state->made_from)
+				state->made_from = strlen(path);
+		} else if (errno != EEXIST) {
 			return err_set(e, -errno, "state folder %s: %m", path);
+		}
 		if (!slash)
-			return 0;
+			break;
 		*slash = '/';
 	}
+	if (access(state->folder, W_OK | X_OK) < 0)
+		return err_set(e, -errno, "state folder %s: %m: halfproxyd keeps there what must outlive it", state->folder);
+	return 0;
+}
+
+void state_take_back(const struct state *state)
+{
+	char path[PATH_BYTES];
+
+	if (!state->folder[0])
+		return;
+	if (state->is_new)
+		remove_files(state);
+	snprintf(path, sizeof(path), "%s", state->folder);
+	while (state->made_from && strlen(path) >= state->made_from && !rmdir(path))
+		*strrchr(path, '/') = '\0';
 }
 
 static void read_overrides(struct state *state, const json_t *list)
@@ -143,13 +179,18 @@ static void read_marks(struct state *state)
 int state_open(struct state *state, const char *folder, struct err *e)
 {
 	char path[PATH_BYTES];
-	int code = make_folders(folder, e);
+	int code;
 
-	if (code)
-		return code;
 	memset(state, 0, sizeof(*state));
 	if (snprintf(state->folder, sizeof(state->folder), "%s", folder) >= (int)sizeof(state->folder))
 		return err_set(e, -ENAMETOOLONG, "state folder %s: %m", folder);
+	if (!folder[0])
+		return err_set(e, -EINVAL, "state folder: a path is needed");
+	code = make_folders(state, e);
+	if (code)
+		return code;
+	path_of(state, "state.json", path);
+	state->is_new = access(path, F_OK) < 0;
 	read_marks(state);
 	path_of(state, "running.yaml", path);
 	state_read_file(path, &state->running, NULL);
@@ -170,15 +211,10 @@ void state_close(struct state *state)
 
 void state_remove(const char *folder)
 {
-	static const char *const names[] = {"state.json", "running.yaml", "previous.yaml"};
 	struct state state = {0};
-	char path[PATH_BYTES];
 
 	snprintf(state.folder, sizeof(state.folder), "%s", folder);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		path_of(&state, names[i], path);
-		unlink(path);
-	}
+	remove_files(&state);
 	rmdir(folder);
 }
 

@@ -29,6 +29,8 @@ struct state_override {
 
 struct state {
 	char folder[256];
+	size_t made_from; /* length of the path of the first folder that was made; 0: none was */
+	bool is_new;	  /* nothing was in it */
 	struct state_text running;
 	struct state_text previous; /* what undo goes back to */
 	uint64_t file_hash;	    /* of the configuration's file when it was last read */
@@ -38,8 +40,12 @@ struct state {
 	size_t override_count;
 };
 
-/* Make the folder (0755) and read what is there. Damaged or missing files count as absent. */
+/* Make the folder (0755) and read what is there. Damaged or missing files count as absent. A folder that cannot be
+ * written to is refused. */
 int state_open(struct state *state, const char *folder, struct err *e);
+
+/* Undo state_open, for a start that failed: remove the files if there were none, and the folders that it made. */
+void state_take_back(const struct state *state);
 void state_close(struct state *state);
 
 /* Forget the files. For --unload. */

@@ -245,13 +245,14 @@ static json_t *overrides_json(const struct director *director)
 static json_t *configuration_json(const struct director *director)
 {
 	const struct state *state = &director->state;
+	bool differs = differs_from_file(director);
 	uint64_t now = state_boot_s();
 	json_t *waits = json_null();
 
 	if (state->confirm_by_s)
 		waits = json_integer(state->confirm_by_s > now ? (json_int_t)(state->confirm_by_s - now) : 0);
 	return json_pack("{s:s, s:s, s:b, s:i, s:o, s:b, s:o}", "file", director->options.file, "running",
-			 state->is_file ? "file" : "applied", "differs_from_file", differs_from_file(director), "services",
+			 state->is_file || !differs ? "file" : "applied", "differs_from_file", differs, "services",
 			 (int)director->running->service_count, "confirm_within_s", waits, "undo",
 			 state->previous.bytes != NULL, "overrides", overrides_json(director));
 }

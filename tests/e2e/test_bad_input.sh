@@ -1,5 +1,6 @@
 #!/bin/bash
-# What goes wrong around a running director: each a clear error, and what runs is never hurt.
+# What goes wrong around a running director: each a clear error, and what runs is never hurt. Mistakes at the start are in
+# test_start.sh, those of the file itself in the unit tests of the configuration.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
@@ -8,19 +9,6 @@ cd "$(dirname "$0")/../.." || exit 1
 
 # A second halfproxyd on the director, told to end if it runs: daemon OPTION...
 daemon() { host director timeout 3 "$BUILD/halfproxyd" "$@"; }
-other() { daemon -c "$RIG_DIR/$1.yaml" --pins "$RIG_PINS-other" --state "$RIG_DIR/state-other"; }
-left_nothing() {
-	expect_equal "$1 leaves no program behind" "[]" "$(host director bpftool --json net show | jq -c '.[0].xdp')"
-	daemon --unload --pins "$RIG_PINS-other" --state "$RIG_DIR/state-other" >/dev/null 2>&1
-	rm -rf "$RIG_PINS-other"
-}
-refuses() { # SENTENCE TEXT COMMAND...: it fails, by itself, and says TEXT
-	local output status
-	output=$("${@:3}" 2>&1)
-	status=$?
-	[ $status != 0 ] && [ $status -lt 124 ] && grep -qF -e "$2" <<<"$output"
-	expect_result $? "$1" "status $status, and wanted \"$2\" in:"$'\n'"$output"
-}
 unhurt() { expect "after $1 the web answers" web_get "$RIG_VIP4" ""; }
 reason() { hp status --json | jq -r --arg a "$1" '[.services[].backends[] | select(.address == $a) | .reason][0]'; }
 state() { hp status --json | jq -r --arg a "$1" '[.services[].backends[] | select(.address == $a) | .state][0]'; }
@@ -37,33 +25,6 @@ rig_up l2 || exit 1
 backend_up 1 "$RIG_VIP4" l2 >/dev/null 2>&1 || exit 1
 web_up 1 "$RIG_VIP4" || exit 1
 
-# ---- starting ---------------------------------------------------------------------------------------------------
-web | file lost "eth0, eth7"
-web | file loop lo
-web | file good eth0
-refuses "an interface that is not there is named" "eth7" other lost
-refuses "with those that are, at a second start too" "eth1" other lost
-left_nothing "another"
-refuses "the loopback is refused" "lo gets no client's packets" other loop
-refuses "a file that is not there is named" "nothing.yaml" other nothing
-: >"$RIG_DIR/empty.yaml"
-refuses "an empty file is refused" "empty.yaml" other empty
-printf 'services: [\n' >"$RIG_DIR/broken.yaml"
-refuses "broken YAML is refused with its place" "broken.yaml:" other broken
-cp "$BUILD/halfproxyd" "$RIG_DIR/daemon" && chmod 755 "$RIG_DIR/daemon"
-refuses "without privileges it says which it needs" "CAP_" host director setpriv --reuid=65534 --regid=65534 \
-	--clear-groups --inh-caps=-all timeout 3 "$RIG_DIR/daemon" -c "$RIG_DIR/good.yaml" --pins "$RIG_PINS-other" \
-	--state "$RIG_DIR/state-other"
-refuses "without a BPF file system it says how to mount it" "mount -t bpf" host director unshare --mount sh -c \
-	'mount -t tmpfs none /sys/fs/bpf; exec timeout 3 "$@"' - "$BUILD/halfproxyd" -c "$RIG_DIR/good.yaml" --pins "$RIG_PINS-other" \
-	--state "$RIG_DIR/state-other"
-host director ip link set dev eth0 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
-FOREIGN=$(host director bpftool --json net show | jq -c '.[0].xdp')
-refuses "somebody else's XDP program is named, not replaced" '"pass"' other good
-expect_equal "and stays" "$FOREIGN" "$(host director bpftool --json net show | jq -c '.[0].xdp')"
-host director ip link set dev eth0 xdp off
-left_nothing "a start refused for a program in the way"
-
 # ---- running ----------------------------------------------------------------------------------------------------
 cable director eth2 switch p-spare
 web | file halfproxy "eth0, eth2"
@@ -71,16 +32,49 @@ need "halfproxyd runs" director_up
 need "the backend is ready" eventually 10 is ready state 10.3.0.1
 unhurt "the start"
 
-refuses "a second instance is told of the first" "halfproxyd" daemon -c "$RIG_DIR/good.yaml" --pins "$RIG_PINS" \
+web | file good eth0
+web | HALFPROXY_SOCKET=$RIG_DIR/other.sock file lost "eth0, eth7"
+web | file halfproxy "eth0, eth2"
+PID=$(cat "$RIG_DIR/halfproxyd.pid")
+refuses "a second instance is told of the first" "process $PID" daemon -c "$RIG_DIR/good.yaml" --pins "$RIG_PINS" \
 	--state "$RIG_DIR/state"
 unhurt "a second instance"
+web | HALFPROXY_SOCKET=$RIG_DIR/other.sock file good eth0
+refuses "also with pins, state and socket of its own" "process $PID" daemon -c "$RIG_DIR/good.yaml" \
+	--pins "$RIG_PINS-other" --state "$RIG_DIR/state-other"
+expect_not "of which nothing is made" ls -d "$RIG_PINS-other" "$RIG_DIR/state-other" "$RIG_DIR/other.sock"
+refuses "unload while it runs is refused" "process $PID" daemon --unload --pins "$RIG_PINS" --state "$RIG_DIR/state"
+refuses "also of other pins" "process $PID" daemon --unload --pins "$RIG_PINS-other"
+unhurt "a refused unload"
+web | file halfproxy "eth0, eth2"
 
+# index NAME: the interface's number, which a new one of that name does not have.
+index() { host director ip -json link show "$1" | jq '.[0].ifindex'; }
+OLD=$(index eth2)
 host director ip link del eth2
 expect "an interface that vanishes is said to be missing" eventually 5 is missing interface eth2
 unhurt "an interface vanished"
 cable director eth2 switch p-spare
 expect "an interface that comes back is attached again" eventually 5 is attached interface eth2
+expect_not "with another number" is "$OLD" index eth2
 unhurt "it came back"
+host director ip link set eth2 down
+host director ip link set eth2 name eth3
+expect "an interface that is renamed is missing" eventually 5 is missing interface eth2
+expect "a file that names it still is taken over, as it was there" hp reload
+host director ip link set eth3 name eth2
+host director ip link set eth2 up
+expect "and is attached again when it has its name back" eventually 5 is attached interface eth2
+expect_equal "one program is on it" 1 "$(host director bpftool --json net show | jq '[.[0].xdp[] | select(.devname == "eth2")] | length')"
+host director ip link del eth2
+eventually 5 is missing interface eth2
+stop halfproxyd KILL
+need "a start that adopts does not wait for a missing interface" director_up
+expect_equal "its status says so" missing "$(interface eth2)"
+expect_text "and its log" "interface_missing interface=eth2" cat "$RIG_DIR/halfproxyd.log"
+unhurt "a start without eth2"
+cable director eth2 switch p-spare
+expect "it is attached when it is back" eventually 5 is attached interface eth2
 cp "$RIG_DIR/lost.yaml" "$RIG_DIR/halfproxy.yaml"
 refuses "a reload with an interface that is not there is refused" "eth7" hp reload
 unhurt "a refused reload"
@@ -110,7 +104,6 @@ need_reload
 unhurt "they were removed"
 
 # ---- full maps ----------------------------------------------------------------------------------------------------
-host director true
 stop halfproxyd TERM
 need "unload" daemon --unload --pins "$RIG_PINS" --state "$RIG_DIR/state"
 RIG_LIMITS='{services: 2, backends: 2, slots: 4096}'

@@ -20,13 +20,14 @@ answers() { # VIP: while the service is up
 	local mac
 	mac=$(host director ip -o link show eth0 | sed -n 's/.*ether \([0-9a-f:]*\).*/\1/p')
 	expect_equal "who has $1: the director's MAC" "$mac" "$(asked "$1")"
-	expect "ping $1 is answered" host client ping -c 2 -i 0.2 -W 1 "$1"
-	expect "ping $1 with 1400 bytes is answered whole" host client ping -c 2 -i 0.2 -W 1 -s 1400 "$1"
+	expect "ping $1 is answered" host client ping -c 2 -i 0.2 -W 2 "$1"
+	expect "ping $1 with 1400 bytes is answered whole" host client ping -c 2 -i 0.2 -W 2 -s 1400 "$1"
 }
 
 # The router's cable to the client takes less than the backends send, and the client does not know.
 path_mtu() { # VIP FORWARD
 	local n before
+	host router ip link set client0 mtu 1300
 	before=$(counted ICMP_FORWARDED)
 	for n in 1 2 3 4; do
 		web_get "$1" file >"$RIG_DIR/got"
@@ -46,7 +47,6 @@ for forward in l2 ipip; do
 		[[ $vip != *:* ]] || family=6 sender=fd00:2::a
 		[ $forward = ipip ] || sender=
 		rig_up $forward 2 || exit 1
-		host router ip link set client0 mtu 1300
 		for n in 1 2; do
 			backend_up $n "$vip" $forward ${sender:+"$sender"} >/dev/null || exit 1
 			web_up $n "$vip" || exit 1

@@ -8,8 +8,33 @@ cd "$(dirname "$0")/../.." || exit 1
 
 packets_of() { hp status --json | jq "[.services[] | select(.name == \"$1\") | .packets] | add"; }
 pinned() { find "$RIG_PINS" -type f | LC_ALL=C sort; }
-links() { bpftool --json link show | jq -c '[.[] | select(.type == "xdp") | .id] | sort'; }
+links() { # the rig's own, by their pins
+	local pin
+	for pin in "$RIG_PINS"/links/*; do echo "$(basename "$pin") $(bpftool --json link show pinned "$pin" | jq .id)"; done
+}
 programs() { host director bpftool --json net show | jq -c '.[0].xdp | map([.devname, .id]) | sort'; }
+
+# A counter of the stream's packets at a host, before any socket: count HOST HOOK, counted HOST.
+count() {
+	host "$1" nft -f - <<-END
+		table inet rig {
+		    chain stream {
+		        type filter hook $2 priority 0
+		        ip daddr $RIG_VIP4 udp dport 5201 counter
+		    }
+		}
+	END
+}
+counted() { host "$1" nft -j list table inet rig | jq '[.. | .counter? | objects | .packets] | add'; }
+
+# What the cables have dropped, as their ends count it: a veth's queue overflows when its reader gets no CPU time.
+cable_drops() {
+	local end
+	for end in "router director0" "director eth0" "director eth1" "switch p-director" "switch p-backend1" "backend1 eth0"; do
+		host "${end% *}" ethtool -S "${end#* }" 2>/dev/null | grep -E '(_drops|_errors|_err):'
+		host "${end% *}" ip -json -s link show "${end#* }" | jq -r '.[0].stats64 | "tx: \(.tx.dropped)", "rx: \(.rx.dropped)"'
+	done | awk '{ sum += $NF } END { print sum + 0 }'
+}
 
 rig_up l2 2 || exit 1
 for n in 1 2; do
@@ -26,6 +51,9 @@ need "halfproxyd runs" director_up
 need "the backends are ready" eventually 10 all_ready
 need "the web answers" web_get "$RIG_VIP4" ""
 
+count router forward
+count backend1 prerouting
+DROPS=$(cable_drops)
 PINNED=$(pinned) LINKS=$(links) PROGRAMS=$(programs)
 host client iperf3 --client "$RIG_VIP4" --json --udp --bitrate 8M --length 1000 --time 7 >"$RIG_DIR/stream.json" &
 STREAM=$!
@@ -39,8 +67,6 @@ expect_equal "its pins stay" "$PINNED" "$(pinned)"
 expect_equal "its links stay" "$LINKS" "$(links)"
 expect "new connections work without it" web_get "$RIG_VIP4" ""
 expect "so do others" web_get "$RIG_VIP4" ""
-host router ip neigh flush dev director0
-expect "ARP for the VIP is answered without it" web_get "$RIG_VIP4" ""
 sleep 1
 
 need "the next one starts" director_up
@@ -57,8 +83,15 @@ need "it starts" director_up
 expect_equal "the links are still the same" "$LINKS" "$(links)"
 
 wait $STREAM
-expect_equal "not one packet of a steady stream was lost" 0 "$(jq .end.sum.lost_packets "$RIG_DIR/stream.json")"
-expect "the stream had thousands" jq -e '.end.sum.packets > 5000' "$RIG_DIR/stream.json"
+SENT=$(counted router) GOT=$(counted backend1) DROPS=$(($(cable_drops) - DROPS))
+expect "of a steady stream of $SENT packets all $GOT came through, but for $DROPS that cables dropped" \
+	[ $((SENT - GOT)) -le "$DROPS" ]
+expect "the stream had thousands" [ "$GOT" -gt 5000 ]
 wait $DOWNLOAD
 expect "a download through all this is complete" cmp "$RIG_DIR/got" "$RIG_DIR/file"
+
+# The router's own queue may lose a packet when its entry is flushed, so not in the middle of a stream.
+stop halfproxyd KILL
+host router ip neigh flush dev director0
+expect "ARP for the VIP is answered without the daemon" web_get "$RIG_VIP4" ""
 finish

@@ -1,0 +1,62 @@
+/* The claim on the machine: see instance.h.
+ *
+ * An abstract Unix socket's name belongs to one network namespace and dies with its owner, so nothing stale can be
+ * left. Anybody may bind it, though: the hold of a user who cannot run a halfproxyd beside this one counts for
+ * nothing, and the lock on the pins still stands. */
+#include "daemon/instance.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define NAME "halfproxyd"
+
+static int open_socket(struct sockaddr_un *address, socklen_t *bytes)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	memcpy(address->sun_path + 1, NAME, strlen(NAME));
+	*bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(NAME));
+	return fd < 0 ? -errno : fd;
+}
+
+/* Who holds the name. False when nobody listens on it, as every halfproxyd does. */
+static bool holder(struct ucred *who)
+{
+	struct sockaddr_un address;
+	socklen_t bytes, who_bytes = sizeof(*who);
+	auto_close int fd = open_socket(&address, &bytes);
+
+	return fd >= 0 && !connect(fd, (const struct sockaddr *)&address, bytes) &&
+	       !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &who_bytes);
+}
+
+int instance_claim(struct err *e)
+{
+	struct sockaddr_un address;
+	socklen_t bytes;
+	auto_close int fd = open_socket(&address, &bytes);
+	struct ucred who = {0};
+
+	if (fd < 0)
+		return err_set(e, fd, "socket: %m");
+	if (!bind(fd, (const struct sockaddr *)&address, bytes) && !listen(fd, SOMAXCONN))
+		return take_fd(&fd);
+	if (errno != EADDRINUSE)
+		return err_set(e, -errno, "the machine's claim: %m");
+	if (!holder(&who) || (who.uid && who.uid != geteuid()))
+		return take_fd(&fd);
+	if (!who.pid)
+		return err_set(e, -EBUSY, "another halfproxyd runs on this machine (in this network namespace): stop it first");
+	return err_set(e, -EBUSY,
+		       "another halfproxyd runs on this machine (process %d, in this network namespace): stop it first",
+		       (int)who.pid);
+}
