@@ -17,6 +17,7 @@
 #define DONE 0
 #define REFUSED 1
 #define UNASKED 2
+#define TEXT_MOST_BYTES (64u << 20) /* as the daemon */
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +93,9 @@ static char *read_text(const char *path, size_t *count)
 			break;
 		bytes = grown;
 		*count += fread(bytes + *count, 1, room - *count - 1, file);
-		if (ferror(file))
+		if (*count > TEXT_MOST_BYTES)
+			errno = EFBIG;
+		if (ferror(file) || *count > TEXT_MOST_BYTES)
 			break;
 		if (*count < room - 1) {
 			bytes[*count] = '\0';

@@ -34,14 +34,22 @@ const char *show_amount(double amount, char text[static 16])
 	return text;
 }
 
+static void show_overrides(FILE *out, const json_t *object)
+{
+	const json_t *row;
+	size_t i;
+
+	EACH(json_object_get(object, "overrides"), i, row)
+		fprintf(out, "override: %s %s weight %.0f (`halfproxy reset %s` drops it)\n", text_of(row, "service"),
+			text_of(row, "backend"), number_of(row, "weight"), text_of(row, "service"));
+}
+
 /* ---- status ------------------------------------------------------------------------------------------------------ */
 
 static void show_configuration(FILE *out, const json_t *body)
 {
 	const json_t *configuration = json_object_get(body, "configuration");
 	const json_t *waits = json_object_get(configuration, "confirm_within_s");
-	const json_t *row;
-	size_t i;
 
 	fprintf(out, "halfproxyd %s, pid %.0f, up %.0f s, %s", text_of(body, "version"), number_of(body, "pid"),
 		number_of(body, "uptime_s"), text_of(configuration, "file"));
@@ -53,9 +61,7 @@ static void show_configuration(FILE *out, const json_t *body)
 	if (json_is_integer(waits))
 		fprintf(out, "a change waits for `halfproxy confirm`; it is taken back in %lld s\n",
 			(long long)json_integer_value(waits));
-	EACH(json_object_get(configuration, "overrides"), i, row)
-		fprintf(out, "override: %s %s weight %.0f (`halfproxy reset %s` drops it)\n", text_of(row, "service"),
-			text_of(row, "backend"), number_of(row, "weight"), text_of(row, "service"));
+	show_overrides(out, configuration);
 }
 
 static void show_interfaces(FILE *out, const json_t *list)
@@ -206,6 +212,7 @@ void show_changes(FILE *out, const json_t *body)
 	}
 	if (!json_array_size(list))
 		fprintf(out, "no changes\n");
+	show_overrides(out, body);
 	if (json_is_integer(waits))
 		fprintf(out, "applied; taken back in %lld s unless `halfproxy confirm` comes\n",
 			(long long)json_integer_value(waits));

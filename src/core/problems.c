@@ -152,6 +152,11 @@ void problems_add_list(struct problems *problems, enum problem_kind kind, uint32
 	struct problem *list = problems->list;
 	struct problem new = {.kind = kind, .line = line, .column = column, .found = problems->count};
 
+	problems->errors += kind == PROBLEM_ERROR;
+	if (problems->count > PROBLEMS_MOST)
+		return;
+	if (problems->count == PROBLEMS_MOST)
+		format = "here and elsewhere is more: mend these first";
 	/* Grown at powers of two. */
 	if (!(problems->count & (problems->count - 1)))
 		list = realloc(list, (problems->count ? problems->count * 2 : 1) * sizeof(*list));
@@ -161,7 +166,6 @@ void problems_add_list(struct problems *problems, enum problem_kind kind, uint32
 	shorten(new.text);
 	list[problems->count++] = new;
 	problems->list = list;
-	problems->errors += kind == PROBLEM_ERROR;
 }
 
 void problems_add(struct problems *problems, enum problem_kind kind, uint32_t line, uint32_t column, const char *format,

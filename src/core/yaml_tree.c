@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #define DEPTH_MOST 16
+#define NODES_MOST (4u << 20) /* 10,000 services of 10 backends have less than a million */
 #define CHUNK_BYTES (256u << 10)
 
 struct chunk {
@@ -27,7 +28,7 @@ struct builder {
 	struct problems *problems;
 	struct yaml_node *open[DEPTH_MOST]; /* collections being filled, innermost last */
 	struct yaml_node **tail[DEPTH_MOST];
-	size_t depth;
+	size_t depth, nodes;
 };
 
 static void *take(struct yaml_tree *tree, size_t bytes)
@@ -150,6 +151,8 @@ static bool take_event(struct builder *builder, const yaml_event_t *event)
 {
 	const char *decoration = find_decoration(event);
 
+	if (++builder->nodes > NODES_MOST)
+		return refuse(builder, &event->start_mark, "too many values: a configuration has at most four million");
 	if (decoration)
 		return refuse(builder, &event->start_mark, decoration);
 	switch (event->type) {

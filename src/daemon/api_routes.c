@@ -71,6 +71,13 @@ static void reply_change(struct api_reply *reply, int code, struct director_resu
 	director_result_free(result);
 }
 
+/* A text's weights are not those that count where an operator has overridden them: said beside its changes. */
+static void put_overrides(const struct director *director, int code, struct api_reply *reply)
+{
+	if (!code)
+		json_object_set_new(reply->body, "overrides", status_overrides(director));
+}
+
 /* ---- requests -------------------------------------------------------------------------------------------------------- */
 
 static void serve_status(struct director *director, const struct api_request *request, struct api_reply *reply)
@@ -102,8 +109,10 @@ static void serve_diff(struct director *director, const struct api_request *requ
 {
 	struct director_result result = {0};
 	struct err e;
+	int code = director_judge(director, request->body, request->body_bytes, &result, &e);
 
-	reply_change(reply, director_judge(director, request->body, request->body_bytes, &result, &e), &result, &e);
+	reply_change(reply, code, &result, &e);
+	put_overrides(director, code, reply);
 }
 
 static void serve_apply(struct director *director, const struct api_request *request, struct api_reply *reply)
@@ -128,6 +137,7 @@ static void serve_apply(struct director *director, const struct api_request *req
 	if (!code)
 		json_object_set_new(reply->body, "confirm_within_s",
 				    director->state.confirm_by_s ? json_integer((json_int_t)seconds) : json_null());
+	put_overrides(director, code, reply);
 }
 
 static void serve_confirm(struct director *director, const struct api_request *request, struct api_reply *reply)
@@ -158,6 +168,7 @@ static void serve_reload(struct director *director, const struct api_request *re
 
 	(void)request;
 	reply_change(reply, code, &result, &e);
+	put_overrides(director, code, reply);
 	json_object_set_new(reply->body, "file", json_string(director->options.file));
 	/* The caller cannot always read the file that the mistakes are in. */
 	if (is_invalid && text)

@@ -11,6 +11,9 @@ void api_routes_handle(void *context, const struct api_request *request, struct 
 /* The whole of GET /v1/status, or of one service; NULL when there is no service of that name. */
 json_t *status_report(const struct director *director, const char *service);
 
+/* The overridden weights: a list of {service, backend, weight}. */
+json_t *status_overrides(const struct director *director);
+
 /* A verdict's name and meaning, from the list in abi.h. */
 const char *status_verdict_name(uint32_t verdict);
 const char *status_verdict_text(uint32_t verdict);

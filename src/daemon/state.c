@@ -54,9 +54,9 @@ int state_read_file(const char *path, struct state_text *text, struct err *e)
 			return err_set(e, errno ? -errno : -EIO, "%s: %m", path);
 		if (count < room)
 			break;
+		if (count > STATE_FILE_MOST_BYTES)
+			return err_set(e, -EFBIG, "%s is longer than %u bytes", path, STATE_FILE_MOST_BYTES);
 		room *= 2;
-		if (room > STATE_FILE_MOST_BYTES)
-			return err_set(e, -EFBIG, "%s: %m", path);
 	}
 	bytes[count] = '\0';
 	text->count = count;

@@ -14,7 +14,7 @@
 #include "base/ip.h"
 
 #define STATE_FOLDER "/run/halfproxy"
-#define STATE_FILE_MOST_BYTES (256u << 20)
+#define STATE_FILE_MOST_BYTES (64u << 20)
 
 struct state_text {
 	char *bytes; /* NULL: none */

@@ -228,7 +228,7 @@ static bool differs_from_file(const struct director *director)
 	return differs;
 }
 
-static json_t *overrides_json(const struct director *director)
+json_t *status_overrides(const struct director *director)
 {
 	json_t *list = json_array();
 
@@ -254,7 +254,7 @@ static json_t *configuration_json(const struct director *director)
 	return json_pack("{s:s, s:s, s:b, s:i, s:o, s:b, s:o}", "file", director->options.file, "running",
 			 state->is_file || !differs ? "file" : "applied", "differs_from_file", differs, "services",
 			 (int)director->running->service_count, "confirm_within_s", waits, "undo",
-			 state->previous.bytes != NULL, "overrides", overrides_json(director));
+			 state->previous.bytes != NULL, "overrides", status_overrides(director));
 }
 
 static json_t *interfaces_json(const struct director *director)

@@ -67,12 +67,34 @@ expect_not "another change meanwhile is refused" hp apply "$RIG_DIR/good.yaml"
 expect "without confirmation it is taken back" eventually 5 hp_says "[5,0]"
 expect_equal "for packets too" "$ONE" "$(who)"
 expect "apply again" hp apply "$RIG_DIR/next.yaml" --confirm 2s
+stop halfproxyd KILL
+need "a daemon that is killed meanwhile starts again" director_up
+expect_equal "goes on with it" "[0,7]" "$(weights)"
+expect "and takes it back as well" eventually 5 hp_says "[5,0]"
+expect "apply again" hp apply "$RIG_DIR/next.yaml" --confirm 2s
 expect "confirm" hp confirm
 sleep 2.5
 expect_equal "what was confirmed stays" "[0,7]" "$(weights)"
 expect_not "there is nothing more to confirm" hp confirm
 expect "undo" hp undo
 expect_equal "takes back the last change" "[5,0]" "$(weights)"
+
+# The usual way: the file is edited, and applied with a confirmation outstanding.
+cp "$RIG_DIR/next.yaml" "$FILE"
+expect "apply the edited file itself" hp apply "$FILE" --confirm 2s
+stop halfproxyd KILL
+need "a kill in between" director_up
+expect_equal "confirms nothing" 1 "$(hp status --json | jq '[.configuration.confirm_within_s | numbers] | length')"
+expect "it is taken back" eventually 5 hp_says "[5,0]"
+stop halfproxyd KILL
+need "another kill" director_up
+expect_equal "does not bring it back" "[5,0]" "$(weights)"
+expect "status says that the file is not what runs" eval "hp status | grep -q 'another configuration'"
+expect "apply what runs, with a confirmation" hp apply "$RIG_DIR/good.yaml" --confirm 1s
+sleep 1.5
+expect_equal "is nothing to take back" "[5,0]" "$(weights)"
+cp "$RIG_DIR/good.yaml" "$FILE"
+need "reload" hp reload
 
 # weight
 expect "a backend's weight by command" hp weight web 10.3.0.2 4
@@ -82,10 +104,18 @@ expect_equal "as before" "[5,4]" "$(weights)"
 stop halfproxyd KILL
 need "and through a restart of the daemon" director_up
 expect_equal "as before" "[5,4]" "$(weights)"
+expect_text "status shows it" "override: web 10.3.0.2 weight 4" hp status
+expect_equal "with what the file says" "0" "$(hp status --json | jq '.services[0].backends[1].configured_weight')"
+expect_text "so does diff" "override: web 10.3.0.2 weight 4" hp diff "$FILE"
+expect_equal "which finds no change all the same" 0 "$(status_of hp diff "$FILE")"
 expect "until it is reset" hp reset web
 expect_equal "to what the file says" "[5,0]" "$(weights)"
 expect_not "a service that is not there is refused" hp weight wbe 10.3.0.2 4
-expect_text "by the nearest name" "web" hp weight wbe 10.3.0.2 4
-expect_not "a backend that is not there is refused" hp weight web 10.3.0.9 4
-expect_not "so is a weight out of range" hp weight web 10.3.0.2 70000
+expect_text "by the nearest name" 'did you mean "web"?' hp weight wbe 10.3.0.2 4
+expect_text "by reset as well" 'did you mean "web"?' hp reset we
+expect_text "and by status" 'did you mean "web"?' hp status wEb
+expect_text "one that is like none: where they are listed" "halfproxy status" hp status nothing-like-it
+refuses "a backend that is not there is refused, by those that are" "it has 10.3.0.1, 10.3.0.2" hp weight web 10.3.0.9 4
+refuses "so is a weight out of range" "from 0 to 65535" hp weight web 10.3.0.2 70000
+refuses "and a reset of nothing" "no overrides" hp reset web
 finish
