@@ -189,19 +189,30 @@ static int make_folders(const char *path, struct err *e)
 /* A socket's file that nobody listens on is a dead daemon's. */
 static int remove_stale(const struct sockaddr_un *address, struct err *e)
 {
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
 
 	if (lstat(address->sun_path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(e, -EEXIST, "API socket %s: there is something else of that name", address->sun_path);
-	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+	if (fd < 0)
+		return err_set(e, -errno, "API socket: %m");
+	/* A daemon that is too busy to take another connection lives as well. */
+	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno != ECONNREFUSED)
 		return err_set(e, -EADDRINUSE,
 			       "API socket %s is served by another halfproxyd: one a machine; stop it first",
 			       address->sun_path);
 	unlink(address->sun_path);
 	return 0;
+}
+
+void api_remove_stale(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	remove_stale(&address, NULL);
 }
 
 static void give_to_group(const char *path, const char *group, struct err *warning)

@@ -41,6 +41,9 @@ typedef void (*api_handler)(void *context, const struct api_request *request, st
 struct api *api_create(uv_loop_t *loop, const char *path, const char *group, api_handler handler, void *context,
 		       struct err *warning, struct err *e);
 
+/* Remove the socket's file that a daemon left that was killed: one that somebody answers, or that is no socket, stays. */
+void api_remove_stale(const char *path);
+
 /* Close it and remove the socket's file. The handles close in the loop's next turn. */
 void api_destroy(struct api *api);
 

@@ -104,8 +104,8 @@ static int load_error(struct err *e, int code)
 			       first_words);
 	case ENOMEM:
 	case E2BIG:
-		return err_set(e, code, "no memory for the data plane: %m; lower limits.services, limits.backends or limits.slots "
-					"(%s)",
+		return err_set(e, code,
+			       "no memory for the data plane: %m; lower limits.services, limits.backends or limits.slots (%s)",
 			       first_words);
 	default:
 		return err_set(e, code,

@@ -238,10 +238,17 @@ static void log_missing(const struct director *director)
 
 static int begin(struct director *director, struct director_result *result, struct err *e)
 {
-	if (!goes_on_with_running(director, &result->text))
-		return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
-	log_event(LOG_NOTICE, "goes_on_with what=\"the configuration that ran, which was applied and is not the file's\"");
-	return director_resume(director, result, e);
+	if (goes_on_with_running(director, &result->text)) {
+		if (!director_resume(director, result, e)) {
+			log_event(LOG_NOTICE, "goes_on_with what=\"the configuration that ran, which was applied and is not "
+					      "the file's\"");
+			return 0;
+		}
+		log_event(LOG_WARNING, "not_gone_on_with what=\"the configuration that ran\" error=\"%s\" instead=\"%s\"", e->text,
+			  director->options.file);
+		result->is_invalid = false;
+	}
+	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
 }
 
 static int start(struct director *director, struct director_result *result, struct err *e)

@@ -1,6 +1,7 @@
 /* halfproxyd: options, signals, the loop. What it does is in director.h. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,8 @@ static int unload(const struct options *options)
 		log_event(LOG_NOTICE, "nothing_to_unload pins=%s", options->director.pins);
 	if (resolver_forget_neighbours(&e))
 		log_event(LOG_WARNING, "neighbours_left error=\"%s\"", e.text);
+	if (!strcmp(options->director.state, STATE_FOLDER))
+		api_remove_stale(CONFIG_API_SOCKET); /* it lies there by default */
 	state_remove(options->director.state);
 	if (!code)
 		log_event(LOG_NOTICE, "unloaded pins=%s", options->director.pins);
@@ -219,6 +222,7 @@ int main(int argc, char **argv)
 		return code;
 	if (options.is_unload)
 		return unload(&options);
+	signal(SIGPIPE, SIG_IGN); /* who asked may have gone, and so may the log's reader */
 	uv_loop_init(&loop);
 	code = start(&loop, &options, &process);
 	if (!code) {

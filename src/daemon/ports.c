@@ -157,18 +157,20 @@ static bool wants(const struct config *config, const char *name)
 	return false;
 }
 
+static void release(struct ports *ports, struct port *port)
+{
+	dataplane_detach(ports->plane, port->name);
+	if (port->ifindex) {
+		dataplane_interface_clear(ports->plane, port->ifindex);
+		dataplane_port_clear(ports->plane, port->ifindex);
+	}
+	forget(ports, port);
+}
+
 static void roll_back(struct ports *ports, const struct port *former, size_t former_count)
 {
-	while (ports->count > former_count) {
-		struct port *port = &ports->list[ports->count - 1];
-
-		dataplane_detach(ports->plane, port->name);
-		if (port->ifindex) {
-			dataplane_interface_clear(ports->plane, port->ifindex);
-			dataplane_port_clear(ports->plane, port->ifindex);
-		}
-		ports->count--;
-	}
+	while (ports->count > former_count)
+		release(ports, &ports->list[ports->count - 1]);
 	if (!former_count)
 		return;
 	memcpy(ports->list, former, former_count * sizeof(*former));
@@ -194,16 +196,20 @@ int ports_attach(struct ports *ports, const struct config *config, bool tolerate
 	return code;
 }
 
-void ports_trim(struct ports *ports, const struct config *config)
+void ports_trim(struct ports *ports, const struct config *config, bool (*is_way_out)(void *context, uint32_t ifindex),
+		void *context)
 {
 	for (size_t i = ports->count; i-- > 0;) {
 		struct port *port = &ports->list[i];
 
 		if (port->role == DATAPLANE_EGRESS || wants(config, port->name))
 			continue;
-		/* Backends may still be reached by it: packets leave, none are taken. */
-		if (port->ifindex)
-			dataplane_interface_clear(ports->plane, port->ifindex);
+		if (!port->ifindex || !is_way_out(context, port->ifindex)) {
+			release(ports, port);
+			continue;
+		}
+		/* Backends are reached by it: packets leave, none are taken. */
+		dataplane_interface_clear(ports->plane, port->ifindex);
 		port->role = DATAPLANE_EGRESS;
 		port->announce = false;
 		port->mode = CONFIG_MODE_AUTO;

@@ -49,8 +49,10 @@ int ports_check(const struct ports *ports, const struct config *config, bool tol
  * attached by this call are detached again, and *e says which refused and why. */
 int ports_attach(struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
-/* Detach from ways in that the configuration does not name. */
-void ports_trim(struct ports *ports, const struct config *config);
+/* Detach from ways in that the configuration does not name, but for those that packets leave by, as is_way_out says:
+ * these become ways out. */
+void ports_trim(struct ports *ports, const struct config *config, bool (*is_way_out)(void *context, uint32_t ifindex),
+		void *context);
 
 /* Detach from pinned links of an earlier daemon that are no port's any more. To be called when the ways to all
  * backends are known: until then packets may still leave by them. */

@@ -12,7 +12,7 @@ daemon() { host director timeout 3 "$BUILD/halfproxyd" "$@"; }
 unhurt() { expect "after $1 the web answers" web_get "$RIG_VIP4" ""; }
 reason() { hp status --json | jq -r --arg a "$1" '[.services[].backends[] | select(.address == $a) | .reason][0]'; }
 state() { hp status --json | jq -r --arg a "$1" '[.services[].backends[] | select(.address == $a) | .state][0]'; }
-interface() { hp status --json | jq -r --arg n "$1" '[.interfaces[] | select(.name == $n) | .state][0]'; }
+interface() { hp status --json | jq -r --arg n "$1" '.interfaces[] | select(.name == $n) | .state'; }
 is() { [ "$("${@:2}")" = "$1" ]; }
 file() { # INTERFACES, services on standard input; to NAME
 	RIG_INTERFACES=$2 director_file
@@ -75,6 +75,23 @@ expect_text "and its log" "interface_missing interface=eth2" cat "$RIG_DIR/halfp
 unhurt "a start without eth2"
 cable director eth2 switch p-spare
 expect "it is attached when it is back" eventually 5 is attached interface eth2
+stop halfproxyd KILL
+host director ip link del eth2
+cable director eth2 switch p-spare
+need "a daemon starts whose interface was made anew in between" director_up
+expect "its program is on the new one" eventually 5 is attached interface eth2
+host director ip link del eth2
+eventually 5 is missing interface eth2
+cable director eth2 switch p-spare
+eventually 5 is attached interface eth2
+web | file halfproxy eth0
+need_reload
+host director ip link set dev eth2 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
+web | file halfproxy "eth0, eth2"
+refuses "a reload that meets somebody else's program is refused by its name" '"pass"' hp reload
+expect_equal "and takes nothing" "" "$(interface eth2)"
+unhurt "that"
+host director ip link set dev eth2 xdp off
 cp "$RIG_DIR/lost.yaml" "$RIG_DIR/halfproxy.yaml"
 refuses "a reload with an interface that is not there is refused" "eth7" hp reload
 unhurt "a refused reload"
@@ -102,6 +119,27 @@ expect "a backend that answers later becomes ready" eventually 15 is ready state
 web | file halfproxy eth0
 need_reload
 unhurt "they were removed"
+
+# ---- the way out vanishes, and what is kept is damaged --------------------------------------------------------------
+host director ip link del eth1
+expect "a backend whose interface vanished fails" eventually 5 is failed state 10.3.0.1
+plug director eth1 p-director
+address director eth1 10.3.0.10/24 fd00:3::a/64
+pass_program switch p-director
+expect "and is ready when it is back" eventually 15 is ready state 10.3.0.1
+unhurt "its interface came back"
+web 10.3.0.77 | file next eth0
+web | file halfproxy eth0
+need "a change waits" hp apply "$RIG_DIR/next.yaml" --confirm 60s
+stop halfproxyd KILL
+echo garbage >"$RIG_DIR/state/running.yaml"
+need "a daemon starts whose state is damaged" director_up
+expect_text "says so" "not_gone_on_with" cat "$RIG_DIR/halfproxyd.log"
+unhurt "that"
+stop halfproxyd KILL
+echo '{"overrides": 7, "confirm_by_s": "soon", "file_hash": []}' >"$RIG_DIR/state/state.json"
+need "whatever is in it" director_up
+unhurt "that"
 
 # ---- full maps ----------------------------------------------------------------------------------------------------
 stop halfproxyd TERM

@@ -61,6 +61,7 @@ refused "pins outside of it are refused" "no BPF file system" daemon -c "$RIG_DI
 	--state "$RIG_DIR/made/state"
 refused "a state folder that cannot be made is refused" "state folder /proc/" daemon -c "$RIG_DIR/good.yaml" \
 	--pins "$RIG_PINS" --state /proc/halfproxy
+# shellcheck disable=SC2016 # the inner shell's own variables
 refused "one that cannot be written to as well" "Read-only file system" start_as unshare --mount sh -c \
 	'mkdir -p "$0"; mount -t tmpfs -o ro none "$0"; shift; "$@"; status=$?; umount "$0"; rmdir "$0" "${0%/*}"; exit $status' \
 	"$RIG_DIR/made/state" -
@@ -71,7 +72,7 @@ rm "$RIG_DIR/api.sock"
 expect_equal "and nothing else is left" "$WORLD" "$(world)"
 host director ip link set dev eth0 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 WORLD=$(world)
-refused "somebody else's XDP program is named, not replaced" '"pass"' start good
+refused "somebody else's XDP program is named, not replaced" "program 'pass'" start good
 host director ip link set dev eth0 xdp off
 WORLD=$(world)
 
