@@ -94,19 +94,9 @@ static void put_way(const struct director *director, json_t *into, const struct 
 	json_object_set_new(into, "mtu", json_integer(adjacency->mtu));
 }
 
-/* What the file says, beneath an override. */
-static uint32_t configured_weight(const struct director *director, const struct config_service *service, size_t index)
-{
-	for (size_t i = 0; i < director->state.override_count; i++)
-		for (size_t s = 0; s < director->base->service_count; s++)
-			if (!strcmp(director->base->services[s]->name, service->name) &&
-			    !strcmp(director->state.overrides[i].service, service->name))
-				return director->base->services[s]->backends[index].weight;
-	return service->backends[index].weight;
-}
-
-static json_t *backend_json(const struct director *director, const struct fleet_service *service, size_t index,
-			    uint32_t slots)
+/* written: what the running text says of the service, beneath its overrides. */
+static json_t *backend_json(const struct director *director, const struct fleet_service *service,
+			    const struct config_service *written, size_t index, uint32_t slots)
 {
 	const struct fleet_backend *backend = service->backends[index];
 	const struct config_backend *configured = &service->config->backends[index];
@@ -114,7 +104,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	char address[IP_TEXT_BYTES];
 	json_t *out = json_pack("{s:s, s:i, s:i, s:s, s:s, s:f}", "address", ip_format(&configured->address, address),
 				"weight", (int)configured->weight, "configured_weight",
-				(int)configured_weight(director, service->config, index), "state", backend_state(backend),
+				(int)written->backends[index].weight, "state", backend_state(backend),
 				"reason",
 				backend->target && !backend->adjacency ? resolver_target_reason(backend->target) : "", "share",
 				service->ring ? (double)slots / service->ring->size : 0.0);
@@ -176,7 +166,8 @@ static const char *service_state(const struct fleet_service *service, const char
 	return is_pending ? "starting" : "down";
 }
 
-static json_t *backends_json(const struct director *director, const struct fleet_service *service)
+static json_t *backends_json(const struct director *director, const struct fleet_service *service,
+			     const struct config_service *written)
 {
 	auto_free uint32_t *shares = calloc(service->config->backend_count, sizeof(*shares));
 	json_t *list = json_array();
@@ -184,13 +175,14 @@ static json_t *backends_json(const struct director *director, const struct fleet
 	if (service->ring && shares)
 		count_slots(director, service, shares);
 	for (size_t i = 0; i < service->config->backend_count; i++)
-		json_array_append_new(list, backend_json(director, service, i, shares ? shares[i] : 0));
+		json_array_append_new(list, backend_json(director, service, written, i, shares ? shares[i] : 0));
 	return list;
 }
 
 /* The first VIP of the service speaks for it; VIPs of both families may differ in method, which `vips` shows. */
-static json_t *service_json(const struct director *director, const struct config_service *config)
+static json_t *service_json(const struct director *director, size_t index)
 {
+	const struct config_service *config = director->running->services[index];
 	const struct fleet_service *service = runtime(director, config, 0);
 	struct ring_fingerprint configured, none = {{0, 0}};
 	json_t *vips = json_array(), *out;
@@ -209,7 +201,7 @@ static json_t *service_json(const struct director *director, const struct config
 			config_forward_name(config->forward), "hash", config_hash_name(config->hash), "state", state, "reason",
 			reason, "ring", "size", (int)config->slots, "configured", fingerprint_json(&configured), "live",
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
-			backends_json(director, service));
+			backends_json(director, service, director->base->services[index]));
 	put_sums(director, config, out);
 	return out;
 }
@@ -320,7 +312,7 @@ json_t *status_report(const struct director *director, const char *service)
 	list = json_array();
 	for (size_t i = 0; i < director->running->service_count; i++)
 		if (!service || (ptrdiff_t)i == only)
-			json_array_append_new(list, service_json(director, director->running->services[i]));
+			json_array_append_new(list, service_json(director, i));
 	out = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "version", HP_VERSION, "pid", (int)getpid(), "uptime_s",
 			(json_int_t)((uv_now(director->loop) - director->started_ms) / 1000), "configuration",
 			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",
