@@ -1,5 +1,5 @@
 /* Starting and ending, and what the resolver and the clock bring: see director.h. Changes are in
- * director_change.c. */
+ * director_change.c, overrides in director_override.c. */
 #include "daemon/director_internal.h"
 
 #include <errno.h>

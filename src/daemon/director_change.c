@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/nearest.h"
 
-#define BACKENDS_NAMED_MOST 8
 #define REVERT_AGAIN_MS 5000
 
 void director_result_free(struct director_result *result)
@@ -41,19 +40,6 @@ int director_no_service(const struct director *director, const char *name, struc
 	if (near)
 		return err_set(e, -ENOENT, "there is no service \"%s\": did you mean \"%s\"?", name, near);
 	return err_set(e, -ENOENT, "there is no service \"%s\": `halfproxy status` lists them", name);
-}
-
-static int no_backend(const struct config_service *service, const struct ip *backend, struct err *e)
-{
-	char list[BACKENDS_NAMED_MOST * (IP_TEXT_BYTES + 2) + 40] = "", address[IP_TEXT_BYTES];
-	size_t at = 0;
-
-	for (size_t i = 0; i < service->backend_count && i < BACKENDS_NAMED_MOST; i++)
-		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "",
-				       ip_format(&service->backends[i].address, address));
-	if (service->backend_count > BACKENDS_NAMED_MOST)
-		snprintf(list + at, sizeof(list) - at, " and %zu more", service->backend_count - BACKENDS_NAMED_MOST);
-	return err_set(e, -ENOENT, "service %s has no backend %s: it has %s", service->name, ip_format(backend, address), list);
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
@@ -91,42 +77,6 @@ static int share_equal(struct config *config, const struct config *former)
 	return 0;
 }
 
-static ptrdiff_t find_in(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->service_count; i++)
-		if (!strcmp(config->services[i]->name, name))
-			return (ptrdiff_t)i;
-	return -1;
-}
-
-static ptrdiff_t find_backend(const struct config_service *service, const struct ip *address)
-{
-	for (size_t i = 0; i < service->backend_count; i++)
-		if (ip_equal(&service->backends[i].address, address))
-			return (ptrdiff_t)i;
-	return -1;
-}
-
-/* The configuration with the overrides laid over it; those of what is no longer there rest. NULL: no memory. */
-static struct config *overlay(const struct config *base, const struct state *state)
-{
-	struct config *config = config_copy(base);
-
-	for (size_t i = 0; config && i < state->override_count; i++) {
-		const struct state_override *row = &state->overrides[i];
-		ptrdiff_t service = find_in(config, row->service);
-		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
-		struct config *changed;
-
-		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
-			continue;
-		changed = config_with_weight(config, (size_t)service, (size_t)backend, row->weight);
-		config_free(config);
-		config = changed;
-	}
-	return config;
-}
-
 /* ---- program ------------------------------------------------------------------------------------------------------ */
 
 static bool source_equal(const struct config_source *a, const struct config_source *b)
@@ -152,8 +102,7 @@ static bool is_way_out(void *context, uint32_t ifindex)
 	return false;
 }
 
-/* Take the configuration into effect, all or nothing. Owns it from here on when 0 is returned. */
-static int program(struct director *director, struct config *config, bool tolerate_missing, struct err *e)
+int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e)
 {
 	struct config *former = director->running;
 	bool is_new_source;
@@ -227,8 +176,8 @@ static int change(struct director *director, const char *text, size_t bytes, boo
 	base = judge(director, text, bytes, tolerate_missing, result, e);
 	if (!base)
 		return -EINVAL;
-	running = overlay(base, &director->state);
-	code = running ? program(director, running, tolerate_missing, e) : -ENOMEM;
+	running = director_overlay(base, &director->state);
+	code = running ? director_program(director, running, tolerate_missing, e) : -ENOMEM;
 	if (code) {
 		config_free(running);
 		config_free(base);
@@ -255,7 +204,7 @@ static void revert(uv_timer_t *timer)
 	director_result_free(&result);
 }
 
-static void save(struct director *director)
+void director_save(struct director *director)
 {
 	struct err e;
 
@@ -310,7 +259,7 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 		if (state_advance(&director->state, &kept, &why))
 			log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
 	state_text_free(&kept);
-	save(director);
+	director_save(director);
 	if (confirm_s)
 		wait_for_confirm(director, confirm_s);
 	log_event(LOG_NOTICE, "applied changes=%zu services=%zu confirm_within_s=%u", result->changes.count,
@@ -335,7 +284,7 @@ int director_confirm(struct director *director, struct err *e)
 		return err_set(e, -ENOENT, "no change waits for a confirmation");
 	uv_timer_stop(&director->confirm_timer);
 	director->state.confirm_by_s = 0;
-	save(director);
+	director_save(director);
 	log_event(LOG_NOTICE, "confirmed");
 	return 0;
 }
@@ -371,7 +320,7 @@ int director_undo(struct director *director, struct director_result *result, str
 	note_file(director, &previous);
 	if (state_advance(state, &previous, &why))
 		log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
-	save(director);
+	director_save(director);
 	log_event(LOG_NOTICE, "undone changes=%zu", result->changes.count);
 	return 0;
 }
@@ -385,58 +334,4 @@ int director_reload(struct director *director, struct director_result *result, s
 	if (code)
 		return code;
 	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
-}
-
-/* ---- overrides -------------------------------------------------------------------------------------------------- */
-
-/* Lay the overrides over the base anew, after they changed. */
-static int relay(struct director *director, struct director_result *result, struct err *e)
-{
-	struct config *running = overlay(director->base, &director->state);
-	int code = -ENOMEM;
-
-	if (!running)
-		return err_set(e, code, "%m");
-	config_diff(director->running, running, &result->changes);
-	code = program(director, running, true, e);
-	if (code)
-		config_free(running);
-	return code;
-}
-
-int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
-		    struct director_result *result, struct err *e)
-{
-	ptrdiff_t index = director_find_service(director, service);
-	char address[IP_TEXT_BYTES];
-	ptrdiff_t at = index < 0 ? -1 : find_backend(director->running->services[index], backend);
-	uint32_t former;
-	int code;
-
-	if (index < 0)
-		return director_no_service(director, service, e);
-	if (at < 0)
-		return no_backend(director->running->services[index], backend, e);
-	former = director->running->services[index]->backends[at].weight;
-	if (state_override_set(&director->state, service, backend, weight))
-		return err_set(e, -ENOMEM, "%m");
-	code = relay(director, result, e);
-	if (code)
-		state_override_set(&director->state, service, backend, former);
-	save(director);
-	if (!code)
-		log_event(LOG_NOTICE, "weight service=%s backend=%s weight=%u was=%u", service,
-			  ip_format(backend, address), weight, former);
-	return code;
-}
-
-int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e)
-{
-	if (director_find_service(director, service) < 0)
-		return director_no_service(director, service, e);
-	if (!state_override_drop(&director->state, service))
-		return err_set(e, -ENOENT, "service %s has no overrides", service);
-	save(director);
-	log_event(LOG_NOTICE, "reset service=%s", service);
-	return relay(director, result, e);
 }

@@ -8,6 +8,16 @@
 void director_flush(struct director *director);
 void director_reclaim(uv_timer_t *timer);
 
+/* The configuration with the overrides laid over it, its services in the same order; those of what is no longer there
+ * rest. Owned by the caller. NULL: no memory. */
+struct config *director_overlay(const struct config *base, const struct state *state);
+
+/* Take the configuration into effect, all or nothing. Owns it from here on when 0 is returned. */
+int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e);
+
+/* Write down marks and overrides; a failure is logged. */
+void director_save(struct director *director);
+
 /* A backend's way is known: write its adjacency. Needs director->running. */
 void director_resolve(struct director *director, struct fleet_backend *backend);
 

@@ -277,6 +277,11 @@ int state_override_set(struct state *state, const char *service, const struct ip
 	return 0;
 }
 
+void state_override_pop(struct state *state)
+{
+	free(state->overrides[--state->override_count].service);
+}
+
 size_t state_override_drop(struct state *state, const char *service)
 {
 	size_t kept = 0, dropped;

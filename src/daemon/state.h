@@ -62,8 +62,10 @@ int state_read_file(const char *path, struct state_text *text, struct err *e);
 void state_text_free(struct state_text *text);
 uint64_t state_text_hash(const struct state_text *text);
 
-/* Set or replace an override; drop those of a service. Returns how many were dropped, or -ENOMEM. */
+/* Set or replace an override; take back the last one that was new; drop those of a service. Returns -ENOMEM, or how
+ * many were dropped. */
 int state_override_set(struct state *state, const char *service, const struct ip *backend, uint32_t weight);
+void state_override_pop(struct state *state);
 size_t state_override_drop(struct state *state, const char *service);
 
 /* Seconds on the clock that goes on over suspends and that a restart of the daemon does not reset. */
