@@ -41,6 +41,7 @@ struct lab {
 	struct dataplane plane;
 	struct fleet *fleet;
 	struct config *config;
+	uint32_t rows;	  /* of counters in use */
 	uint32_t in, out; /* ifindex where frames come in, and of another port, which takes redirected frames */
 	uint64_t cell[LAB_SERVICES][HP_SERVICE_CELLS]; /* the counters before a run */
 	FILE *capture, *wanted;
@@ -172,6 +173,10 @@ static inline void lab_apply(struct lab *lab, const char *text)
 		fail_msg("%s", e.text);
 	config_free(lab->config);
 	lab->config = config;
+	lab->rows = 1;
+	for (struct fleet_service *service = lab->fleet->services; service; service = service->hh.next)
+		if (service->number >= lab->rows)
+			lab->rows = service->number + 1;
 }
 
 static inline struct ip lab_ip(const char *text)
@@ -253,7 +258,7 @@ static inline void lab_resolve_all(struct lab *lab)
 
 static inline void lab_count(struct lab *lab)
 {
-	for (uint32_t number = 0; number < LAB_SERVICES; number++)
+	for (uint32_t number = 0; number < lab->rows; number++)
 		dataplane_service_sum(&lab->plane, number, lab->cell[number]);
 }
 
@@ -263,7 +268,7 @@ static inline void lab_find_verdict(struct lab *lab, struct lab_end *end)
 	unsigned int moved = 0;
 
 	end->verdict = HP_VERDICT_COUNT;
-	for (uint32_t number = 0; number < LAB_SERVICES; number++) {
+	for (uint32_t number = 0; number < lab->rows; number++) {
 		uint64_t now[HP_SERVICE_CELLS];
 
 		dataplane_service_sum(&lab->plane, number, now);

@@ -221,6 +221,7 @@ static void solicitation_is_answered_for_a_vip_that_is_up(void **state)
 	int wrong = 0;
 
 	for (size_t i = 0; i < ND_ROWS; i++) {
+		const char *from = nd_rows[i].spec.from ? nd_rows[i].spec.from : "fd00:2::fe";
 		char addresses[128];
 		struct lab_end end;
 		struct wire in, out;
@@ -235,8 +236,7 @@ static void solicitation_is_answered_for_a_vip_that_is_up(void **state)
 		if (end.frame.bytes == out.bytes)
 			clear_padding(&end.frame);
 		clear_padding(&out);
-		snprintf(addresses, sizeof(addresses), "\t\t%s\t%s", VIP6,
-			 !nd_rows[i].spec.from ? "fd00:2::fe" : strcmp(nd_rows[i].spec.from, "::") ? nd_rows[i].spec.from : "ff02::1");
+		snprintf(addresses, sizeof(addresses), "\t\t%s\t%s", VIP6, strcmp(from, "::") ? from : "ff02::1");
 		lab_keep(lab, &end.frame, addresses);
 		wrong += lab_judge(nd_rows[i].says, &end, &(struct lab_want){XDP_TX, HP_ANSWERED_ND, &out});
 		for (in.bytes -= nd_rows[i].spec.padding + 1; in.bytes >= 14; in.bytes--)

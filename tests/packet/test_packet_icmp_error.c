@@ -38,7 +38,8 @@ static int open_with_services(void **state)
 				       services[i].vip, services[i].protocol == IPPROTO_TCP ? "tcp" : "udp",
 				       services[i].forward, services[i].hash);
 		for (int b = 1; b <= BACKENDS; b++)
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "      - address: \"%s%d\"\n", services[i].backends, b);
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "      - address: \"%s%d\"\n",
+					       services[i].backends, b);
 	}
 	lab_apply(*state, text);
 	lab_resolve_all(*state);
