@@ -65,22 +65,30 @@ static ALWAYS_INLINE int count_stranger(enum hp_verdict verdict)
 	return count_action(verdict);
 }
 
+/* A packet that was sent: called with a constant for each of the two verdicts. */
+static ALWAYS_INLINE int count_sent(const struct packet *pkt, enum hp_verdict verdict)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	count_service(cpu, pkt->service, verdict, pkt->ip_bytes);
+	count_backend(cpu, pkt->backend, verdict, pkt->ip_bytes);
+	return pkt->action;
+}
+
 /* The end of a service's packet: its row and, after a pick, its backend's. Returns the action. */
 static ALWAYS_INLINE int count_served(const struct packet *pkt, enum hp_verdict verdict)
 {
-	int is_sent = verdict == HP_FORWARDED || verdict == HP_ICMP_FORWARDED;
 	__u32 cpu;
 
 	if (hp_tracing) {
 		count_trace(pkt->service, verdict);
-		return is_sent ? pkt->action : count_action(verdict);
+		return verdict == HP_FORWARDED || verdict == HP_ICMP_FORWARDED ? pkt->action : count_action(verdict);
 	}
+	if (likely(verdict == HP_FORWARDED))
+		return count_sent(pkt, HP_FORWARDED);
+	if (verdict == HP_ICMP_FORWARDED)
+		return count_sent(pkt, HP_ICMP_FORWARDED);
 	cpu = bpf_get_smp_processor_id();
-	if (likely(is_sent)) {
-		count_service(cpu, pkt->service, HP_FORWARDED, pkt->ip_bytes);
-		count_backend(cpu, pkt->backend, HP_FORWARDED, pkt->ip_bytes);
-		return pkt->action;
-	}
 	count_service(cpu, pkt->service, verdict, 0);
 	if (pkt->backend && verdict < HP_BACKEND_CELLS)
 		count_backend(cpu, pkt->backend, verdict, 0);
