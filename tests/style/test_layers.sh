@@ -10,10 +10,10 @@ wrong() {
 
 sources() { find "$@" -name '*.[ch]' -type f | LC_ALL=C sort; }
 
-# may_include FOLDER LAYER...: headers of ours that its files may name
+# may_include FOLDER LAYER...: headers of ours that its files may name; a layer is a folder or one header
 may_include() {
 	local folder=$1 layers
-	layers=$(printf '|%s/' "${@:2}")
+	layers=$(printf '|%s/' "${@:2}" | sed 's,\.h/,\\.h",g')
 	wrong "$folder/ may include of ours only: ${*:2} (and its own)" \
 		"$(grep -nE '^#include "' -r "src/$folder" |
 			grep -vE "#include \"(abi\\.h\"|$folder/${layers})" |
