@@ -12,6 +12,7 @@
 	X(DECAPSULATED, "tunnelled packets for a VIP, outer header taken off")               \
 	X(REFUSED_SENDER, "tunnelled packets for a VIP from a sender that --from does not name") \
 	X(OTHER_TUNNEL, "tunnelled packets for another address, left to the kernel")         \
+	X(FRAGMENT, "tunnelled packets that came in fragments, left to the kernel")              \
 	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                \
 	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")
 

@@ -21,12 +21,17 @@
 #define DECAP_LINK_MOST 22
 #define DECAP_OFFSET_MASK 0x7f
 #define DECAP_FRAGMENT 0x3fff /* more fragments, or an offset */
+#define DECAP_IP4_WORDS_MOST 30 /* 16-bit words of the longest IPv4 header */
+
+/* Set before loading: packets may lie in several buffers, of which data_end closes the first only. */
+const volatile __u8 is_multi_buffer = 0;
 
 struct decap {
 	void *data, *end;
+	__u32 bytes; /* of the whole frame */
 	__u32 l3_offset;
 	__u32 outer_bytes;
-	__u32 inner_least; /* bytes that the outer header says follow it */
+	__u32 inner_bytes; /* bytes that the outer header says follow it */
 	__u8 inner_protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
 	__u8 is_allowed;     /* the sender is named */
 };
@@ -60,6 +65,22 @@ static __always_inline __be16 decap_link(struct decap *d)
 	return ethertype;
 }
 
+/* Whether the header's checksum holds. Nobody looks at it after us, and it guards the sender's address. */
+static __always_inline int decap_sum4(const struct iphdr *ip, const void *end)
+{
+	const __u16 *word = (const void *)ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < DECAP_IP4_WORDS_MOST && i < ip->ihl * 2; i++) {
+		if ((const void *)(word + i + 1) > end)
+			return 0;
+		sum += word[i];
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	return (sum & 0xffff) == 0xffff;
+}
+
 /* Outer header. Returns 0 when it is none of a tunnel's. Options are skipped; fragments are the kernel's. */
 static __always_inline int decap_outer4(struct decap *d)
 {
@@ -70,12 +91,16 @@ static __always_inline int decap_outer4(struct decap *d)
 		return 0;
 	if (ip->protocol != IPPROTO_IPIP && ip->protocol != IPPROTO_IPV6)
 		return 0;
-	if (ip->frag_off & bpf_htons(DECAP_FRAGMENT))
+	if (ip->frag_off & bpf_htons(DECAP_FRAGMENT)) {
+		backend_count(HPB_FRAGMENT);
 		return 0;
+	}
 	d->outer_bytes = ip->ihl * 4;
-	if (bpf_ntohs(ip->tot_len) < d->outer_bytes)
+	if (bpf_ntohs(ip->tot_len) < d->outer_bytes || !decap_sum4(ip, d->end)) {
+		backend_count(HPB_MALFORMED);
 		return 0;
-	d->inner_least = bpf_ntohs(ip->tot_len) - d->outer_bytes;
+	}
+	d->inner_bytes = bpf_ntohs(ip->tot_len) - d->outer_bytes;
 	d->inner_protocol = ip->protocol;
 	key.address = ip->saddr;
 	d->is_allowed = bpf_map_lookup_elem(&senders4, &key) != NULL;
@@ -92,7 +117,7 @@ static __always_inline int decap_outer6(struct decap *d)
 	if (ip->nexthdr != IPPROTO_IPIP && ip->nexthdr != IPPROTO_IPV6)
 		return 0;
 	d->outer_bytes = sizeof(*ip);
-	d->inner_least = bpf_ntohs(ip->payload_len);
+	d->inner_bytes = bpf_ntohs(ip->payload_len);
 	d->inner_protocol = ip->nexthdr;
 	__builtin_memcpy(key.address, &ip->saddr, sizeof(key.address));
 	d->is_allowed = bpf_map_lookup_elem(&senders6, &key) != NULL;
@@ -107,13 +132,15 @@ static __always_inline enum hpb_counter decap_judge(struct decap *d)
 	struct iphdr *ip4 = inner;
 	__u32 *flags;
 
+	if (d->l3_offset + d->outer_bytes + d->inner_bytes > d->bytes)
+		return HPB_MALFORMED;
 	if (d->inner_protocol == IPPROTO_IPIP) {
-		if ((void *)(ip4 + 1) > d->end || ip4->version != 4 || bpf_ntohs(ip4->tot_len) > d->inner_least)
+		if ((void *)(ip4 + 1) > d->end || ip4->version != 4 || bpf_ntohs(ip4->tot_len) > d->inner_bytes)
 			return HPB_MALFORMED;
 		flags = bpf_map_lookup_elem(&vips4, &ip4->daddr);
 	} else {
 		if ((void *)(ip6 + 1) > d->end || ip6->version != 6 ||
-		    bpf_ntohs(ip6->payload_len) + sizeof(*ip6) > d->inner_least)
+		    bpf_ntohs(ip6->payload_len) + sizeof(*ip6) > d->inner_bytes)
 			return HPB_MALFORMED;
 		flags = bpf_map_lookup_elem(&vips6, &ip6->daddr);
 	}
@@ -139,6 +166,7 @@ static __always_inline int decap_shift(struct xdp_md *ctx, const struct decap *d
 		return XDP_DROP;
 	__builtin_memcpy(data, link, link_bytes);
 	*(__be16 *)(data + link_bytes - sizeof(ethertype)) = ethertype;
+	backend_count(HPB_DECAPSULATED);
 	return XDP_PASS;
 }
 
@@ -149,6 +177,7 @@ static __always_inline int decap(struct xdp_md *ctx)
 	enum hpb_counter judged;
 	int is_tunnel = 0;
 
+	d.bytes = is_multi_buffer ? bpf_xdp_get_buff_len(ctx) : (__u32)(d.end - d.data);
 	if (ethertype == bpf_htons(ETH_P_IP))
 		is_tunnel = decap_outer4(&d);
 	else if (ethertype == bpf_htons(ETH_P_IPV6))
@@ -160,7 +189,6 @@ static __always_inline int decap(struct xdp_md *ctx)
 		backend_count(judged);
 		return XDP_PASS;
 	}
-	backend_count(HPB_DECAPSULATED);
 	if (d.l3_offset == ETH_HLEN)
 		return decap_shift(ctx, &d, ETH_HLEN);
 	if (d.l3_offset == ETH_HLEN + 4)

@@ -19,6 +19,7 @@
 #define MSS_KIND 2
 #define MSS_KIND_END 0
 #define MSS_KIND_NOP 1
+#define MSS_LATER_FRAGMENT 0x1fff /* an offset: no TCP header here */
 
 struct mss {
 	__u32 tcp; /* offset of the TCP header in the packet */
@@ -38,6 +39,8 @@ static __always_inline int mss_find(struct __sk_buff *skb, struct mss *found)
 		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		if (bpf_skb_load_bytes(skb, l3, &ip4, sizeof(ip4)) || ip4.protocol != IPPROTO_TCP || ip4.ihl < 5)
+			return 0;
+		if (ip4.frag_off & bpf_htons(MSS_LATER_FRAGMENT))
 			return 0;
 		flags = bpf_map_lookup_elem(&vips4, &ip4.saddr);
 		found->tcp = l3 + ip4.ihl * 4;
