@@ -1,4 +1,4 @@
-/* The agent's three deeds: up, down, status. */
+/* The agent's deeds, up, down and status, and the memory they share. */
 #ifndef HP_BACKEND_AGENT_H
 #define HP_BACKEND_AGENT_H
 
@@ -17,20 +17,33 @@ struct agent_request {
 	struct prefix senders[SETUP_LIST_MOST];
 	size_t sender_count;
 	const char *interface; /* NULL: found by routes */
+	uint32_t mtu;	       /* 0: the interface's */
 	bool is_json;
 };
 
-/* Make this host a backend for the VIPs. Prints what was done, a line each. What has been done is noted in the state
- * file before it is done, so that a killed `up` can be taken back. */
+/* Make this host a backend for the VIPs; without VIPs, put right whatever an earlier `up` set up. Prints what was done,
+ * a line each. What is done is noted in the state file before it is done, so that a killed `up` can be taken back; an
+ * `up` that fails takes back what it did itself. */
 int agent_up(const struct agent_request *request, struct err *e);
 
 /* Take it back: the VIPs named, or all. A setting that somebody changed since stays as it is, and is told. */
 int agent_down(const struct agent_request *request, struct err *e);
+
+/* Go from one setup back to an earlier or smaller one: VIPs, tunnels, settings and lo, in this order. What cannot be
+ * taken back stays noted. *setup is brought up to date and saved. */
+int agent_retreat(struct setup *setup, const struct setup *target, struct err *e);
 
 /* Print each item as ok or wrong with its fix. Returns 0 all ok, 1 something wrong, or -errno. */
 int agent_status(const struct agent_request *request, struct err *e);
 
 /* The state file of this network namespace. */
 const char *agent_state_path(char path[static 128]);
+
+/* Read the state file. One of an earlier boot is no memory of this namespace, and counts as none. */
+int agent_load(struct setup *setup, struct err *e);
+int agent_save(const struct setup *setup, struct err *e);
+
+/* Wait until no other agent is at work. Returns a descriptor that holds the lock until it is closed, or -errno. */
+int agent_lock(struct err *e);
 
 #endif

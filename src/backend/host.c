@@ -5,14 +5,16 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -100,6 +102,25 @@ int host_read_addresses(struct host_addresses *out, struct err *e)
 	return code ? err_set(e, code, "reading addresses: %m") : 0;
 }
 
+int host_remove_loopback_address(struct err *e)
+{
+	static const uint8_t loopback[] = {127, 0, 0, 1};
+	char buffer[256];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ifaddrmsg *info;
+	int code;
+
+	message->nlmsg_type = RTM_DELADDR;
+	message->nlmsg_flags = NLM_F_ACK;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifa_family = AF_INET;
+	info->ifa_prefixlen = 8;
+	info->ifa_index = if_nametoindex("lo");
+	mnl_attr_put(message, IFA_LOCAL, sizeof(loopback), loopback);
+	code = ask(message, NULL, NULL);
+	return code && code != -EADDRNOTAVAIL ? err_set(e, code, "taking 127.0.0.1 off lo: %m") : 0;
+}
+
 static struct nlmsghdr *put_address(char *buffer, uint16_t type, const struct ip *vip)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -172,9 +193,65 @@ bool host_route_interface(const struct ip *to, char interface[static 16], struct
 	mnl_attr_put(message, RTA_DST, is4 ? 4 : 16, is4 ? ip_bytes4(to) : to->byte);
 	if (!ask(message, take_route, &ifindex) && ifindex && if_indextoname(ifindex, interface))
 		return true;
-	err_set(e, -ENETUNREACH, "no route leads to %s, so the interface that packets arrive by must be named: --interface IF",
+	err_set(e, -ENETUNREACH, "no route leads to %s, so the interface where packets arrive must be named: --interface IF",
 		ip_format(to, text));
 	return false;
+}
+
+struct proxy_search {
+	const struct ip *ip;
+	uint32_t ifindex;
+};
+
+static int take_proxy(const struct nlmsghdr *message, void *context)
+{
+	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr = find_attribute(message, sizeof(*info), NDA_DST);
+	struct proxy_search *search = context;
+
+	if (attr && info->ndm_flags & NTF_PROXY && mnl_attr_get_payload_len(attr) == sizeof(search->ip->byte) &&
+	    !memcmp(mnl_attr_get_payload(attr), search->ip->byte, sizeof(search->ip->byte)))
+		search->ifindex = (uint32_t)info->ndm_ifindex;
+	return MNL_CB_OK;
+}
+
+bool host_has_proxy(const struct ip *ip, char interface[static 16])
+{
+	struct proxy_search search = {.ip = ip};
+	char buffer[128];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ndmsg *info;
+
+	message->nlmsg_type = RTM_GETNEIGH;
+	message->nlmsg_flags = NLM_F_DUMP;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ndm_family = AF_INET6;
+	info->ndm_flags = NTF_PROXY;
+	return !ask(message, take_proxy, &search) && search.ifindex && if_indextoname(search.ifindex, interface);
+}
+
+static int take_qdisc(const struct nlmsghdr *message, void *context)
+{
+	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *kind = find_attribute(message, sizeof(*info), TCA_KIND);
+	uint32_t *ifindex = context;
+
+	if (kind && (uint32_t)info->tcm_ifindex == *ifindex && !strcmp(mnl_attr_get_str(kind), "clsact"))
+		*ifindex = 0;
+	return MNL_CB_OK;
+}
+
+bool host_has_clsact(const char *interface)
+{
+	uint32_t ifindex = host_ifindex(interface);
+	char buffer[128];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+	message->nlmsg_type = RTM_GETQDISC;
+	message->nlmsg_flags = NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(message, sizeof(struct tcmsg));
+	/* The kernel dumps those of all interfaces; the callback clears the number when it meets ours. */
+	return ifindex && !ask(message, take_qdisc, &ifindex) && !ifindex;
 }
 
 static int count_one(const struct nlmsghdr *message, void *context)
@@ -248,16 +325,34 @@ int host_set_up(const char *interface, bool up, struct err *e)
 	return code ? err_set(e, code, "interface %s %s: %m", interface, up ? "up" : "down") : 0;
 }
 
-void host_list_interfaces(char *out, size_t room)
+bool host_is_ethernet(const char *interface)
+{
+	struct ifreq row = {0};
+
+	return !link_request(interface, SIOCGIFHWADDR, &row) && row.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+}
+
+size_t host_read_interfaces(char names[static HOST_INTERFACES_MOST][16])
 {
 	struct if_nameindex *list = if_nameindex();
-	size_t at = 0;
+	size_t count = 0;
 
-	out[0] = '\0';
-	for (struct if_nameindex *row = list; row && row->if_name && at < room; row++)
+	for (struct if_nameindex *row = list; row && row->if_name && count < HOST_INTERFACES_MOST; row++)
 		if (strcmp(row->if_name, "lo") != 0)
-			at += (size_t)snprintf(out + at, room - at, "%s%s", at ? ", " : "", row->if_name);
-	if_freenameindex(list);
+			snprintf(names[count++], 16, "%s", row->if_name);
+	if (list)
+		if_freenameindex(list);
+	return count;
+}
+
+void host_list_interfaces(char *out, size_t room)
+{
+	char names[HOST_INTERFACES_MOST][16];
+	size_t count = host_read_interfaces(names), at = 0;
+
+	snprintf(out, room, "none");
+	for (size_t i = 0; i < count && at < room; i++)
+		at += (size_t)snprintf(out + at, room - at, "%s%s", at ? ", " : "", names[i]);
 }
 
 /* ---- settings -------------------------------------------------------------------------------------------------------------- */
@@ -294,60 +389,28 @@ long host_sysctl_number(const char *path)
 	return host_read_sysctl(path, text, sizeof(text), NULL) ? 0 : strtol(text, NULL, 10);
 }
 
-unsigned long host_namespace(void)
+bool host_has_sysctl(const char *path)
 {
-	struct stat st;
+	char whole[192];
 
-	return stat("/proc/self/ns/net", &st) < 0 ? 0 : (unsigned long)st.st_ino;
+	snprintf(whole, sizeof(whole), "/proc/sys/%s", path);
+	return access(whole, F_OK) == 0;
 }
 
-/* ---- listeners -------------------------------------------------------------------------------------------------------------- */
-
-/* The addresses of /proc/net/{tcp,udp}{,6} are words of the host's order. */
-static bool read_socket_address(const char *hex, bool is4, struct ip *out)
+uint64_t host_namespace(void)
 {
-	uint32_t words[4];
+	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t bytes = sizeof(cookie);
 
-	if (is4) {
-		if (sscanf(hex, "%8X", &words[0]) != 1)
-			return false;
-		*out = ip_from4(words);
-		return true;
-	}
-	if (sscanf(hex, "%8X%8X%8X%8X", &words[0], &words[1], &words[2], &words[3]) != 4)
-		return false;
-	*out = ip_from6(words);
-	return true;
+	/* 0, which no namespace has, before Linux 5.14. */
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes) < 0)
+		return 0;
+	return cookie;
 }
 
-static void list_table(const char *table, const struct ip *vip, const char *name, char *out, size_t room)
+void host_read_boot(char *out, size_t room)
 {
-	bool is4 = !strchr(table, '6');
-	auto_fclose FILE *file = fopen(table, "re");
-	bool is_tcp = strstr(table, "tcp") != NULL;
-	char line[512], local[64];
-	unsigned int port, state;
-	struct ip ip;
-
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %*d: %32[0-9A-F]:%X %*[0-9A-F]:%*X %X", local, &port, &state) != 3)
-			continue;
-		if (state != (is_tcp ? 10u : 7u) || !read_socket_address(local, is4, &ip))
-			continue;
-		if (!ip_equal(&ip, vip) && !ip_is_unspecified(&ip))
-			continue;
-		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", *out ? ", " : "", name, port,
-			 ip_is_unspecified(&ip) ? (is_tcp ? "" : " (wildcard: must answer from the VIP by IP_PKTINFO)") : "");
-	}
-}
-
-void host_listeners(const struct ip *vip, char *out, size_t room)
-{
-	out[0] = '\0';
-	if (ip_is4(vip)) {
-		list_table("/proc/net/tcp", vip, "tcp", out, room);
-		list_table("/proc/net/udp", vip, "udp", out, room);
-	}
-	list_table("/proc/net/tcp6", vip, "tcp", out, room);
-	list_table("/proc/net/udp6", vip, "udp", out, room);
+	if (host_read_sysctl("kernel/random/boot_id", out, room, NULL))
+		out[0] = '\0';
 }

@@ -11,6 +11,7 @@
 #include "base/ip.h"
 
 #define HOST_ADDRESSES_MOST 4096
+#define HOST_INTERFACES_MOST 1024
 
 struct host_address {
 	struct ip ip;
@@ -32,6 +33,12 @@ int host_read_addresses(struct host_addresses *out, struct err *e);
 int host_add_vip(const struct ip *vip, struct err *e);
 int host_remove_vip(const struct ip *vip, struct err *e);
 
+/* Take 127.0.0.1/8, which the kernel gives lo when it first comes up, off it again. */
+int host_remove_loopback_address(struct err *e);
+
+/* Whether an interface answers neighbour solicitations for the address on somebody's behalf (`ip neigh add proxy`). */
+bool host_has_proxy(const struct ip *ip, char interface[static 16]);
+
 /* The interface that the route to an address leaves by. false with *e written when there is none. */
 bool host_route_interface(const struct ip *to, char interface[static 16], struct err *e);
 
@@ -40,7 +47,11 @@ uint32_t host_mtu(const char *interface);
 bool host_is_up(const char *interface);
 int host_set_up(const char *interface, bool up, struct err *e);
 
-/* Names of all interfaces, for messages. */
+/* Whether frames with Ethernet headers arrive by it. */
+bool host_is_ethernet(const char *interface);
+
+/* All interfaces but lo: their names, as an array and its length, or as a text for messages. */
+size_t host_read_interfaces(char names[static HOST_INTERFACES_MOST][16]);
 void host_list_interfaces(char *out, size_t room);
 
 /* Read or write a setting below /proc/sys, a line without its end. */
@@ -48,13 +59,19 @@ int host_read_sysctl(const char *path, char *out, size_t room, struct err *e);
 int host_write_sysctl(const char *path, const char *value, struct err *e);
 long host_sysctl_number(const char *path);
 
-/* The number of this network namespace, by which state and pins of several on one machine are kept apart. */
-unsigned long host_namespace(void);
+bool host_has_sysctl(const char *path);
+
+/* The cookie of this network namespace, by which state and pins of several on one machine are kept apart. Unlike an
+ * inode's number it never comes back within a boot. */
+uint64_t host_namespace(void);
+
+/* The identifier of this boot; "" when the kernel tells none. */
+void host_read_boot(char *out, size_t room);
+
+/* Whether the interface has a clsact qdisc. */
+bool host_has_clsact(const char *interface);
 
 /* How many filters hang on an interface's clsact, ingress and egress together. */
 size_t host_count_filters(const char *interface);
-
-/* Whether something listens for TCP or UDP on the address or on the wildcard, as a text for people; "" for none. */
-void host_listeners(const struct ip *vip, char *out, size_t room);
 
 #endif

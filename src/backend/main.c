@@ -2,22 +2,26 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backend/agent.h"
 
 static const char usage[] =
-	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip] [--from PREFIX...] [--interface IF]\n"
+	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip] [--from PREFIX...] [--interface IF] [--mtu BYTES]\n"
+	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
 	"\n"
-	"Make this host a backend of a Direct Server Return load balancer, or take it back.\n"
+	"Make this host a backend of a Direct Server Return load balancer, or take it back. up alone puts right\n"
+	"what was set up before.\n"
 	"\n"
 	"  --vip VIP          virtual address to answer for; may be given several times\n"
 	"  --forward METHOD   how directors send: l2 (default) or ipip\n"
 	"  --from PREFIX      directors whose tunnels are opened; `any` opens them for all\n"
 	"  --interface IF     where packets arrive; by default where the routes lead\n"
+	"  --mtu BYTES        MTU of the path from the directors, if it is smaller than the interface's\n"
 	"  --json             print JSON\n"
 	"  --version, --help\n";
 
@@ -43,15 +47,46 @@ static bool take_vip(struct agent_request *request, const char *text)
 	return true;
 }
 
-static bool take_prefix(struct agent_request *request, const char *text)
+/* All senders are named by `any` alone: a slip of the hand in a prefix must not open tunnels for everybody. */
+static int take_prefix(struct agent_request *request, const char *text)
 {
+	struct prefix prefix;
+
 	if (request->sender_count + 2 > SETUP_LIST_MOST)
-		return false;
-	if (strcmp(text, "any") != 0)
-		return prefix_parse(&request->senders[request->sender_count++], text);
-	prefix_parse(&request->senders[request->sender_count++], "0.0.0.0/0");
-	prefix_parse(&request->senders[request->sender_count++], "::/0");
-	return true;
+		return fail("--from \"%s\": there are more than %d", text, SETUP_LIST_MOST - 2);
+	if (!strcmp(text, "any")) {
+		prefix_parse(&request->senders[request->sender_count++], "0.0.0.0/0");
+		prefix_parse(&request->senders[request->sender_count++], "::/0");
+		return -1;
+	}
+	if (!prefix_parse(&prefix, text))
+		return fail("--from \"%s\" must be an address, a prefix without host bits, or any", text);
+	if (!prefix.bits)
+		return fail("--from \"%s\" would open tunnels for all senders: say --from any if that is meant", text);
+	request->senders[request->sender_count++] = prefix;
+	return -1;
+}
+
+static int take_mtu(struct agent_request *request, const char *text)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (*end || end == text || value < 1 || value > UINT16_MAX)
+		return fail("--mtu \"%s\" must be a number of bytes up to %d", text, UINT16_MAX);
+	request->mtu = (uint32_t)value;
+	return -1;
+}
+
+static int take_forward(struct agent_request *request, const char *text)
+{
+	if (!strcmp(text, "l2"))
+		request->methods |= SETUP_L2;
+	else if (!strcmp(text, "ipip"))
+		request->methods |= SETUP_IPIP;
+	else
+		return fail("--forward must be l2 or ipip, not \"%s\"", text);
+	return -1;
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -59,19 +94,13 @@ static int take_option(int option, const char *text, struct agent_request *reque
 {
 	switch (option) {
 	case 'v':
-		return take_vip(request, text) ? -1 : fail("--vip \"%s\" must be one IPv4 or IPv6 address, without a prefix length", text);
+		return take_vip(request, text) ? -1 : fail("--vip \"%s\" must be one address, without a prefix length", text);
 	case 'f':
-		if (!strcmp(text, "l2"))
-			request->methods |= SETUP_L2;
-		else if (!strcmp(text, "ipip"))
-			request->methods |= SETUP_IPIP;
-		else
-			return fail("--forward must be l2 or ipip, not \"%s\"", text);
-		return -1;
+		return take_forward(request, text);
 	case 'r':
-		return take_prefix(request, text)
-			       ? -1
-			       : fail("--from \"%s\" must be an address, a prefix without host bits, or any", text);
+		return take_prefix(request, text);
+	case 'm':
+		return take_mtu(request, text);
 	case 'i':
 		request->interface = text;
 		return strlen(text) < 16 ? -1 : fail("--interface \"%s\" is longer than 15 characters", text);
@@ -90,17 +119,32 @@ static int take_option(int option, const char *text, struct agent_request *reque
 	}
 }
 
+/* up alone puts right what is set up already, so the rest may only come with a VIP. */
 static int check_up(struct agent_request *request)
 {
+	bool has_tunnel;
+
+	if (!request->vip_count && (request->methods || request->sender_count))
+		return fail("up needs --vip VIP");
 	if (!request->methods)
 		request->methods = SETUP_L2;
-	if (!request->vip_count)
-		return fail("%s", "up needs --vip VIP");
-	if (request->methods & SETUP_IPIP && !request->sender_count)
-		return fail("%s", "--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
-				  "opens them for all senders");
-	if (!(request->methods & SETUP_IPIP) && request->sender_count)
-		return fail("%s", "--from belongs to --forward ipip");
+	has_tunnel = request->methods & SETUP_IPIP;
+	if (has_tunnel && !request->sender_count)
+		return fail("--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any opens "
+			    "them for all senders");
+	if (!has_tunnel && request->sender_count)
+		return fail("--from belongs to --forward ipip");
+	if (!has_tunnel && request->mtu && request->vip_count)
+		return fail("--mtu belongs to --forward ipip");
+	return -1;
+}
+
+static int check_others(const char *command, const struct agent_request *request)
+{
+	if (request->methods || request->sender_count || request->interface || request->mtu)
+		return fail("--forward, --from, --interface and --mtu belong to up, not to %s", command);
+	if (!strcmp(command, "status") && request->vip_count)
+		return fail("--vip belongs to up and down: status shows all");
 	return -1;
 }
 
@@ -109,10 +153,10 @@ static int run(const char *command, struct agent_request *request)
 	struct err e = {""};
 	int code;
 
+	code = strcmp(command, "up") ? check_others(command, request) : check_up(request);
+	if (code >= 0)
+		return code;
 	if (!strcmp(command, "up")) {
-		code = check_up(request);
-		if (code >= 0)
-			return code;
 		code = agent_up(request, &e);
 	} else if (!strcmp(command, "down")) {
 		code = agent_down(request, &e);
@@ -135,6 +179,7 @@ int main(int argc, char **argv)
 					     {"forward", required_argument, NULL, 'f'},
 					     {"from", required_argument, NULL, 'r'},
 					     {"interface", required_argument, NULL, 'i'},
+					     {"mtu", required_argument, NULL, 'm'},
 					     {"json", no_argument, NULL, 'j'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},

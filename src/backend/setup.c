@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct setup_vip *setup_find_vip(struct setup *setup, const struct ip *address)
+const struct setup_vip *setup_find_vip(const struct setup *setup, const struct ip *address)
 {
 	for (size_t i = 0; i < setup->vip_count; i++)
 		if (ip_equal(&setup->vips[i].address, address))
@@ -24,100 +24,118 @@ bool setup_has_tunnel(const struct setup *setup)
 	return false;
 }
 
+bool setup_has_family(const struct setup *setup, int family)
+{
+	for (size_t i = 0; i < setup->vip_count; i++)
+		if (ip_is4(&setup->vips[i].address) == (family == 4))
+			return true;
+	return false;
+}
+
+bool setup_is_empty(const struct setup *setup)
+{
+	return !setup->vip_count && !setup->sysctl_count && !setup->interface[0] && !setup->has_tunnel_parts &&
+	       !setup->is_lo_ours;
+}
+
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
-/* A string that fits. */
+/* A text that is there and fits. */
 static bool copy(char *to, size_t room, const json_t *row, const char *key)
 {
 	const char *text = json_string_value(json_object_get(row, key));
 
-	return text && (size_t)snprintf(to, room, "%s", text) < room;
+	return text && strlen(text) < room && snprintf(to, room, "%s", text) >= 0;
 }
 
-static bool read_vip(struct setup *setup, const json_t *row)
+static bool read_vip(struct setup_vip *vip, const json_t *row)
 {
-	const char *text = json_string_value(json_object_get(row, "address"));
-	json_int_t methods = json_integer_value(json_object_get(row, "methods"));
-	struct setup_vip vip = {.is_ours = json_is_true(json_object_get(row, "is_ours"))};
+	const json_t *methods = json_object_get(row, "methods"), *is_ours = json_object_get(row, "is_ours");
+	char text[IP_TEXT_BYTES];
 
-	if (!text || !ip_parse(&vip.address, text) || methods < 1 || methods > (SETUP_L2 | SETUP_IPIP))
+	if (!copy(text, sizeof(text), row, "address") || !ip_parse(&vip->address, text))
 		return false;
-	vip.methods = (uint32_t)methods;
-	setup->vips[setup->vip_count++] = vip;
-	return true;
+	vip->methods = (uint32_t)json_integer_value(methods);
+	vip->is_ours = json_is_true(is_ours);
+	return json_is_boolean(is_ours) && vip->methods && !(vip->methods & ~(SETUP_L2 | SETUP_IPIP));
 }
 
-static bool read_sender(struct setup *setup, const json_t *row)
+/* Only what `up` changes is ever written back. */
+static bool read_sysctl(struct setup_sysctl *sysctl, const json_t *row)
 {
-	const char *text = json_string_value(row);
-
-	if (!text || !prefix_parse(&setup->senders[setup->sender_count], text))
-		return false;
-	setup->sender_count++;
-	return true;
+	return copy(sysctl->path, sizeof(sysctl->path), row, "path") && copy(sysctl->was, sizeof(sysctl->was), row, "was") &&
+	       copy(sysctl->set, sizeof(sysctl->set), row, "set") && !strncmp(sysctl->path, "net/ipv", strlen("net/ipv")) &&
+	       !strstr(sysctl->path, "..");
 }
 
-/* The path is written to as root: it must stay below /proc/sys. */
-static bool read_sysctl(struct setup *setup, const json_t *row)
+/* NULL, or what is wrong. */
+static const char *read_lists(struct setup *setup, const json_t *root)
 {
-	struct setup_sysctl sysctl = {0};
-
-	if (!copy(sysctl.path, sizeof(sysctl.path), row, "path") || !copy(sysctl.was, sizeof(sysctl.was), row, "was") ||
-	    !copy(sysctl.set, sizeof(sysctl.set), row, "set") || strstr(sysctl.path, ".."))
-		return false;
-	setup->sysctls[setup->sysctl_count++] = sysctl;
-	return true;
-}
-
-static int read_list(struct setup *setup, const json_t *root, const char *key,
-		     bool (*read_row)(struct setup *setup, const json_t *row), struct err *e)
-{
-	const json_t *list = json_object_get(root, key), *row;
+	const json_t *vips = json_object_get(root, "vips"), *senders = json_object_get(root, "senders");
+	const json_t *sysctls = json_object_get(root, "sysctls"), *row;
 	size_t i;
 
-	if (!json_is_array(list) || json_array_size(list) > SETUP_LIST_MOST)
-		return err_set(e, -EINVAL, "%s must be a list of at most %d", key, SETUP_LIST_MOST);
-	json_array_foreach(list, i, row)
-		if (!read_row(setup, row))
-			return err_set(e, -EINVAL, "number %zu of %s is not what halfproxy-backend writes", i + 1, key);
-	return 0;
+	if (!json_is_array(vips) || json_array_size(vips) > SETUP_LIST_MOST)
+		return "vips";
+	if (!json_is_array(senders) || json_array_size(senders) > SETUP_LIST_MOST)
+		return "senders";
+	if (!json_is_array(sysctls) || json_array_size(sysctls) > SETUP_LIST_MOST)
+		return "sysctls";
+	json_array_foreach(vips, i, row)
+		if (!read_vip(&setup->vips[setup->vip_count++], row))
+			return "vips";
+	json_array_foreach(senders, i, row)
+		if (!json_is_string(row) || !prefix_parse(&setup->senders[setup->sender_count++], json_string_value(row)))
+			return "senders";
+	json_array_foreach(sysctls, i, row)
+		if (!read_sysctl(&setup->sysctls[setup->sysctl_count++], row))
+			return "sysctls";
+	return NULL;
 }
 
-static int read_root(struct setup *setup, const json_t *root, struct err *e)
+static const char *read_rest(struct setup *setup, const json_t *root)
 {
-	int code = read_list(setup, root, "vips", read_vip, e);
+	static const char *const flags[] = {"has_tunnel_parts", "is_clsact_ours", "is_lo_ours", "is_lo_address_ours"};
+	bool *const into[] = {&setup->has_tunnel_parts, &setup->is_clsact_ours, &setup->is_lo_ours, &setup->is_lo_address_ours};
 
-	if (!code)
-		code = read_list(setup, root, "senders", read_sender, e);
-	if (!code)
-		code = read_list(setup, root, "sysctls", read_sysctl, e);
-	if (!code && !copy(setup->interface, sizeof(setup->interface), root, "interface"))
-		code = err_set(e, -EINVAL, "interface must be a name of at most %zu bytes", sizeof(setup->interface) - 1);
-	setup->is_clsact_ours = json_is_true(json_object_get(root, "is_clsact_ours"));
-	setup->is_lo_ours = json_is_true(json_object_get(root, "is_lo_ours"));
-	return code;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (!json_is_boolean(json_object_get(root, flags[i])))
+			return flags[i];
+		*into[i] = json_is_true(json_object_get(root, flags[i]));
+	}
+	if (!json_is_integer(json_object_get(root, "ifindex")))
+		return "ifindex";
+	if (!json_is_integer(json_object_get(root, "mtu")))
+		return "mtu";
+	setup->ifindex = (uint32_t)json_integer_value(json_object_get(root, "ifindex"));
+	setup->mtu = (uint32_t)json_integer_value(json_object_get(root, "mtu"));
+	if (!copy(setup->interface, sizeof(setup->interface), root, "interface"))
+		return "interface";
+	return copy(setup->boot, sizeof(setup->boot), root, "boot") ? NULL : "boot";
 }
 
 int setup_load(struct setup *setup, const char *path, struct err *e)
 {
-	static const char *const advice = "it tells what to restore; mend it, or remove it to forget";
+	const char *wrong;
 	json_error_t where;
-	struct err why;
 	json_t *root;
-	int code;
 
 	memset(setup, 0, sizeof(*setup));
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	root = json_load_file(path, 0, &where);
 	if (!root)
-		return err_set(e, -EINVAL, "state file %s: %s on line %d: %s", path, where.text, where.line, advice);
-	code = read_root(setup, root, &why);
+		return err_set(e, -EINVAL, "state file %s: %s on line %d: it tells what to restore; mend it, or remove it to "
+					   "forget", path, where.text, where.line);
+	wrong = read_lists(setup, root);
+	if (!wrong)
+		wrong = read_rest(setup, root);
 	json_decref(root);
-	if (!code)
+	if (!wrong)
 		return 0;
 	memset(setup, 0, sizeof(*setup));
-	return err_set(e, code, "state file %s: %s: %s", path, why.text, advice);
+	return err_set(e, -EINVAL, "state file %s: \"%s\" is not what `up` wrote: it tells what to restore; mend it, or remove it "
+				   "to forget", path, wrong);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
@@ -136,16 +154,18 @@ static json_t *lists(const struct setup *setup)
 	for (size_t i = 0; i < setup->sysctl_count; i++)
 		json_array_append_new(sysctls, json_pack("{s:s, s:s, s:s}", "path", setup->sysctls[i].path, "was",
 							 setup->sysctls[i].was, "set", setup->sysctls[i].set));
-	return json_pack("{s:o, s:o, s:o, s:s, s:b, s:b}", "vips", vips, "senders", senders, "sysctls", sysctls, "interface",
-			 setup->interface, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours", setup->is_lo_ours);
+	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
+			 "senders", senders, "sysctls", sysctls, "interface", setup->interface, "ifindex",
+			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "has_tunnel_parts",
+			 setup->has_tunnel_parts, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours", setup->is_lo_ours,
+			 "is_lo_address_ours", setup->is_lo_address_ours);
 }
 
 static int make_folders(const char *path, struct err *e)
 {
 	char folder[256];
 
-	if ((size_t)snprintf(folder, sizeof(folder), "%s", path) >= sizeof(folder))
-		return err_set(e, -ENAMETOOLONG, "state file %s: %m", path);
+	snprintf(folder, sizeof(folder), "%s", path);
 	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
@@ -155,12 +175,14 @@ static int make_folders(const char *path, struct err *e)
 	return 0;
 }
 
-static void remove_file(const char *path)
+/* The folders as well, and what a killed save left beside. */
+static void remove_file(const char *path, const char *beside)
 {
 	char folder[256];
 	char *slash;
 
 	unlink(path);
+	unlink(beside);
 	snprintf(folder, sizeof(folder), "%s", path);
 	for (int i = 0; i < 2 && (slash = strrchr(folder, '/')); i++) {
 		*slash = '\0';
@@ -175,8 +197,9 @@ int setup_save(const struct setup *setup, const char *path, struct err *e)
 	json_t *root;
 	int code;
 
-	if (!setup->vip_count && !setup->sysctl_count && !setup->interface[0]) {
-		remove_file(path);
+	snprintf(beside, sizeof(beside), "%s.new", path);
+	if (setup_is_empty(setup)) {
+		remove_file(path, beside);
 		return 0;
 	}
 	code = make_folders(path, e);
@@ -185,9 +208,7 @@ int setup_save(const struct setup *setup, const char *path, struct err *e)
 	root = lists(setup);
 	if (!root)
 		return err_set(e, -EINVAL, "state file %s: a name or a setting is not UTF-8", path);
-	if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside))
-		code = -ENAMETOOLONG;
-	else if (json_dump_file(root, beside, JSON_INDENT(1)) < 0 || rename(beside, path) < 0)
+	if (json_dump_file(root, beside, JSON_INDENT(1)) < 0 || rename(beside, path) < 0)
 		code = errno ? -errno : -EIO;
 	json_decref(root);
 	return code ? err_set(e, code, "state file %s: %m", path) : 0;

@@ -35,18 +35,28 @@ struct setup {
 	size_t sender_count;
 	struct setup_sysctl sysctls[SETUP_LIST_MOST];
 	size_t sysctl_count;
-	char interface[16]; /* where packets arrive */
-	bool is_clsact_ours; /* we made its clsact qdisc */
-	bool is_lo_ours;     /* we brought lo up */
+	char boot[40];		 /* the boot that this is true of */
+	char interface[16];	 /* where packets arrive */
+	uint32_t ifindex;	 /* of the interface; another one under the same name is a stranger */
+	uint32_t mtu;		 /* of the path from the directors; 0: the interface's */
+	bool has_tunnel_parts;	 /* programs, pins or filter may be there */
+	bool is_clsact_ours;	 /* we made its clsact qdisc */
+	bool is_lo_ours;	 /* we brought lo up */
+	bool is_lo_address_ours; /* whereby it got 127.0.0.1 */
 };
 
-struct setup_vip *setup_find_vip(struct setup *setup, const struct ip *address);
+/* NULL when it is none of the setup's. */
+const struct setup_vip *setup_find_vip(const struct setup *setup, const struct ip *address);
 
-/* Whether any VIP comes by a tunnel. */
+/* Whether any VIP comes by a tunnel; is of the family, 4 or 6. */
 bool setup_has_tunnel(const struct setup *setup);
+bool setup_has_family(const struct setup *setup, int family);
 
-/* The state file. Loading none gives an empty setup; a damaged one is refused whole with -EINVAL, as half of what is
- * to be restored is worse than an error. Saving is atomic; an empty setup removes the file. */
+/* Whether there is nothing to remember. */
+bool setup_is_empty(const struct setup *setup);
+
+/* The state file. Loading none gives an empty setup; one that was damaged is refused whole, since what it does not
+ * tell could not be restored. Saving is atomic; an empty setup removes the file. */
 int setup_load(struct setup *setup, const char *path, struct err *e);
 int setup_save(const struct setup *setup, const char *path, struct err *e);
 

@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/agent.h"
 #include "backend/host.h"
+#include "backend/listeners.h"
+#include "backend/settings.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
 
@@ -32,22 +35,30 @@ static void item(struct report *report, bool ok, const char *name, const char *f
 						       ok ? "" : fix));
 }
 
-static const char *again(const struct setup *setup, const struct setup_vip *vip, char fix[static 256])
-{
-	char text[PREFIX_TEXT_BYTES];
-	size_t at;
+/* Everything that `up` sees to it mends as well, since it remembers what was asked for. */
+static const char again[] = "halfproxy-backend up";
 
-	at = (size_t)snprintf(fix, 256, "halfproxy-backend up --vip %s --forward %s", ip_format(&vip->address, text),
-			      vip->methods & SETUP_IPIP ? "ipip" : "l2");
-	for (size_t i = 0; vip->methods & SETUP_IPIP && i < setup->sender_count && at < 200; i++)
-		at += (size_t)snprintf(fix + at, 256 - at, " --from %s", prefix_format(&setup->senders[i], text));
-	return fix;
+static void judge_interface(struct report *report, const struct setup *setup)
+{
+	uint32_t ifindex = host_ifindex(setup->interface);
+	char fix[64];
+
+	snprintf(fix, sizeof(fix), "ip link set dev %s up", setup->interface);
+	if (!ifindex)
+		item(report, false, "interface", "halfproxy-backend down, and up with another --interface, or up when it is back",
+		     "%s, where packets arrive, is gone", setup->interface);
+	else if (ifindex != setup->ifindex)
+		item(report, false, "interface", again, "%s was made anew, and what hung on it is gone", setup->interface);
+	else
+		item(report, host_is_up(setup->interface), "interface", fix, "packets arrive by %s, MTU %u, %s", setup->interface,
+		     host_mtu(setup->interface), host_is_up(setup->interface) ? "up" : "down");
+	if (!host_is_up("lo"))
+		item(report, false, "interface", again, "lo is down");
 }
 
-static void judge_vip(struct report *report, const struct setup *setup, const struct setup_vip *vip,
-		      const struct host_addresses *addresses)
+static void judge_vip(struct report *report, const struct setup_vip *vip, const struct host_addresses *addresses)
 {
-	char text[IP_TEXT_BYTES], fix[256], listeners[300];
+	char text[IP_TEXT_BYTES], fix[256], listeners[300], proxy[16];
 	bool is_there = false;
 
 	ip_format(&vip->address, text);
@@ -64,37 +75,45 @@ static void judge_vip(struct report *report, const struct setup *setup, const st
 		else if (!is_host)
 			item(report, false, "vip", fix, "%s is on lo as a /%u, which swallows its subnet", text, row->bits);
 	}
-	item(report, is_there, "vip", again(setup, vip, fix), is_there ? "%s is on lo" : "%s is not on lo", text);
-	host_listeners(&vip->address, listeners, sizeof(listeners));
+	item(report, is_there, "vip", again, is_there ? "%s is on lo, by %s" : "%s is not on lo; it comes by %s", text,
+	     vip->methods == SETUP_L2 ? "l2" : vip->methods == SETUP_IPIP ? "ipip" : "l2 and ipip");
+	if (!ip_is4(&vip->address) && host_has_proxy(&vip->address, proxy)) {
+		snprintf(fix, sizeof(fix), "ip -6 neigh del proxy %s dev %s", text, proxy);
+		item(report, false, "proxy", fix, "%s answers neighbour solicitations for %s", proxy, text);
+	}
+	listeners_list(&vip->address, listeners, sizeof(listeners));
 	item(report, true, "listeners", "", "on %s: %s", text, *listeners ? listeners : "nothing listens yet");
 }
 
-static void judge_number(struct report *report, const char *name, const char *interface, long least, const char *meaning)
+static void judge_settings(struct report *report, const struct setup *setup)
 {
-	char path[128], fix[256];
-	long all, own, counts;
+	for (int rule = 0; setup_has_family(setup, 4) && rule < SETTINGS_RULE_COUNT; rule++) {
+		struct settings_finding found;
 
-	snprintf(path, sizeof(path), "net/ipv4/conf/all/%s", name);
-	all = host_sysctl_number(path);
-	snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", interface, name);
-	own = host_sysctl_number(path);
-	counts = all > own ? all : own;
-	snprintf(fix, sizeof(fix), "sysctl -w net.ipv4.conf.all.%s=%ld", name, least);
-	item(report, counts >= least, name, fix, "max(all %ld, %s %ld) = %ld: %s", all, interface, own, counts,
-	     counts >= least ? "as it must be" : meaning);
+		settings_judge(setup, rule, &found);
+		item(report, found.is_right, settings_name(rule), again, "max(all %ld, %s %ld) = %ld: %s", found.all,
+		     found.interface, found.own, found.counts, found.is_right ? "right" : settings_harm(rule));
+	}
+	for (int i = 0; setup_has_family(setup, 6) && i < 2; i++) {
+		const char *interface = i ? setup->interface : "lo";
+		char path[64], fix[128];
+		bool is_on;
+
+		snprintf(path, sizeof(path), "net/ipv6/conf/%s/disable_ipv6", interface);
+		is_on = host_has_sysctl(path) && host_sysctl_number(path) == 0;
+		snprintf(fix, sizeof(fix), "sysctl -w %s=0%s", path, i ? "" : " && halfproxy-backend up");
+		if (host_ifindex(interface))
+			item(report, is_on, "ipv6", fix, "IPv6 is %s on %s", is_on ? "on" : "off", interface);
+	}
 }
 
-static void judge_rp_filter(struct report *report, const char *interface)
+static void list_senders(const struct setup *setup, char *out, size_t room)
 {
-	char path[128], fix[256];
-	long all = host_sysctl_number("net/ipv4/conf/all/rp_filter"), own, counts;
+	char prefix[PREFIX_TEXT_BYTES];
 
-	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", interface);
-	own = host_sysctl_number(path);
-	counts = all > own ? all : own;
-	snprintf(fix, sizeof(fix), "sysctl -w net.ipv4.conf.%s.rp_filter=2", interface);
-	item(report, counts != 1, "rp_filter", fix, "max(all %ld, %s %ld) = %ld: %s", all, interface, own, counts,
-	     counts == 1 ? "strict, which drops clients that are routed by another interface" : "not strict");
+	out[0] = '\0';
+	for (size_t i = 0; i < setup->sender_count && strlen(out) + PREFIX_TEXT_BYTES < room; i++)
+		snprintf(out + strlen(out), room - strlen(out), "%s%s", i ? ", " : "", prefix_format(&setup->senders[i], prefix));
 }
 
 static void judge_tunnel(struct report *report, const struct setup *setup)
@@ -105,26 +124,26 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 #undef COUNTER_TEXT
 	};
 	struct hpb_settings wanted = tunnel_limits(setup);
-	char fix[256], senders[300] = "", prefix[PREFIX_TEXT_BYTES];
 	struct tunnel_state state;
-	const struct setup_vip *vip = &setup->vips[0];
+	char senders[300], other[300];
 
-	for (size_t i = 0; i < setup->vip_count; i++)
-		if (setup->vips[i].methods & SETUP_IPIP)
-			vip = &setup->vips[i];
-	again(setup, vip, fix);
-	for (size_t i = 0; i < setup->sender_count && strlen(senders) < 240; i++)
-		snprintf(senders + strlen(senders), sizeof(senders) - strlen(senders), "%s%s", i ? ", " : "",
-			 prefix_format(&setup->senders[i], prefix));
+	list_senders(setup, senders, sizeof(senders));
 	tunnel_look(setup, &state);
-	if (state.is_decap)
-		item(report, true, "decapsulation", "", "by XDP on %s (%s), for senders %s", setup->interface,
-		     state.is_native ? "native" : "generic", senders);
+	if (!state.is_decap)
+		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
 	else
-		item(report, false, "decapsulation", fix, "nothing opens tunnels on %s", setup->interface);
-	item(report, state.is_mss && state.limits.mss4 == wanted.mss4 && state.limits.mss6 == wanted.mss6, "mss", fix,
+		item(report, state.is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s", setup->interface,
+		     state.is_native ? "native" : "generic", senders,
+		     state.is_filled ? "" : "; its maps hold other VIPs or senders");
+	item(report, state.is_mss && state.limits.mss4 == wanted.mss4 && state.limits.mss6 == wanted.mss6, "mss", again,
 	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.limits.mss4,
 	     state.limits.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
+	if (state.is_decap && state.is_mss && !state.is_whole)
+		item(report, false, "programs", again, "they are of another version, or their pins are gone");
+	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, &(struct err){""}) == -EBUSY) {
+		snprintf(other, sizeof(other), "ip link set dev %s xdp off", setup->interface);
+		item(report, false, "program", other, "somebody else's XDP program is on %s", setup->interface);
+	}
 	for (size_t i = 0; i < HPB_COUNTER_COUNT; i++)
 		item(report, true, "counter", "", "%llu %s", (unsigned long long)state.counters[i], texts[i]);
 }
@@ -145,36 +164,44 @@ static void print_table(const json_t *items)
 	}
 }
 
+static void judge(struct report *report, const struct setup *setup, const struct host_addresses *addresses)
+{
+	if (!setup->vip_count) {
+		item(report, false, "setup", "halfproxy-backend up --vip VIP", "no VIP is set up here");
+		return;
+	}
+	judge_interface(report, setup);
+	for (size_t i = 0; i < setup->vip_count; i++)
+		judge_vip(report, &setup->vips[i], addresses);
+	judge_settings(report, setup);
+	if (setup_has_tunnel(setup))
+		judge_tunnel(report, setup);
+}
+
 int agent_status(const struct agent_request *request, struct err *e)
 {
 	auto_free struct host_addresses *addresses = malloc(sizeof(*addresses));
 	auto_free struct setup *setup = malloc(sizeof(*setup));
-	struct report report = {.items = json_array()};
-	char path[128];
+	struct report report = {0};
 	int code;
 
 	if (!addresses || !setup)
 		return err_set(e, -ENOMEM, "%m");
-	code = setup_load(setup, agent_state_path(path), e);
+	code = agent_load(setup, e);
+	if (!code && setup_has_tunnel(setup) && geteuid() != 0)
+		code = err_set(e, -EPERM, "whether tunnels are open can only root see");
 	if (!code)
 		code = host_read_addresses(addresses, e);
 	if (code)
 		return code;
-	if (!setup->vip_count)
-		item(&report, false, "setup", "halfproxy-backend up --vip VIP", "no VIP is set up here");
-	for (size_t i = 0; i < setup->vip_count; i++)
-		judge_vip(&report, setup, &setup->vips[i], addresses);
-	if (setup->vip_count) {
-		judge_number(&report, "arp_ignore", setup->interface, 1, "this host answers ARP for the VIP");
-		judge_number(&report, "arp_announce", setup->interface, 2, "its own ARP requests give the VIP away");
-		judge_rp_filter(&report, setup->interface);
-	}
-	if (setup_has_tunnel(setup))
-		judge_tunnel(&report, setup);
-	if (request->is_json)
+	report.items = json_array();
+	judge(&report, setup, addresses);
+	if (request->is_json) {
 		json_dumpf(report.items, stdout, JSON_INDENT(1));
-	else
+		puts("");
+	} else {
 		print_table(report.items);
+	}
 	json_decref(report.items);
 	return report.is_wrong;
 }

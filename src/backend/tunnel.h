@@ -1,5 +1,5 @@
 /* The BPF half of a backend that tunnels reach: decapsulation by XDP and the MSS filter by tc, on one interface,
- * pinned so that they work without any process. The only caller of bpf(2) here. */
+ * pinned so that they work without any process. This file and tunnel_map are the only callers of bpf(2) here. */
 #ifndef HP_BACKEND_TUNNEL_H
 #define HP_BACKEND_TUNNEL_H
 
@@ -10,29 +10,36 @@
 #include "backend_abi.h"
 #include "base/err.h"
 
-#define TUNNEL_PINS "/sys/fs/bpf/halfproxy-backend"
-
 struct tunnel_state {
 	bool is_decap; /* attached to the interface */
 	bool is_native;
 	bool is_mss;
+	bool is_whole;	/* both, this version's, and of one pinned set */
+	bool is_filled; /* the maps hold the setup's VIPs and senders, no more and no less */
 	struct hpb_settings limits;
 	uint64_t counters[HPB_COUNTER_COUNT];
 };
 
-/* Attach to setup->interface what is not attached yet, and bring VIPs, senders and MSS to what the setup says.
- *
- * Sets setup->is_clsact_ours when the qdisc had to be made. Returns 0, or -errno with *e written: -EBUSY when somebody
- * else's XDP program is on the interface, -ENODEV without a BPF file system. */
-int tunnel_up(struct setup *setup, struct err *e);
+/* Whether tunnels can be opened on the interface; changes nothing. -ENODEV without a BPF file system, -EBUSY when
+ * somebody else's XDP program is there, -EINVAL for an interface without Ethernet headers. */
+int tunnel_check(const char *interface, struct err *e);
+
+/* Attach to setup->interface what is not attached yet, and bring VIPs, senders and MSS to what the setup says. The
+ * programs on the interface are replaced in place when they are not this version's. Needs tunnel_check. */
+int tunnel_up(const struct setup *setup, struct err *e);
+
+/* Bring the maps alone to what the setup says. What stays is never absent meanwhile. Without maps there is nothing to
+ * do. */
+int tunnel_fill(const struct setup *setup, struct err *e);
 
 /* Detach and unpin. What others put on the interface stays; so does the qdisc unless it is ours and empty. */
-int tunnel_down(struct setup *setup, struct err *e);
+void tunnel_down(const struct setup *setup);
 
 /* What is attached now. */
 void tunnel_look(const struct setup *setup, struct tunnel_state *out);
 
-/* The largest MSS that leaves room for the outer header on this interface. */
+/* The largest MSS of each family that leaves room for the outer header on the path from the directors; 0 for an MTU
+ * that bounds nothing. */
 struct hpb_settings tunnel_limits(const struct setup *setup);
 
 #endif

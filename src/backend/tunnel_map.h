@@ -1,0 +1,39 @@
+/* The pins of the backend's programs and what their maps hold. For tunnel.c alone. */
+#ifndef HP_BACKEND_TUNNEL_MAP_H
+#define HP_BACKEND_TUNNEL_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/setup.h"
+#include "base/err.h"
+
+#define TUNNEL_PINS "/sys/fs/bpf/halfproxy-backend"
+
+/* Programs are pinned under a name with the version, so that a newer agent does not take old ones for its own. */
+#define TUNNEL_PIN_DECAP "decap-" HP_VERSION
+#define TUNNEL_PIN_MSS "mss-" HP_VERSION
+#define TUNNEL_PIN_LINK "link"
+
+/* Write the path of this network namespace's pin into path; a descriptor of it, or a negative number. */
+void tunnel_pin_path(const char *name, char path[static 128]);
+int tunnel_open_pin(const char *name);
+
+/* Load the programs with empty maps and pin all of them in place of what was pinned. */
+int tunnel_load(struct err *e);
+
+/* Bring the pinned maps to what the setup says. -ENOENT, unsaid, when they are not there. */
+int tunnel_fill_maps(const struct setup *setup, struct err *e);
+
+/* Whether the pinned maps are all there, and hold the setup's VIPs and senders and nothing else. */
+bool tunnel_has_maps(void);
+bool tunnel_is_filled(const struct setup *setup);
+
+void tunnel_read_counters(uint64_t *counters);
+void tunnel_remove_pins(void);
+
+/* What libbpf said last; "" for nothing. */
+const char *tunnel_last_words(void);
+void tunnel_listen(void);
+
+#endif
