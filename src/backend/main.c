@@ -130,8 +130,8 @@ static int check_up(struct agent_request *request)
 		request->methods = SETUP_L2;
 	has_tunnel = request->methods & SETUP_IPIP;
 	if (has_tunnel && !request->sender_count)
-		return fail("--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any opens "
-			    "them for all senders");
+		return fail("--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
+			    "opens them for all senders");
 	if (!has_tunnel && request->sender_count)
 		return fail("--from belongs to --forward ipip");
 	if (!has_tunnel && request->mtu && request->vip_count)

@@ -134,8 +134,8 @@ int setup_load(struct setup *setup, const char *path, struct err *e)
 	if (!wrong)
 		return 0;
 	memset(setup, 0, sizeof(*setup));
-	return err_set(e, -EINVAL, "state file %s: \"%s\" is not what `up` wrote: it tells what to restore; mend it, or remove it "
-				   "to forget", path, wrong);
+	return err_set(e, -EINVAL, "state file %s: \"%s\" is not what `up` wrote: it tells what to restore; mend it, or remove "
+				   "it to forget", path, wrong);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */

@@ -196,7 +196,7 @@ void tunnel_down(const struct setup *setup)
 	tunnel_remove_pins();
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------------------------ */
 
 void tunnel_look(const struct setup *setup, struct tunnel_state *out)
 {

@@ -149,8 +149,8 @@ int tunnel_load(struct err *e)
 	if (!skel && code != -EPERM)
 		skel = load_one(false, &code);
 	if (code == -EPERM || code == -EACCES)
-		return err_set(e, code, "the kernel refuses the BPF programs: root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
-					"needed (%s)", last_words);
+		return err_set(e, code, "the kernel refuses the BPF programs: root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON "
+					"are needed (%s)", last_words);
 	if (!skel)
 		return err_set(e, code, "the kernel does not take the BPF programs: %m (%s); Linux 5.15 or newer is needed",
 			       last_words);

@@ -101,7 +101,8 @@ static int find_interface(const struct agent_request *request, const struct setu
 	else if (!host_route_interface(to, found, e))
 		return -ENETUNREACH;
 	if (setup->interface[0] && strcmp(setup->interface, found) != 0)
-		return err_set(e, -EBUSY, "this backend is set up on %s already: `halfproxy-backend down` first", setup->interface);
+		return err_set(e, -EBUSY, "this backend is set up on %s already: `halfproxy-backend down` first",
+			       setup->interface);
 	if (!host_ifindex(found))
 		return err_set(e, -ENODEV, "there is no interface %s; there are: %s", found, all);
 	if (!strcmp(found, "lo"))

@@ -1,0 +1,241 @@
+/* Decapsulation on a backend: what is opened, what is left alone, and that the inner packet stays as it is. */
+#include "backend_lab.h"
+
+#define PAYLOAD_BYTES 37
+#define NOTHING HPB_COUNTER_COUNT
+
+static const char *const senders[] = {[4] = "10.2.0.10", [6] = "fd00:2::a"};
+static const char *const own[] = {[4] = "10.3.0.1", [6] = "fd00:3::1"};
+static const char *const clients[] = {[4] = "192.168.1.1", [6] = "fd00:1::1"};
+static const char *const vips[] = {[4] = "10.2.0.1", [6] = "fd00:2::1"};
+
+struct flaw {
+	const char *sender, *vip; /* others than the right ones */
+	uint16_t fragment;	  /* the outer header's fragment word */
+	int outer_length;	  /* added to what the outer header says */
+	int inner_length;	  /* added to what the inner header says */
+	uint8_t inner_version;
+	uint8_t protocol; /* of the outer header */
+	bool bad_sum;
+	size_t cut, padding; /* bytes off or on the end of the frame */
+};
+
+struct row {
+	const char *sentence;
+	int outer, inner, depth;
+	size_t options;
+	struct flaw flaw;
+	enum hpb_counter counter; /* DECAPSULATED: opened; anything else: left untouched */
+};
+
+static size_t header_bytes(int family)
+{
+	return family == 4 ? 20 : 40;
+}
+
+static void set_length(struct frame *frame, size_t at, int family, int add)
+{
+	size_t word = at + (family == 4 ? 2 : 4);
+
+	set16(frame, word, (uint32_t)(get16(frame, word) + add));
+}
+
+static void put_inner(struct frame *frame, const struct row *row)
+{
+	size_t begin = frame->bytes;
+
+	put_ip(frame, clients[row->inner], row->flaw.vip ? row->flaw.vip : vips[row->inner], IPPROTO_UDP, 0, PAYLOAD_BYTES);
+	for (int i = 0; i < PAYLOAD_BYTES; i++)
+		put8(frame, (uint32_t)(i * 41 + 3));
+	set_length(frame, begin, row->inner, row->flaw.inner_length);
+	if (row->flaw.inner_version)
+		frame->byte[begin] = (uint8_t)(row->flaw.inner_version << 4 | (frame->byte[begin] & 0x0f));
+}
+
+/* The tunnelled frame; offset of the inner packet in *inner. */
+static void build(const struct row *row, struct frame *frame, size_t *inner)
+{
+	const char *sender = row->flaw.sender ? row->flaw.sender : senders[row->outer];
+	size_t begin, inner_bytes = header_bytes(row->inner) + PAYLOAD_BYTES;
+
+	frame->bytes = 0;
+	put_link(frame, row->depth, row->outer == 4 ? 0x0800 : 0x86dd);
+	begin = frame->bytes;
+	put_ip(frame, sender, own[row->outer], row->flaw.protocol ? row->flaw.protocol : row->inner == 4 ? 4 : 41, row->options,
+	       inner_bytes);
+	*inner = frame->bytes;
+	set_length(frame, begin, row->outer, row->flaw.outer_length);
+	if (row->outer == 4) {
+		size_t bytes = *inner - begin;
+
+		set16(frame, begin + 6, row->flaw.fragment);
+		set16(frame, begin + 10, 0);
+		set16(frame, begin + 10, fold(sum_bytes(frame->byte + begin, bytes, 0)) ^ (row->flaw.bad_sum ? 0x100 : 0));
+	}
+	put_inner(frame, row);
+	for (size_t i = 0; i < row->flaw.padding; i++)
+		put8(frame, 0);
+	frame->bytes -= row->flaw.cut;
+}
+
+static void expect_opened(const struct row *row, const struct frame *in, const struct frame *out, size_t inner)
+{
+	size_t link = 14 + 4 * (size_t)row->depth;
+
+	assert_int_equal(out->bytes, in->bytes - (inner - link));
+	assert_memory_equal(out->byte, in->byte, link - 2);
+	assert_int_equal(get16(out, link - 2), row->inner == 4 ? 0x0800 : 0x86dd);
+	assert_memory_equal(out->byte + link, in->byte + inner, in->bytes - inner);
+}
+
+static void expect_untouched(const struct frame *in, const struct frame *out)
+{
+	assert_int_equal(out->bytes, in->bytes);
+	assert_memory_equal(out->byte, in->byte, in->bytes);
+}
+
+static void run_row(const struct row *row)
+{
+	uint64_t before = row->counter == NOTHING ? 0 : lab_count(row->counter), all = lab_count_all();
+	struct frame in, out;
+	size_t inner;
+
+	build(row, &in, &inner);
+	print_message("%s (%din%d, %d tags)\n", row->sentence, row->inner, row->outer, row->depth);
+	assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), XDP_PASS);
+	if (row->counter == HPB_DECAPSULATED)
+		expect_opened(row, &in, &out, inner);
+	else
+		expect_untouched(&in, &out);
+	assert_int_equal(lab_count_all() - all, row->counter == NOTHING ? 0 : 1);
+	if (row->counter != NOTHING)
+		assert_int_equal(lab_count(row->counter) - before, 1);
+}
+
+static const int families[] = {4, 6};
+
+/* Run a row for all four pairs of families and every depth. */
+static void run_all(struct row row)
+{
+	for (int i = 0; i < 12; i++) {
+		row.outer = families[i & 1];
+		row.inner = families[i >> 1 & 1];
+		row.depth = i >> 2;
+		run_row(&row);
+	}
+}
+
+static void test_opened(void **state)
+{
+	run_all((struct row){"a tunnelled packet for a VIP is opened", .counter = HPB_DECAPSULATED});
+	run_all((struct row){"the frame's padding stays behind it", .flaw.padding = 9, .counter = HPB_DECAPSULATED});
+	run_all((struct row){"an inner packet may be shorter than its room", .flaw.inner_length = -5,
+			     .counter = HPB_DECAPSULATED});
+}
+
+static void test_options(void **state)
+{
+	for (size_t options = 1; options <= 10; options++)
+		for (int inner = 4; inner <= 6; inner += 2)
+			for (int depth = 0; depth <= 2; depth++)
+				run_row(&(struct row){"outer options go with their header", 4, inner, depth, options,
+						      .counter = HPB_DECAPSULATED});
+}
+
+static void test_left_alone(void **state)
+{
+	static const struct row rows[] = {
+		{"another IPv4 sender is refused", 4, 4, .flaw.sender = "10.2.0.11", .counter = HPB_REFUSED_SENDER},
+		{"another IPv6 sender is refused", 6, 6, .flaw.sender = "fd00:2::b", .counter = HPB_REFUSED_SENDER},
+		{"the client itself is no sender", 4, 4, .flaw.sender = "192.168.1.1", .counter = HPB_REFUSED_SENDER},
+		{"within a named prefix every address is a sender", 4, 4, .flaw.sender = "10.77.3.9",
+		 .counter = HPB_DECAPSULATED},
+		{"the address after the prefix is none", 4, 4, .flaw.sender = "10.78.0.0", .counter = HPB_REFUSED_SENDER},
+		{"within a named IPv6 prefix as well", 6, 4, .flaw.sender = "fd77::9", .counter = HPB_DECAPSULATED},
+		{"the address before that prefix is none", 6, 4, .flaw.sender = "fd76:ffff::", .counter = HPB_REFUSED_SENDER},
+		{"another inner destination is the kernel's", 4, 4, .flaw.vip = "10.2.0.2", .counter = HPB_OTHER_TUNNEL},
+		{"another inner IPv6 destination too", 4, 6, .flaw.vip = "fd00:2::2", .counter = HPB_OTHER_TUNNEL},
+		{"a VIP that comes by l2 alone is not opened", 4, 4, .flaw.vip = "10.2.0.5", .counter = HPB_OTHER_TUNNEL},
+		{"a first fragment is the kernel's", 4, 4, .flaw.fragment = 0x2000, .counter = HPB_FRAGMENT},
+		{"so is a later one", 4, 4, .flaw.fragment = 0x0010, .counter = HPB_FRAGMENT},
+		{"don't-fragment is no fragment", 4, 4, .flaw.fragment = 0x4000, .counter = HPB_DECAPSULATED},
+		{"an outer header with a wrong checksum is not believed", 4, 4, .flaw.bad_sum = true, .counter = HPB_MALFORMED},
+		{"nor one with options", 4, 6, .options = 3, .flaw.bad_sum = true, .counter = HPB_MALFORMED},
+		{"an outer length below its header", 4, 4, .flaw.outer_length = -(20 + PAYLOAD_BYTES + 1),
+		 .counter = HPB_MALFORMED},
+		{"an outer length beyond the frame", 4, 4, .flaw.outer_length = 1, .counter = HPB_MALFORMED},
+		{"an outer IPv6 length beyond the frame", 6, 6, .flaw.outer_length = 1, .counter = HPB_MALFORMED},
+		{"a frame that lost its last byte", 6, 4, .flaw.cut = 1, .counter = HPB_MALFORMED},
+		{"an inner packet longer than its room", 4, 4, .flaw.inner_length = 1, .counter = HPB_MALFORMED},
+		{"an inner IPv6 packet longer than its room", 4, 6, .flaw.inner_length = 1, .counter = HPB_MALFORMED},
+		{"an inner version that is not what the outer header says", 4, 4, .flaw.inner_version = 6,
+		 .counter = HPB_MALFORMED},
+		{"the other way round", 6, 6, .flaw.inner_version = 4, .counter = HPB_MALFORMED},
+		{"an inner version that does not exist", 6, 4, .flaw.inner_version = 15, .counter = HPB_MALFORMED},
+		{"UDP is no tunnel", 4, 4, .flaw.protocol = IPPROTO_UDP, .counter = NOTHING},
+		{"GRE is no tunnel of ours", 6, 6, .flaw.protocol = IPPROTO_GRE, .counter = NOTHING},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		run_row(&rows[i]);
+}
+
+/* Cut at every byte, a frame is never opened, never dropped and never changed. */
+static void test_truncated(void **state)
+{
+	for (int i = 0; i < 12; i++) {
+		struct row row = {.outer = families[i & 1], .inner = families[i >> 1 & 1], .depth = i >> 2,
+				  .options = i & 1 ? 0 : 2};
+		uint64_t opened = lab_count(HPB_DECAPSULATED);
+		struct frame whole, out;
+		size_t inner;
+
+		build(&row, &whole, &inner);
+		for (size_t bytes = 14; bytes < whole.bytes; bytes++) {
+			struct frame cut = whole;
+
+			cut.bytes = bytes;
+			assert_int_equal(lab_run(lab->progs.hp_decap, &cut, &out), XDP_PASS);
+			expect_untouched(&cut, &out);
+		}
+		assert_int_equal(lab_count(HPB_DECAPSULATED), opened);
+	}
+}
+
+/* Three tags are more than we look behind. */
+static void test_too_many_tags(void **state)
+{
+	struct row row = {.outer = 4, .inner = 4, .depth = 3};
+	uint64_t all = lab_count_all();
+	struct frame in, out;
+	size_t inner;
+
+	build(&row, &in, &inner);
+	assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), XDP_PASS);
+	expect_untouched(&in, &out);
+	assert_int_equal(lab_count_all(), all);
+}
+
+static int open_lab(void **state)
+{
+	if (lab_open(state))
+		return -1;
+	lab_vip("10.2.0.1", HPB_VIP_TUNNEL);
+	lab_vip("fd00:2::1", HPB_VIP_TUNNEL | HPB_VIP_L2);
+	lab_vip("10.2.0.5", HPB_VIP_L2);
+	lab_sender("10.2.0.10", 32);
+	lab_sender("fd00:2::a", 128);
+	lab_sender("10.77.0.0", 16);
+	lab_sender("fd77::", 16);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_options),	cmocka_unit_test(test_left_alone),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags),
+	};
+
+	return cmocka_run_group_tests(tests, open_lab, lab_close);
+}
