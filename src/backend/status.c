@@ -125,10 +125,15 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	};
 	struct hpb_settings wanted = tunnel_limits(setup);
 	struct tunnel_state state;
-	char senders[300], other[300];
+	char senders[300], fix[64];
 
 	list_senders(setup, senders, sizeof(senders));
 	tunnel_look(setup, &state);
+	/* The fixes are printed in the order in which they help. */
+	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, NULL) == -EBUSY) {
+		snprintf(fix, sizeof(fix), "ip link set dev %s xdp off", setup->interface);
+		item(report, false, "program", fix, "somebody else's XDP program is on %s", setup->interface);
+	}
 	if (!state.is_decap)
 		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
 	else
@@ -140,10 +145,6 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	     state.limits.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
 	if (state.is_decap && state.is_mss && !state.is_whole)
 		item(report, false, "programs", again, "they are of another version, or their pins are gone");
-	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, &(struct err){""}) == -EBUSY) {
-		snprintf(other, sizeof(other), "ip link set dev %s xdp off", setup->interface);
-		item(report, false, "program", other, "somebody else's XDP program is on %s", setup->interface);
-	}
 	for (size_t i = 0; i < HPB_COUNTER_COUNT; i++)
 		item(report, true, "counter", "", "%llu %s", (unsigned long long)state.counters[i], texts[i]);
 }
