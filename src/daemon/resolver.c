@@ -10,6 +10,8 @@
 #define BATCH_HOSTS 64
 #define BATCHES_A_TURN 40 /* some 2,500 hosts, 10 ms */
 #define RESYNC_AFTER_MS 20
+#define RESYNC_LEAST_MS 200   /* apart, in a storm of changes */
+#define RESYNC_ALWAYS_MS 30000 /* what no notification tells, such as a learned path MTU that expires */
 #define PATIENCE_TICK_MS 250
 #define ANSWER_WITHIN_MS 3000
 #define USE_EVERY_MS 5000 /* kernels without NTF_MANAGED */
@@ -19,7 +21,9 @@
 static void settle(struct resolver *resolver, struct resolver_target *target, enum resolver_state state,
 		   const struct adjacency *facts, const char *reason)
 {
-	bool is_same = target->is_told && target->state == state &&
+	const struct link *port = state == RESOLVER_READY ? link_find(resolver, facts->ifindex) : NULL;
+	uint32_t generation = port ? port->generation : 0;
+	bool is_same = target->is_told && target->state == state && target->port_generation == generation &&
 		       (state != RESOLVER_READY || !memcmp(&target->facts, facts, sizeof(*facts))) &&
 		       (state != RESOLVER_FAILED || (target->reason && !strcmp(target->reason, reason)));
 
@@ -28,6 +32,7 @@ static void settle(struct resolver *resolver, struct resolver_target *target, en
 	target->state = state;
 	if (state == RESOLVER_READY)
 		target->facts = *facts;
+	target->port_generation = generation;
 	free(target->reason);
 	target->reason = state == RESOLVER_FAILED ? strdup(reason) : NULL;
 	target->is_told = true;
@@ -72,7 +77,9 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	if (!(neighbour->state & NUD_FAILED) && target->state != RESOLVER_FAILED &&
 	    uv_now(resolver->loop) - neighbour->asked_ms < ANSWER_WITHIN_MS) {
 		settle(resolver, target, RESOLVER_PENDING, NULL, NULL);
-		uv_timer_start(&resolver->patience, resolver->patience.timer_cb, PATIENCE_TICK_MS, PATIENCE_TICK_MS);
+		if (!uv_is_active((uv_handle_t *)&resolver->patience))
+			uv_timer_start(&resolver->patience, resolver->patience.timer_cb, PATIENCE_TICK_MS,
+				       PATIENCE_TICK_MS);
 		return;
 	}
 	fail(resolver, target, "%s%s on %s does not answer %s", host->route.has_gateway ? "the gateway " : "",
@@ -156,6 +163,15 @@ static void find_next_hop(struct resolver *resolver, struct host *host)
 	neighbour_use(resolver, host, host->route.state == ROUTE_FOUND ? &key : NULL);
 }
 
+/* A way whose route is known now; one that got no answer is asked for again. */
+static void find_way(struct resolver *resolver, struct host *host)
+{
+	if (host->route.state == ROUTE_UNKNOWN)
+		resolver_routes_changed(resolver);
+	else
+		find_next_hop(resolver, host);
+}
+
 /* Routes of those that have none known are asked for together; then each is judged. */
 static size_t work_batch(struct resolver *resolver)
 {
@@ -170,9 +186,12 @@ static size_t work_batch(struct resolver *resolver)
 	if (asked)
 		route_ask(resolver, unknown, asked);
 	for (size_t i = 0; i < asked; i++)
-		find_next_hop(resolver, unknown[i]);
-	for (size_t i = 0; i < count; i++)
+		find_way(resolver, unknown[i]);
+	for (size_t i = 0; i < count; i++) {
+		if (hosts[i]->neighbour && hosts[i]->neighbour->is_to_be_asked)
+			neighbour_want(resolver, hosts[i]->neighbour);
 		host_evaluate(resolver, hosts[i]);
+	}
 	return count;
 }
 
@@ -196,12 +215,21 @@ static void work(uv_timer_t *timer)
 	end_of_burst(resolver);
 }
 
-/* Routes, rules, addresses or links changed: every way is asked for anew, a moment after the last change. */
+/* Every way is asked for anew; when notifications were lost, after the tables have been read again. */
 static void resync(uv_timer_t *timer)
 {
 	struct resolver *resolver = timer->data;
 	struct host *host, *next;
+	struct err e;
 
+	resolver->is_resync_due = false;
+	resolver->resynced_ms = uv_now(resolver->loop);
+	uv_timer_start(timer, resync, RESYNC_ALWAYS_MS, 0);
+	if (resolver->has_lost_news) {
+		resolver->has_lost_news = netlink_read_all(resolver, &e) != 0;
+		if (resolver->has_lost_news)
+			resolver_routes_changed(resolver);
+	}
 	HASH_ITER(hh, resolver->hosts, host, next) {
 		host->route.state = ROUTE_UNKNOWN;
 		host_mark(resolver, host);
@@ -209,10 +237,16 @@ static void resync(uv_timer_t *timer)
 	end_of_burst(resolver);
 }
 
+/* Routes, rules, addresses or links changed. The changes of a moment are answered together, and in a storm that
+ * does not end the ways are asked for now and then. */
 void resolver_routes_changed(struct resolver *resolver)
 {
-	if (!resolver->is_closing)
-		uv_timer_start(&resolver->resync, resync, RESYNC_AFTER_MS, 0);
+	bool is_storm = uv_now(resolver->loop) - resolver->resynced_ms < RESYNC_LEAST_MS;
+
+	if (resolver->is_closing || resolver->is_resync_due)
+		return;
+	resolver->is_resync_due = true;
+	uv_timer_start(&resolver->resync, resync, is_storm ? RESYNC_LEAST_MS : RESYNC_AFTER_MS, 0);
 }
 
 /* While somebody waits for a neighbour, or the kernel must be reminded of them. */
@@ -242,9 +276,11 @@ static void readable(uv_poll_t *poll, int status, int events)
 {
 	struct resolver *resolver = poll->data;
 
-	(void)status;
 	(void)events;
 	netlink_receive(resolver);
+	/* A queue that overran is an error of the socket, and libuv stops watching where it meets one. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, readable);
 	if (!resolver->dirty_first)
 		end_of_burst(resolver);
 }
@@ -392,6 +428,7 @@ struct resolver *resolver_create(uv_loop_t *loop, const struct resolver_events *
 	resolver->events = *events;
 	resolver->is_closing = false;
 	resolver->has_news = false;
+	uv_timer_start(&resolver->resync, resync, RESYNC_ALWAYS_MS, 0);
 	return resolver;
 }
 

@@ -36,6 +36,8 @@ struct link {
 	uint32_t lower; /* ifindex it stands on; 0: none */
 	bool is_lower_here; /* the lower one is of this network namespace */
 	uint16_t vlan_id, vlan_protocol; /* host order; of kind vlan */
+	uint32_t generation; /* of this name on this link; grows when it is made anew or renamed */
+	uint32_t reading;    /* the last of resolver->reading that found it */
 	UT_hash_handle hh;
 };
 
@@ -52,8 +54,11 @@ struct neighbour {
 	uint8_t protocol; /* RESOLVER_NEIGHBOUR_PROTOCOL: put there by us */
 	uint8_t mac[6];
 	bool has_mac;
-	struct host *hosts; /* that need it; list by next_there */
-	uint64_t asked_ms;  /* loop time when it was last asked for; 0: never */
+	bool is_ext_learned; /* the garbage collector leaves it alone */
+	bool is_to_be_asked; /* by the next work on its hosts */
+	struct host *hosts;  /* that need it; list by next_there */
+	uint64_t asked_ms;   /* loop time when it was last asked for; 0: never */
+	uint32_t reading;
 	UT_hash_handle hh;
 };
 
@@ -91,6 +96,7 @@ struct resolver_target {
 	void *user;
 	enum resolver_state state;
 	bool is_told; /* a first callback has been made */
+	uint32_t port_generation; /* of the physical port's link, when last told */
 	struct adjacency facts;
 	char *reason; /* of a failed one */
 	struct resolver_target *prev, *next;
@@ -98,6 +104,7 @@ struct resolver_target {
 
 struct local_address {
 	struct neighbour_key key; /* address and ifindex */
+	uint32_t reading;
 	UT_hash_handle hh;
 };
 
@@ -117,6 +124,11 @@ struct resolver {
 	struct local_address *locals;
 	struct host *dirty_first, **dirty_last;
 	uint32_t sequence;
+	uint32_t generation; /* of links */
+	uint32_t reading;    /* counts the times that whole tables were read */
+	uint64_t resynced_ms; /* loop time of the last resync */
+	bool is_resync_due;  /* soon, and not only as a matter of course */
+	bool has_lost_news;  /* tables must be read anew */
 	bool is_managed_refused; /* the kernel does not know NTF_MANAGED */
 	bool has_news; /* callbacks were made since the last idle */
 	bool is_closing;
@@ -130,16 +142,23 @@ void resolver_routes_changed(struct resolver *resolver);
 
 /* ---- resolver_netlink.c ---- */
 int netlink_open(struct resolver *resolver, struct err *e);
-/* Ask for a whole table (RTM_GETLINK…), each message handed to netlink_take. */
-int netlink_dump(struct resolver *resolver, uint16_t type, uint8_t family, struct err *e);
+/* Make the tables what the kernel's are now: what came is added, what went is removed. Returns 0 or -errno with *e
+ * written, and then what was not read is as it was. */
 int netlink_read_all(struct resolver *resolver, struct err *e);
-/* Send one request and wait for its acknowledgement. Returns 0 or -errno. */
-int netlink_ask(struct resolver *resolver, struct nlmsghdr *message);
+/* Send one request, which gets a sequence number, and wait for its answer or acknowledgement.
+ *
+ * Overwrites resolver->buffer: not for use by what takes messages out of it. Returns the length of the answer in
+ * resolver->buffer, 0 for a bare acknowledgement, or -errno. */
+ssize_t netlink_ask(struct resolver *resolver, struct nlmsghdr *message);
+/* Take the notifications that are there. When some were lost, resolver->has_lost_news is set. */
 void netlink_receive(struct resolver *resolver);
 
 /* ---- resolver_link.c ---- */
 void link_take(struct resolver *resolver, const struct nlmsghdr *message);
 struct link *link_find(const struct resolver *resolver, uint32_t ifindex);
+/* Remove what the last reading of the tables did not find. */
+void link_sweep(struct resolver *resolver);
+void local_sweep(struct resolver *resolver);
 /* The physical port below an egress link, with the tags on the way. False with *reason written. */
 bool link_resolve(const struct resolver *resolver, const struct link *egress, struct adjacency *facts, uint32_t *mtu,
 		  char reason[static RESOLVER_REASON_BYTES]);
@@ -148,6 +167,10 @@ void local_take(struct resolver *resolver, const struct nlmsghdr *message);
 
 /* ---- resolver_neighbour.c ---- */
 void neighbour_take(struct resolver *resolver, const struct nlmsghdr *message);
+/* The kernel has none of those that the last reading of the tables did not find. */
+void neighbour_sweep(struct resolver *resolver);
+/* Ask again for those on this link that have not answered: it came up. */
+void neighbour_retry(struct resolver *resolver, uint32_t ifindex);
 /* The next hop of a host from now on; NULL: none. Neighbours that nobody needs any more leave the kernel. */
 void neighbour_use(struct resolver *resolver, struct host *host, const struct neighbour_key *key);
 bool neighbour_is_usable(const struct neighbour *neighbour);
@@ -156,7 +179,7 @@ void neighbour_want(struct resolver *resolver, struct neighbour *neighbour);
 void neighbour_table_free(struct resolver *resolver);
 
 /* ---- resolver_route.c ---- */
-/* Ask for the routes of `count` hosts at once. */
+/* Ask for the routes of `count` hosts at once. Those that get no answer stay ROUTE_UNKNOWN. */
 void route_ask(struct resolver *resolver, struct host **hosts, size_t count);
 
 #endif

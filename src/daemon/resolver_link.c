@@ -98,6 +98,8 @@ static void tell(struct resolver *resolver, const struct link *link, bool is_gon
 	if (resolver->events.link_changed)
 		resolver->events.link_changed(resolver->events.context, &event);
 	resolver->has_news = true;
+	if (event.ifindex && event.up)
+		neighbour_retry(resolver, link->ifindex);
 	resolver_routes_changed(resolver);
 }
 
@@ -110,8 +112,10 @@ static void remove_link(struct resolver *resolver, struct link *link)
 
 static bool differs(const struct link *a, const struct link *b)
 {
-	return memcmp(a->mac, b->mac, sizeof(a->mac)) || a->mtu != b->mtu || is_up(a) != is_up(b) ||
-	       a->lower != b->lower || strcmp(a->kind, b->kind) != 0 || a->vlan_id != b->vlan_id;
+	return memcmp(a->mac, b->mac, sizeof(a->mac)) || a->mtu != b->mtu || a->type != b->type ||
+	       ((a->flags ^ b->flags) & (IFF_UP | IFF_LOWER_UP | IFF_LOOPBACK)) || a->lower != b->lower ||
+	       a->is_lower_here != b->is_lower_here || strcmp(a->kind, b->kind) != 0 || a->vlan_id != b->vlan_id ||
+	       a->vlan_protocol != b->vlan_protocol;
 }
 
 void link_take(struct resolver *resolver, const struct nlmsghdr *message)
@@ -133,19 +137,33 @@ void link_take(struct resolver *resolver, const struct nlmsghdr *message)
 		remove_link(resolver, link);
 		link = NULL;
 	}
+	if (link)
+		link->reading = resolver->reading;
 	if (link && !differs(link, &read))
 		return;
+	read.reading = resolver->reading;
 	if (!link) {
 		link = calloc(1, sizeof(*link));
 		if (!link)
 			return;
 		*link = read;
+		link->generation = ++resolver->generation;
 		HASH_ADD(hh, resolver->links, ifindex, sizeof(link->ifindex), link);
 	} else {
+		read.generation = link->generation;
 		read.hh = link->hh;
 		*link = read;
 	}
 	tell(resolver, link, false);
+}
+
+void link_sweep(struct resolver *resolver)
+{
+	struct link *link, *next;
+
+	HASH_ITER(hh, resolver->links, link, next)
+		if (link->reading != resolver->reading)
+			remove_link(resolver, link);
 }
 
 void link_table_free(struct resolver *resolver)
@@ -202,7 +220,7 @@ static bool refuse(char *reason, const struct link *link, const char *why)
 bool link_resolve(const struct resolver *resolver, const struct link *egress, struct adjacency *facts, uint32_t *mtu,
 		  char reason[static RESOLVER_REASON_BYTES])
 {
-	const struct link *link = egress;
+	const struct link *link = egress, *upper;
 
 	*mtu = egress->mtu;
 	memcpy(facts->mac_source, egress->mac, sizeof(facts->mac_source));
@@ -217,10 +235,10 @@ bool link_resolve(const struct resolver *resolver, const struct link *egress, st
 		facts->tag[0].protocol = link->vlan_protocol;
 		facts->tag[0].id = link->vlan_id;
 		facts->tag_count++;
-		egress = link;
+		upper = link;
 		link = link->is_lower_here ? link_find(resolver, link->lower) : NULL;
 		if (!link)
-			return refuse(reason, egress, "stands on an interface of another network namespace");
+			return refuse(reason, upper, "stands on an interface of another network namespace");
 	}
 	if (unfit(link))
 		return refuse(reason, link, unfit(link));
@@ -311,8 +329,23 @@ void local_take(struct resolver *resolver, const struct nlmsghdr *message)
 	} else if (message->nlmsg_type == RTM_DELADDR && local) {
 		HASH_DEL(resolver->locals, local);
 		free(local);
+		local = NULL;
 	}
+	if (local)
+		local->reading = resolver->reading;
 	resolver_routes_changed(resolver);
+}
+
+void local_sweep(struct resolver *resolver)
+{
+	struct local_address *local, *next;
+
+	HASH_ITER(hh, resolver->locals, local, next) {
+		if (local->reading == resolver->reading)
+			continue;
+		HASH_DEL(resolver->locals, local);
+		free(local);
+	}
 }
 
 bool resolver_is_local(const struct resolver *resolver, const struct ip *address)

@@ -50,6 +50,7 @@ static bool read_message(const struct nlmsghdr *message, struct neighbour *out)
 	memset(out, 0, sizeof(*out));
 	out->key.ifindex = (uint32_t)info->ndm_ifindex;
 	out->state = message->nlmsg_type == RTM_NEWNEIGH ? info->ndm_state : 0;
+	out->is_ext_learned = info->ndm_flags & NTF_EXT_LEARNED;
 	if ((info->ndm_family != AF_INET && info->ndm_family != AF_INET6) || (info->ndm_flags & NTF_PROXY))
 		return false;
 	EACH_ATTRIBUTE(attr, message, sizeof(*info)) {
@@ -73,25 +74,75 @@ static bool read_message(const struct nlmsghdr *message, struct neighbour *out)
 	return is_found;
 }
 
+static void mark_hosts(struct resolver *resolver, struct neighbour *neighbour)
+{
+	struct host *host;
+
+	DL_FOREACH2(neighbour->hosts, host, next_there)
+		host_mark(resolver, host);
+}
+
+static void learn(struct neighbour *neighbour, const struct neighbour *read)
+{
+	neighbour->state = read->state;
+	neighbour->protocol = read->protocol;
+	neighbour->is_ext_learned = read->is_ext_learned;
+	neighbour->has_mac = read->has_mac;
+	if (read->has_mac)
+		memcpy(neighbour->mac, read->mac, sizeof(neighbour->mac));
+}
+
+/* Whether an entry that became so has to be asked for: it was flushed, somebody wrote over it and it is no longer
+ * kept, or it fell silent at its MAC address and may answer from another. */
+static bool needs_asking(const struct neighbour *neighbour, bool was_usable)
+{
+	if (neighbour->state & STATIC)
+		return false;
+	return !neighbour->state || !neighbour->is_ext_learned || (was_usable && (neighbour->state & NUD_FAILED));
+}
+
 void neighbour_take(struct resolver *resolver, const struct nlmsghdr *message)
 {
 	struct neighbour read, *neighbour;
-	struct host *host;
+	bool was_usable;
 
 	if (!read_message(message, &read))
 		return;
 	neighbour = find(resolver, &read.key);
 	if (!neighbour)
 		return; /* nobody needs it */
-	neighbour->state = read.state;
-	neighbour->protocol = read.protocol;
-	if (read.has_mac)
-		memcpy(neighbour->mac, read.mac, sizeof(neighbour->mac));
-	neighbour->has_mac = read.has_mac;
-	if (!read.state && !resolver->is_closing)
-		neighbour_want(resolver, neighbour); /* somebody flushed it */
-	DL_FOREACH2(neighbour->hosts, host, next_there)
-		host_mark(resolver, host);
+	was_usable = neighbour_is_usable(neighbour);
+	learn(neighbour, &read);
+	neighbour->reading = resolver->reading;
+	if (needs_asking(neighbour, was_usable))
+		neighbour->is_to_be_asked = true;
+	mark_hosts(resolver, neighbour);
+}
+
+void neighbour_sweep(struct resolver *resolver)
+{
+	struct neighbour *neighbour, *next;
+
+	HASH_ITER(hh, resolver->neighbours, neighbour, next) {
+		if (neighbour->reading == resolver->reading)
+			continue;
+		neighbour->state = 0;
+		neighbour->has_mac = false;
+		neighbour->is_to_be_asked = true;
+		mark_hosts(resolver, neighbour);
+	}
+}
+
+void neighbour_retry(struct resolver *resolver, uint32_t ifindex)
+{
+	struct neighbour *neighbour, *next;
+
+	HASH_ITER(hh, resolver->neighbours, neighbour, next) {
+		if (neighbour->key.ifindex != ifindex || neighbour_is_usable(neighbour))
+			continue;
+		neighbour->is_to_be_asked = true;
+		mark_hosts(resolver, neighbour);
+	}
 }
 
 /* ---- what the kernel is asked ---------------------------------------------------------------------------------------- */
@@ -117,12 +168,13 @@ void neighbour_want(struct resolver *resolver, struct neighbour *neighbour)
 	char buffer[256];
 	struct nlmsghdr *message = put(buffer, RTM_NEWNEIGH, neighbour);
 	struct ndmsg *info = mnl_nlmsg_get_payload(message);
-	int code;
+	ssize_t code;
 
 	neighbour->asked_ms = uv_now(resolver->loop);
+	neighbour->is_to_be_asked = false;
 	if (neighbour->state & STATIC)
 		return; /* an operator's */
-	message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
 	mnl_attr_put_u8(message, NDA_PROTOCOL, RESOLVER_NEIGHBOUR_PROTOCOL);
 	info->ndm_flags = NTF_EXT_LEARNED;
 	if (resolver->is_managed_refused)
@@ -142,33 +194,35 @@ static void look_up(struct resolver *resolver, struct neighbour *neighbour)
 	char buffer[256];
 	struct nlmsghdr *message = put(buffer, RTM_GETNEIGH, neighbour);
 	struct neighbour read;
-	ssize_t got;
 
-	message->nlmsg_flags = NLM_F_REQUEST;
-	message->nlmsg_seq = ++resolver->sequence;
-	if (mnl_socket_sendto(resolver->asker, message, message->nlmsg_len) < 0)
+	if (netlink_ask(resolver, message) <= 0)
 		return;
-	got = mnl_socket_recvfrom(resolver->asker, resolver->buffer, sizeof(resolver->buffer));
 	message = (struct nlmsghdr *)resolver->buffer;
-	if (got < (ssize_t)sizeof(*message) || message->nlmsg_type != RTM_NEWNEIGH || !read_message(message, &read))
+	if (message->nlmsg_type == RTM_NEWNEIGH && read_message(message, &read))
+		learn(neighbour, &read);
+}
+
+/* Take it out of the kernel again, unless an operator has made it theirs. */
+static void forget(struct resolver *resolver, const struct neighbour *neighbour)
+{
+	char buffer[256];
+	struct nlmsghdr *message = put(buffer, RTM_DELNEIGH, neighbour);
+
+	if (neighbour->state & STATIC)
 		return;
-	neighbour->state = read.state;
-	neighbour->protocol = read.protocol;
-	neighbour->has_mac = read.has_mac;
-	memcpy(neighbour->mac, read.mac, sizeof(read.mac));
+	message->nlmsg_flags = NLM_F_ACK;
+	netlink_ask(resolver, message);
 }
 
 static void leave(struct resolver *resolver, struct host *host)
 {
 	struct neighbour *neighbour = host->neighbour;
-	char buffer[256];
 
 	DL_DELETE2(neighbour->hosts, host, prev_there, next_there);
 	host->neighbour = NULL;
 	if (neighbour->hosts)
 		return;
-	if (!(neighbour->state & STATIC))
-		netlink_ask(resolver, put(buffer, RTM_DELNEIGH, neighbour));
+	forget(resolver, neighbour);
 	drop(resolver, neighbour);
 }
 
@@ -204,28 +258,28 @@ void neighbour_table_free(struct resolver *resolver)
 
 /* ---- --unload ---------------------------------------------------------------------------------------------------------- */
 
-struct forget {
+struct found {
 	struct neighbour *list;
 	size_t count;
 };
 
 static int collect(const struct nlmsghdr *message, void *context)
 {
-	struct forget *forget = context;
+	struct found *found = context;
 	struct neighbour read, *grown;
 
 	if (message->nlmsg_type != RTM_NEWNEIGH || !read_message(message, &read) ||
 	    read.protocol != RESOLVER_NEIGHBOUR_PROTOCOL)
 		return MNL_CB_OK;
-	grown = realloc(forget->list, (forget->count + 1) * sizeof(*grown));
+	grown = realloc(found->list, (found->count + 1) * sizeof(*grown));
 	if (!grown)
 		return MNL_CB_ERROR;
-	forget->list = grown;
-	grown[forget->count++] = read;
+	found->list = grown;
+	grown[found->count++] = read;
 	return MNL_CB_OK;
 }
 
-static int collect_all(struct resolver *resolver, uint8_t family, struct forget *forget)
+static int collect_all(struct resolver *resolver, uint8_t family, struct found *found)
 {
 	char request[64];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(request);
@@ -244,7 +298,7 @@ static int collect_all(struct resolver *resolver, uint8_t family, struct forget 
 
 		code = got < 0 ? -1
 			       : mnl_cb_run(resolver->buffer, (size_t)got, message->nlmsg_seq,
-					    mnl_socket_get_portid(resolver->asker), collect, forget);
+					    mnl_socket_get_portid(resolver->asker), collect, found);
 	}
 	return code < 0 ? -errno : 0;
 }
@@ -252,24 +306,23 @@ static int collect_all(struct resolver *resolver, uint8_t family, struct forget 
 int resolver_forget_neighbours(struct err *e)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
-	struct forget forget = {0};
-	char buffer[256];
+	struct found found = {0};
 	int code;
 
 	if (!resolver)
 		return err_set(e, -ENOMEM, "%m");
 	code = netlink_open(resolver, e);
 	if (!code)
-		code = collect_all(resolver, AF_INET, &forget);
+		code = collect_all(resolver, AF_INET, &found);
 	if (!code)
-		code = collect_all(resolver, AF_INET6, &forget);
-	for (size_t i = 0; i < forget.count; i++)
-		netlink_ask(resolver, put(buffer, RTM_DELNEIGH, &forget.list[i]));
+		code = collect_all(resolver, AF_INET6, &found);
+	for (size_t i = 0; i < found.count; i++)
+		forget(resolver, &found.list[i]);
 	if (resolver->listener)
 		mnl_socket_close(resolver->listener);
 	if (resolver->asker)
 		mnl_socket_close(resolver->asker);
-	free(forget.list);
+	free(found.list);
 	free(resolver);
 	return code ? err_set(e, code, "removing neighbours: %m") : 0;
 }

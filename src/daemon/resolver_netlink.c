@@ -5,10 +5,13 @@
 #include <string.h>
 
 #define LISTENER_BYTES (8 << 20)
+#define ANSWER_WITHIN_S 2
+#define READ_TRIES 5
 
 static const unsigned int groups[] = {
 	RTNLGRP_LINK,	    RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 	RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
+	RTNLGRP_NEXTHOP,
 };
 
 static int take(const struct nlmsghdr *message, void *context)
@@ -32,13 +35,15 @@ static int take(const struct nlmsghdr *message, void *context)
 	case RTM_DELROUTE:
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP:
 		resolver_routes_changed(resolver);
 		break;
 	}
 	return MNL_CB_OK;
 }
 
-int netlink_dump(struct resolver *resolver, uint16_t type, uint8_t family, struct err *e)
+static int dump(struct resolver *resolver, uint16_t type, uint8_t family)
 {
 	char request[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(request);
@@ -54,51 +59,79 @@ int netlink_dump(struct resolver *resolver, uint16_t type, uint8_t family, struc
 									       : sizeof(struct ifinfomsg));
 	general->rtgen_family = family;
 	if (mnl_socket_sendto(resolver->asker, message, message->nlmsg_len) < 0)
-		return err_set(e, -errno, "rtnetlink: %m");
+		return -errno;
 	do {
 		got = mnl_socket_recvfrom(resolver->asker, resolver->buffer, sizeof(resolver->buffer));
 		code = got < 0 ? -1
 			       : mnl_cb_run(resolver->buffer, (size_t)got, message->nlmsg_seq,
 					    mnl_socket_get_portid(resolver->asker), take, resolver);
 	} while (code > 0);
-	return code < 0 ? err_set(e, -errno, "rtnetlink: reading a table: %m") : 0;
+	return code < 0 ? -errno : 0;
+}
+
+/* Answers to a request that was given up, such as the rest of an interrupted dump. */
+static void discard(struct mnl_socket *socket, char *buffer)
+{
+	ssize_t got;
+
+	do
+		got = recv(mnl_socket_get_fd(socket), buffer, RESOLVER_BUFFER_BYTES, MSG_DONTWAIT);
+	while (got > 0 || (got < 0 && errno == ENOBUFS));
+}
+
+/* A table that changes while it is dumped is dumped again. */
+static int read_table(struct resolver *resolver, uint16_t type, uint8_t family, struct err *e)
+{
+	int code = -EINTR;
+
+	for (int i = 0; i < READ_TRIES && code == -EINTR; i++) {
+		code = dump(resolver, type, family);
+		if (code)
+			discard(resolver->asker, resolver->buffer);
+	}
+	return code ? err_set(e, code, "rtnetlink: reading a table: %s", strerror(-code)) : 0;
 }
 
 int netlink_read_all(struct resolver *resolver, struct err *e)
 {
-	int code = netlink_dump(resolver, RTM_GETLINK, AF_UNSPEC, e);
+	int code;
 
+	/* Notifications from before the reading would undo what it finds. */
+	discard(resolver->listener, resolver->buffer);
+	resolver->reading++;
+	code = read_table(resolver, RTM_GETLINK, AF_UNSPEC, e);
+	if (code)
+		return code;
+	link_sweep(resolver);
+	code = read_table(resolver, RTM_GETADDR, AF_UNSPEC, e);
+	if (code)
+		return code;
+	local_sweep(resolver);
+	code = read_table(resolver, RTM_GETNEIGH, AF_INET, e);
 	if (!code)
-		code = netlink_dump(resolver, RTM_GETADDR, AF_UNSPEC, e);
+		code = read_table(resolver, RTM_GETNEIGH, AF_INET6, e);
 	if (!code)
-		code = netlink_dump(resolver, RTM_GETNEIGH, AF_INET, e);
-	if (!code)
-		code = netlink_dump(resolver, RTM_GETNEIGH, AF_INET6, e);
+		neighbour_sweep(resolver);
 	return code;
 }
 
-int netlink_ask(struct resolver *resolver, struct nlmsghdr *message)
+ssize_t netlink_ask(struct resolver *resolver, struct nlmsghdr *message)
 {
+	const struct nlmsghdr *answer = (const struct nlmsghdr *)resolver->buffer;
 	ssize_t got;
 
-	message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	message->nlmsg_flags |= NLM_F_REQUEST;
 	message->nlmsg_seq = ++resolver->sequence;
 	if (mnl_socket_sendto(resolver->asker, message, message->nlmsg_len) < 0)
 		return -errno;
-	got = mnl_socket_recvfrom(resolver->asker, resolver->buffer, sizeof(resolver->buffer));
-	if (got < 0)
-		return -errno;
-	if (mnl_cb_run(resolver->buffer, (size_t)got, message->nlmsg_seq, mnl_socket_get_portid(resolver->asker), NULL,
-		       NULL) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Notifications were lost: what the tables say now is what counts. */
-static void read_anew(struct resolver *resolver)
-{
-	netlink_read_all(resolver, NULL);
-	resolver_routes_changed(resolver);
+	do {
+		got = mnl_socket_recvfrom(resolver->asker, resolver->buffer, sizeof(resolver->buffer));
+		if (got < 0)
+			return -errno;
+	} while (got < (ssize_t)sizeof(*answer) || answer->nlmsg_seq != message->nlmsg_seq);
+	if (answer->nlmsg_type != NLMSG_ERROR)
+		return got;
+	return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(answer))->error;
 }
 
 void netlink_receive(struct resolver *resolver)
@@ -109,7 +142,8 @@ void netlink_receive(struct resolver *resolver)
 		ssize_t got = recv(fd, resolver->buffer, sizeof(resolver->buffer), MSG_DONTWAIT);
 
 		if (got < 0 && errno == ENOBUFS) {
-			read_anew(resolver);
+			resolver->has_lost_news = true;
+			resolver_routes_changed(resolver);
 			continue;
 		}
 		if (got <= 0)
@@ -118,17 +152,24 @@ void netlink_receive(struct resolver *resolver)
 	}
 }
 
+static void force_receive_buffer(struct mnl_socket *socket, int bytes)
+{
+	if (setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 int netlink_open(struct resolver *resolver, struct err *e)
 {
-	int bytes = LISTENER_BYTES;
+	const struct timeval patience = {.tv_sec = ANSWER_WITHIN_S};
 
 	resolver->listener = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	resolver->asker = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	if (!resolver->listener || !resolver->asker || mnl_socket_bind(resolver->listener, 0, MNL_SOCKET_AUTOPID) < 0 ||
 	    mnl_socket_bind(resolver->asker, 0, MNL_SOCKET_AUTOPID) < 0)
 		return err_set(e, -errno, "rtnetlink: %m");
-	if (setsockopt(mnl_socket_get_fd(resolver->listener), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
-		setsockopt(mnl_socket_get_fd(resolver->listener), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	force_receive_buffer(resolver->listener, LISTENER_BYTES);
+	force_receive_buffer(resolver->asker, LISTENER_BYTES);
+	setsockopt(mnl_socket_get_fd(resolver->asker), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		if (mnl_socket_setsockopt(resolver->listener, NETLINK_ADD_MEMBERSHIP, (void *)&groups[i],
 					  sizeof(groups[i])) < 0)

@@ -130,6 +130,9 @@ static size_t take_answers(struct resolver *resolver, size_t bytes, uint32_t fir
 			take_error(((const struct nlmsgerr *)mnl_nlmsg_get_payload(message))->error, route);
 		else
 			take_answer(message, route);
+		/* `via` the backend itself is no gateway in between. */
+		if (route->has_gateway && ip_equal(&route->gateway, &hosts[index]->address))
+			route->has_gateway = false;
 	}
 	return taken;
 }
