@@ -74,8 +74,7 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 		settle(resolver, target, RESOLVER_READY, &whole, NULL);
 		return;
 	}
-	if (!(neighbour->state & NUD_FAILED) && target->state != RESOLVER_FAILED &&
-	    uv_now(resolver->loop) - neighbour->asked_ms < ANSWER_WITHIN_MS) {
+	if (!(neighbour->state & NUD_FAILED) && uv_now(resolver->loop) - neighbour->asked_ms < ANSWER_WITHIN_MS) {
 		settle(resolver, target, RESOLVER_PENDING, NULL, NULL);
 		if (!uv_is_active((uv_handle_t *)&resolver->patience))
 			uv_timer_start(&resolver->patience, resolver->patience.timer_cb, PATIENCE_TICK_MS,

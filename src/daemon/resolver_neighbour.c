@@ -182,6 +182,8 @@ void neighbour_want(struct resolver *resolver, struct neighbour *neighbour)
 	else
 		mnl_attr_put_u32(message, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
 	code = netlink_ask(resolver, message);
+	if (!code && (neighbour->state & NUD_FAILED))
+		neighbour->state = NUD_INCOMPLETE;
 	if (code == -EINVAL && !resolver->is_managed_refused) {
 		resolver->is_managed_refused = true;
 		neighbour_want(resolver, neighbour);
