@@ -26,10 +26,18 @@ enum config_mode {
 	CONFIG_MODE_GENERIC,
 };
 
+/* Whether an interface is to leave VLAN tags in packets, where XDP sees them. */
+enum config_vlan {
+	CONFIG_VLAN_AUTO, /* where there are VLANs on it */
+	CONFIG_VLAN_ON,
+	CONFIG_VLAN_OFF, /* its setting is left alone */
+};
+
 struct config_interface {
 	char *name;
 	bool announce; /* answer ARP and ND for VIPs here */
 	enum config_mode mode;
+	enum config_vlan vlan;
 };
 
 struct config_backend {

@@ -161,8 +161,8 @@ static void diff_interfaces(const struct config *a, const struct config *b, stru
 				was = &a->interfaces[i];
 		if (!was)
 			add(out, CONFIG_ADD, "interfaces", "%s", now->name);
-		else if (was->announce != now->announce || was->mode != now->mode)
-			add(out, CONFIG_CHANGE, "interfaces", "%s: announce or mode", now->name);
+		else if (was->announce != now->announce || was->mode != now->mode || was->vlan != now->vlan)
+			add(out, CONFIG_CHANGE, "interfaces", "%s: announce, mode or vlan", now->name);
 	}
 }
 

@@ -51,15 +51,26 @@ static void read_mode(struct config_reader *reader, const struct yaml_node *valu
 		interface->mode = (enum config_mode)choice;
 }
 
+static void read_vlan(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"auto", CONFIG_VLAN_AUTO}, {"on", CONFIG_VLAN_ON}, {"off", CONFIG_VLAN_OFF}, {NULL, 0}};
+	struct config_interface *interface = target;
+	int choice;
+
+	if (config_read_choice(reader, value, words, "vlan", &choice))
+		interface->vlan = (enum config_vlan)choice;
+}
+
 static const struct config_option interface_options[] = {
 	{"name", read_interface_name, true, "the interface's name, such as eth0"},
 	{"announce", read_announce, false, "all answers ARP and ND for VIPs there; none leaves them to routes"},
 	{"mode", read_mode, false, "auto, native or generic XDP"},
+	{"vlan", read_vlan, false, "on has VLAN tags reach XDP (rx-vlan-offload off); auto, where VLANs are on it; off"},
 };
 
 static void read_interface(struct config_reader *reader, const struct yaml_node *node)
 {
-	struct config_interface read = {.announce = true, .mode = CONFIG_MODE_AUTO};
+	struct config_interface read = {.announce = true, .mode = CONFIG_MODE_AUTO, .vlan = CONFIG_VLAN_AUTO};
 	struct config *config = reader->config;
 
 	if (node->kind == YAML_SCALAR)

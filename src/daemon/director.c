@@ -112,12 +112,11 @@ static void tell_ready(struct director *director)
 /* When it is known of every backend whether and how it is reached. */
 static void settle(struct director *director)
 {
+	if (director->is_ready)
+		return;
 	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
 		if (!b->target || resolver_target_state(b->target) == RESOLVER_PENDING)
 			return;
-	if (!director->is_swept)
-		ports_sweep(director->ports);
-	director->is_swept = true;
 	tell_ready(director);
 }
 
@@ -195,7 +194,7 @@ static int open_parts(struct director *director, const struct config *config, st
 	director->resolver = resolver_create(director->loop, &events, e);
 	if (!director->resolver)
 		return -EIO;
-	director->ports = ports_create(&director->plane, director->resolver);
+	director->ports = ports_create(&director->plane, director->resolver, director->options.state);
 	if (!director->ports)
 		return err_set(e, -ENOMEM, "%m");
 	code = ports_check(director->ports, config, director->is_adopting, e);

@@ -45,7 +45,6 @@ struct director {
 	bool is_making;	     /* it has begun to make what a start that fails must take away */
 	unsigned int burst_ready, burst_failed; /* backends that changed since the last idle */
 	bool is_ready; /* sd_notify has been told */
-	bool is_swept; /* links of an earlier daemon that nobody needs are gone */
 };
 
 /* What a change did, or why it was refused. */

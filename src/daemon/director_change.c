@@ -92,16 +92,6 @@ static void rewrite_headers(struct director *director)
 			director_resolve(director, b);
 }
 
-static bool is_way_out(void *context, uint32_t ifindex)
-{
-	const struct director *director = context;
-
-	for (const struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
-		if (b->adjacency && director->plane.adjacencies[b->adjacency].ifindex == ifindex)
-			return true;
-	return false;
-}
-
 int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e)
 {
 	struct config *former = director->running;
@@ -116,10 +106,10 @@ int director_program(struct director *director, struct config *config, bool tole
 		director->running = former;
 		if (former)
 			ports_attach(director->ports, former, true, NULL);
-		ports_trim(director->ports, former ? former : config, is_way_out, director);
+		ports_trim(director->ports, former ? former : config);
 		return code;
 	}
-	ports_trim(director->ports, config, is_way_out, director);
+	ports_trim(director->ports, config);
 	is_new_source = former && (!source_equal(&former->source4, &config->source4) ||
 				   !source_equal(&former->source6, &config->source6));
 	if (is_new_source)

@@ -126,6 +126,7 @@ static int unload(const struct options *options)
 		log_event(LOG_WARNING, "neighbours_left error=\"%s\"", e.text);
 	if (!strcmp(options->director.state, STATE_FOLDER))
 		api_remove_stale(CONFIG_API_SOCKET); /* it lies there by default */
+	vlan_offload_restore_all(options->director.state);
 	state_remove(options->director.state);
 	if (!code)
 		log_event(LOG_NOTICE, "unloaded pins=%s", options->director.pins);

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ports *ports_create(struct dataplane *plane, struct resolver *resolver)
+#include "base/log.h"
+
+struct ports *ports_create(struct dataplane *plane, struct resolver *resolver, const char *folder)
 {
 	struct ports *ports = calloc(1, sizeof(*ports));
 
@@ -14,6 +16,11 @@ struct ports *ports_create(struct dataplane *plane, struct resolver *resolver)
 		return NULL;
 	ports->plane = plane;
 	ports->resolver = resolver;
+	ports->offload = vlan_offload_open(folder);
+	if (!ports->offload) {
+		free(ports);
+		return NULL;
+	}
 	return ports;
 }
 
@@ -21,6 +28,7 @@ void ports_destroy(struct ports *ports)
 {
 	if (!ports)
 		return;
+	vlan_offload_close(ports->offload);
 	free(ports->list);
 	free(ports);
 }
@@ -69,6 +77,31 @@ static int write_maps(struct ports *ports, const struct port *port, const struct
 	return dataplane_interface_set(ports->plane, link->ifindex, &record, e);
 }
 
+/* A way in by which tagged packets come, as told or because it has VLANs on it. */
+static bool wants_tags(const struct ports *ports, const struct port *port)
+{
+	if (port->role != DATAPLANE_INGRESS || port->state != PORT_ATTACHED)
+		return false;
+	return port->vlan == CONFIG_VLAN_ON ||
+	       (port->vlan == CONFIG_VLAN_AUTO && resolver_link_has_vlans(ports->resolver, port->ifindex));
+}
+
+static void mind_tags(struct ports *ports, struct port *port)
+{
+	struct err why;
+	size_t at;
+
+	if (!wants_tags(ports, port)) {
+		vlan_offload_restore(ports->offload, port->ifindex);
+		return;
+	}
+	if (!vlan_offload_off(ports->offload, port->ifindex, &why) || strstr(port->reason, why.text))
+		return;
+	at = strlen(port->reason);
+	snprintf(port->reason + at, sizeof(port->reason) - at, "%s%s", at ? "; " : "", why.text);
+	log_event(LOG_WARNING, "vlan_tags_unseen interface=%s reason=\"%s\"", port->name, why.text);
+}
+
 /* Bring a port to what its interface allows now. */
 static int refresh(struct ports *ports, struct port *port, struct err *e)
 {
@@ -88,6 +121,7 @@ static int refresh(struct ports *ports, struct port *port, struct err *e)
 		code = dataplane_attach(ports->plane, port->name, link.ifindex, port->role, port->mode, &port->native, &why);
 	port->state = code ? PORT_FAILED : PORT_ATTACHED;
 	snprintf(port->reason, sizeof(port->reason), "%.500s", code || !port->native ? why.text : "");
+	mind_tags(ports, port);
 	return code ? err_set(e, code, "%s", why.text) : 0;
 }
 
@@ -95,14 +129,10 @@ static int refresh(struct ports *ports, struct port *port, struct err *e)
 
 static int no_such(const struct ports *ports, const char *name, struct err *e)
 {
-	char there[300] = "";
-	struct resolver_link link;
-	size_t at = 0;
+	char there[300];
 
-	for (uint32_t ifindex = 1; ifindex < 4096 && at < sizeof(there) - 20; ifindex++)
-		if (resolver_link_numbered(ports->resolver, ifindex, &link) && strcmp(link.name, "lo") != 0)
-			at += (size_t)snprintf(there + at, sizeof(there) - at, "%s%s", at ? ", " : "", link.name);
-	return err_set(e, -ENODEV, "there is no interface %s; there are: %s", name, at ? there : "none");
+	resolver_link_names(ports->resolver, there, sizeof(there));
+	return err_set(e, -ENODEV, "there is no interface %s; there are: %s", name, there);
 }
 
 /* It was there, packets came in by it, and it will be attached again when it is back. */
@@ -145,6 +175,7 @@ static int attach_one(struct ports *ports, const struct config_interface *wanted
 	port->role = DATAPLANE_INGRESS;
 	port->mode = wanted->mode;
 	port->announce = wanted->announce;
+	port->vlan = wanted->vlan;
 	code = refresh(ports, port, e);
 	return code == -ENODEV && may_be_missing ? 0 : code;
 }
@@ -157,10 +188,12 @@ static bool wants(const struct config *config, const char *name)
 	return false;
 }
 
+/* Take program and entries off an interface, and forget the port. */
 static void release(struct ports *ports, struct port *port)
 {
 	dataplane_detach(ports->plane, port->name);
 	if (port->ifindex) {
+		vlan_offload_restore(ports->offload, port->ifindex);
 		dataplane_interface_clear(ports->plane, port->ifindex);
 		dataplane_port_clear(ports->plane, port->ifindex);
 	}
@@ -196,39 +229,62 @@ int ports_attach(struct ports *ports, const struct config *config, bool tolerate
 	return code;
 }
 
-void ports_trim(struct ports *ports, const struct config *config, bool (*is_way_out)(void *context, uint32_t ifindex),
-		void *context)
+/* Whether packets to any backend leave by this interface, as the data plane has it. */
+static bool is_way_out(const struct ports *ports, uint32_t ifindex)
 {
+	const struct dataplane *plane = ports->plane;
+
+	for (uint32_t number = 1; number < plane->limits.backends; number++) {
+		uint32_t adjacency = plane->backends[number].adjacency;
+
+		if (plane->identities[number].method != HP_METHOD_NONE && adjacency && plane->adjacencies[adjacency].ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
+struct trim {
+	struct ports *ports;
+	const struct config *config;
+};
+
+/* An earlier daemon's link. Packets that leave by it now shall go on to. */
+static void trim_stranger(void *context, const char *name)
+{
+	struct trim *trim = context;
+	struct resolver_link link;
+
+	if (wants(trim->config, name) || find(trim->ports, name))
+		return;
+	if (resolver_link_named(trim->ports->resolver, name, &link) && is_way_out(trim->ports, link.ifindex))
+		ports_leave_by(trim->ports, link.ifindex);
+	else
+		dataplane_detach(trim->ports->plane, name);
+}
+
+void ports_trim(struct ports *ports, const struct config *config)
+{
+	struct trim trim = {ports, config};
+
 	for (size_t i = ports->count; i-- > 0;) {
 		struct port *port = &ports->list[i];
 
-		if (port->role == DATAPLANE_EGRESS || wants(config, port->name))
+		if (wants(config, port->name))
 			continue;
-		if (!port->ifindex || !is_way_out(context, port->ifindex)) {
+		if (!port->ifindex || !is_way_out(ports, port->ifindex)) {
 			release(ports, port);
 			continue;
 		}
-		/* Backends are reached by it: packets leave, none are taken. */
+		if (port->role == DATAPLANE_EGRESS)
+			continue;
+		/* Backends are still reached by it: packets leave, none are taken. */
 		dataplane_interface_clear(ports->plane, port->ifindex);
 		port->role = DATAPLANE_EGRESS;
 		port->announce = false;
 		port->mode = CONFIG_MODE_AUTO;
-		if (refresh(ports, port, NULL) == -ENODEV)
-			forget(ports, port);
+		refresh(ports, port, NULL);
 	}
-}
-
-static void detach_stranger(void *context, const char *name)
-{
-	struct ports *ports = context;
-
-	if (!find(ports, name))
-		dataplane_detach(ports->plane, name);
-}
-
-void ports_sweep(struct ports *ports)
-{
-	dataplane_each_link(ports->plane, detach_stranger, ports);
+	dataplane_each_link(ports->plane, trim_stranger, &trim);
 }
 
 /* ---- ways out, and changes of links --------------------------------------------------------------------------------- */
@@ -250,26 +306,47 @@ void ports_leave_by(struct ports *ports, uint32_t ifindex)
 		refresh(ports, port, NULL);
 }
 
-const struct port *ports_link_changed(struct ports *ports, const struct resolver_link *link)
+static void follow_link(struct ports *ports, struct port *port, const struct resolver_link *link)
+{
+	struct hp_interface record = {.announce = port->announce};
+
+	if (link->ifindex != port->ifindex || port->state == PORT_FAILED) {
+		refresh(ports, port, NULL);
+		return;
+	}
+	memcpy(record.mac, link->mac, sizeof(record.mac));
+	if (port->role == DATAPLANE_INGRESS)
+		dataplane_interface_set(ports->plane, port->ifindex, &record, NULL);
+}
+
+static const struct port *follow_port(struct ports *ports, const struct resolver_link *link)
 {
 	struct port *port = find(ports, link->name);
 	enum port_state before;
 
 	if (!port)
 		return NULL;
-	before = port->state;
-	if (!link->ifindex || link->ifindex != port->ifindex) {
-		if (port->ifindex) {
-			dataplane_interface_clear(ports->plane, port->ifindex);
-			dataplane_detach(ports->plane, port->name);
-		}
-		refresh(ports, port, NULL);
-	} else {
-		struct hp_interface record = {.announce = port->announce};
-
-		memcpy(record.mac, link->mac, sizeof(record.mac));
-		if (port->role == DATAPLANE_INGRESS)
-			dataplane_interface_set(ports->plane, port->ifindex, &record, NULL);
+	if (!link->ifindex && port->role == DATAPLANE_EGRESS) {
+		release(ports, port);
+		return NULL;
 	}
+	before = port->state;
+	if (port->ifindex && link->ifindex != port->ifindex) {
+		dataplane_interface_clear(ports->plane, port->ifindex);
+		dataplane_detach(ports->plane, port->name);
+		vlan_offload_restore(ports->offload, port->ifindex); /* it may live on under another name */
+	}
+	follow_link(ports, port, link);
 	return port->state == before ? NULL : port;
+}
+
+const struct port *ports_link_changed(struct ports *ports, const struct resolver_link *link)
+{
+	const struct port *changed = follow_port(ports, link);
+
+	/* It may be a VLAN on a port. */
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->list[i].role == DATAPLANE_INGRESS)
+			mind_tags(ports, &ports->list[i]);
+	return changed;
 }

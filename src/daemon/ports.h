@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "daemon/dataplane.h"
 #include "daemon/resolver.h"
+#include "daemon/vlan_offload.h"
 
 enum port_state {
 	PORT_ATTACHED,
@@ -24,20 +25,23 @@ struct port {
 	enum dataplane_role role;
 	enum config_mode mode;
 	bool announce;
+	enum config_vlan vlan;
 	bool native; /* of an attached one */
 	enum port_state state;
-	char reason[512]; /* why it is not attached, or not native */
+	char reason[512]; /* why it is not attached, or not native, or does not see VLAN tags */
 };
 
 struct ports {
 	struct dataplane *plane;   /* borrowed */
 	struct resolver *resolver; /* borrowed */
+	struct vlan_offload *offload;
 	struct port *list;
 	size_t count;
 };
 
-/* plane, resolver  borrowed for its life. */
-struct ports *ports_create(struct dataplane *plane, struct resolver *resolver);
+/* plane, resolver  borrowed for its life.
+ * folder           of the state: what is changed of interfaces is remembered there until it is restored. */
+struct ports *ports_create(struct dataplane *plane, struct resolver *resolver, const char *folder);
 void ports_destroy(struct ports *ports);
 
 /* Whether these interfaces can be used here: there, of a kind that XDP sees, not twice the same.
@@ -49,20 +53,16 @@ int ports_check(const struct ports *ports, const struct config *config, bool tol
  * attached by this call are detached again, and *e says which refused and why. */
 int ports_attach(struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
-/* Detach from ways in that the configuration does not name, but for those that packets leave by, as is_way_out says:
- * these become ways out. */
-void ports_trim(struct ports *ports, const struct config *config, bool (*is_way_out)(void *context, uint32_t ifindex),
-		void *context);
-
-/* Detach from pinned links of an earlier daemon that are no port's any more. To be called when the ways to all
- * backends are known: until then packets may still leave by them. */
-void ports_sweep(struct ports *ports);
+/* Detach from interfaces that the configuration does not name and no backend is reached by; also from those of an
+ * earlier daemon. Those that backends are still reached by become, or stay, ways out. */
+void ports_trim(struct ports *ports, const struct config *config);
 
 /* Packets are to leave by this interface: make it a port. A refusal is no error of the caller's: it is kept in
  * the port's state. */
 void ports_leave_by(struct ports *ports, uint32_t ifindex);
 
-/* A link came, changed or went. Returns the port it concerns when its state changed, else NULL. */
+/* A link came, changed or went. Returns the port it concerns when its state changed, else NULL. A way out that went
+ * is forgotten: the backends behind it are resolved anew, and name another. */
 const struct port *ports_link_changed(struct ports *ports, const struct resolver_link *link);
 
 #endif

@@ -69,8 +69,15 @@ const char *resolver_target_reason(const struct resolver_target *target);
 bool resolver_link_named(const struct resolver *resolver, const char *name, struct resolver_link *out);
 bool resolver_link_numbered(const struct resolver *resolver, uint32_t ifindex, struct resolver_link *out);
 
+/* The names of all links but the loopback, in words for a message: "eth0, eth1", or "none". */
+void resolver_link_names(const struct resolver *resolver, char *text, size_t bytes);
+
+/* Whether there are VLANs on this link, in this network namespace. */
+bool resolver_link_has_vlans(const struct resolver *resolver, uint32_t ifindex);
+
 /* Whether packets that come in on this link can be seen by XDP there: false, with *e written in words that say
- * what to name instead, for a VLAN (its physical port), a bond, a bridge, or anything without Ethernet frames. */
+ * what to name instead, for a VLAN (its physical port), a bond, a bridge, or anything without Ethernet frames. A
+ * port of a bridge or a bond is usable: XDP sees its packets before the bridge or bond does. */
 bool resolver_link_usable(const struct resolver *resolver, const char *name, struct err *e);
 
 /* Whether the address is one of this host's own. */

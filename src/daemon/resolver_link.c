@@ -276,6 +276,24 @@ bool resolver_link_numbered(const struct resolver *resolver, uint32_t ifindex, s
 	return link != NULL;
 }
 
+void resolver_link_names(const struct resolver *resolver, char *text, size_t bytes)
+{
+	size_t at = 0;
+
+	snprintf(text, bytes, "none");
+	for (const struct link *link = resolver->links; link && at + IFNAMSIZ + 2 < bytes; link = link->hh.next)
+		if (!(link->flags & IFF_LOOPBACK))
+			at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? ", " : "", link->name);
+}
+
+bool resolver_link_has_vlans(const struct resolver *resolver, uint32_t ifindex)
+{
+	for (const struct link *link = resolver->links; link; link = link->hh.next)
+		if (!strcmp(link->kind, "vlan") && link->is_lower_here && link->lower == ifindex)
+			return true;
+	return false;
+}
+
 bool resolver_link_usable(const struct resolver *resolver, const char *name, struct err *e)
 {
 	const struct link *link = find_named(resolver, name);
