@@ -53,7 +53,10 @@ static void read_mode(struct config_reader *reader, const struct yaml_node *valu
 
 static void read_vlan(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
-	static const struct config_word words[] = {{"auto", CONFIG_VLAN_AUTO}, {"on", CONFIG_VLAN_ON}, {"off", CONFIG_VLAN_OFF}, {NULL, 0}};
+	static const struct config_word words[] = {{"auto", CONFIG_VLAN_AUTO},
+						    {"on", CONFIG_VLAN_ON},
+						    {"off", CONFIG_VLAN_OFF},
+						    {NULL, 0}};
 	struct config_interface *interface = target;
 	int choice;
 

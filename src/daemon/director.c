@@ -151,7 +151,6 @@ void director_reclaim(uv_timer_t *timer)
 
 static void ready_late(uv_timer_t *timer)
 {
-	settle(timer->data);
 	tell_ready(timer->data); /* not all is known, and need not be to serve the rest */
 }
 

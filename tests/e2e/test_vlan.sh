@@ -69,8 +69,10 @@ vlan_file() { # on|auto|off
 for forward in l2 ipip; do
 	rig_up $forward || exit 1
 	host router ethtool -K director0 txvlan off tx-vlan-stag-hw-insert off >/dev/null
-	need "the backend is one" backend_up 1 $RIG_VIP4 $forward $([ $forward = l2 ] || echo any)
-	need "for IPv6, too" backend_up 1 $RIG_VIP6 $forward $([ $forward = l2 ] || echo any)
+	from=()
+	[ $forward = l2 ] || from=(any)
+	need "the backend is one" backend_up 1 $RIG_VIP4 $forward "${from[@]}"
+	need "for IPv6, too" backend_up 1 $RIG_VIP6 $forward "${from[@]}"
 	web_up 1 $RIG_VIP4 || exit 1
 	serve backend1 web6 /usr/bin/python3 -m http.server --bind $RIG_VIP6 --directory "$RIG_DIR/web1/www" 80
 	{

@@ -94,7 +94,8 @@ static const struct {
 } ways[] = {
 	{"a port is itself", {{2, "eth0", .flags = UP}}, .ifindex = 2, .mtu = 1500},
 	{"a jumbo port has its MTU", {{2, "eth0", .flags = UP, .mtu = 9000}}, .ifindex = 2, .mtu = 9000},
-	{"a veth is a port, though it has a far end here", {{2, "v0", "veth", 3, .flags = UP}, {3, "v1", "veth", 2, .flags = UP}}, .ifindex = 2,
+	{"a veth is a port, though it has a far end here",
+	 {{2, "v0", "veth", 3, .flags = UP}, {3, "v1", "veth", 2, .flags = UP}}, .ifindex = 2,
 	 .mtu = 1500},
 	{"a VLAN is its port and a tag",
 	 {{5, "eth0.100", "vlan", 2, UP, .id = 100, .protocol = 0x8100}, {2, "eth0", .flags = UP}},
@@ -139,10 +140,13 @@ static const struct {
 	{"a vxlan", {{3, "vx0", "vxlan", .flags = UP}}, .reason = "interface vx0 is a vxlan"},
 	{"a geneve", {{3, "gnv0", "geneve", .flags = UP}}, .reason = "interface gnv0 is a geneve"},
 	{"a VRF", {{3, "blue", "vrf", .flags = UP}}, .reason = "interface blue is a VRF"},
-	{"a wireguard", {{3, "wg0", "wireguard", .flags = UP, .type = ARPHRD_NONE}}, .reason = "interface wg0 is a wireguard"},
-	{"a tunnel of the kernel's", {{3, "tun0", "tun", .flags = UP, .type = ARPHRD_NONE}}, .reason = "carries no Ethernet frames"},
+	{"a wireguard",
+	 {{3, "wg0", "wireguard", .flags = UP, .type = ARPHRD_NONE}}, .reason = "interface wg0 is a wireguard"},
+	{"a tunnel of the kernel's",
+	 {{3, "tun0", "tun", .flags = UP, .type = ARPHRD_NONE}}, .reason = "carries no Ethernet frames"},
 	{"a tap is a port", {{3, "tap0", "tun", .flags = UP}}, .ifindex = 3, .mtu = 1500},
-	{"the loopback", {{1, "lo", .flags = UP | IFF_LOOPBACK, .type = ARPHRD_LOOPBACK}}, .reason = "interface lo is the loopback"},
+	{"the loopback",
+	 {{1, "lo", .flags = UP | IFF_LOOPBACK, .type = ARPHRD_LOOPBACK}}, .reason = "interface lo is the loopback"},
 };
 
 static void check_way(size_t i)
