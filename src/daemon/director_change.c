@@ -84,6 +84,12 @@ static bool source_equal(const struct config_source *a, const struct config_sour
 	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
 }
 
+static void use_sources(struct director *director, const struct config *config)
+{
+	if (config)
+		resolver_sources(director->resolver, config->source4.set, config->source6.set);
+}
+
 /* Another outer source changes every tunnel's header. */
 static void rewrite_headers(struct director *director)
 {
@@ -101,9 +107,11 @@ int director_program(struct director *director, struct config *config, bool tole
 	if (code)
 		return code;
 	director->running = config; /* the resolver's answers need the new sources */
+	use_sources(director, config);
 	code = fleet_apply(director->fleet, config, e);
 	if (code) {
 		director->running = former;
+		use_sources(director, former);
 		if (former)
 			ports_attach(director->ports, former, true, NULL);
 		ports_trim(director->ports, former ? former : config);

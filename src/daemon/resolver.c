@@ -54,6 +54,16 @@ static void fail(struct resolver *resolver, struct resolver_target *target, cons
 	settle(resolver, target, RESOLVER_FAILED, NULL, reason);
 }
 
+/* The route names no address to send a tunnel from that answers could find: none, or one that is known on its link only. */
+static bool lacks_source(const struct resolver *resolver, const struct resolver_target *target, const struct ip *source)
+{
+	bool is4 = ip_is4(&target->host->address);
+
+	if (target->method == HP_METHOD_L2 || (is4 ? resolver->has_source4 : resolver->has_source6))
+		return false;
+	return ip_is_unspecified(source) || (!is4 && ip_is_link_local(source) && !ip_is_link_local(&target->host->address));
+}
+
 /* Known facts of a way, once its next hop has answered. */
 static void arrive(struct resolver *resolver, struct resolver_target *target, const struct adjacency *facts)
 {
@@ -69,6 +79,13 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 		     ip_format(&host->address, address), ip_format(&host->route.gateway, hop));
 		return;
 	}
+	if (lacks_source(resolver, target, &host->route.source)) {
+		fail(resolver, target,
+		     "the director has no %s address to send tunnels to %s from: give it one, or set tunnel.source%s",
+		     ip_is4(&host->address) ? "IPv4" : "global IPv6", ip_format(&host->address, address),
+		     ip_is4(&host->address) ? "4" : "6");
+		return;
+	}
 	if (neighbour_is_usable(neighbour)) {
 		memcpy(whole.mac_destination, neighbour->mac, sizeof(whole.mac_destination));
 		settle(resolver, target, RESOLVER_READY, &whole, NULL);
@@ -76,9 +93,7 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	}
 	if (!(neighbour->state & NUD_FAILED) && uv_now(resolver->loop) - neighbour->asked_ms < ANSWER_WITHIN_MS) {
 		settle(resolver, target, RESOLVER_PENDING, NULL, NULL);
-		if (!uv_is_active((uv_handle_t *)&resolver->patience))
-			uv_timer_start(&resolver->patience, resolver->patience.timer_cb, PATIENCE_TICK_MS,
-				       PATIENCE_TICK_MS);
+		resolver_be_patient(resolver);
 		return;
 	}
 	fail(resolver, target, "%s%s on %s does not answer %s", host->route.has_gateway ? "the gateway " : "",
@@ -271,6 +286,12 @@ static void patience(uv_timer_t *timer)
 		uv_timer_stop(timer);
 }
 
+void resolver_be_patient(struct resolver *resolver)
+{
+	if (!resolver->is_closing && !uv_is_active((uv_handle_t *)&resolver->patience))
+		uv_timer_start(&resolver->patience, patience, PATIENCE_TICK_MS, PATIENCE_TICK_MS);
+}
+
 static void readable(uv_poll_t *poll, int status, int events)
 {
 	struct resolver *resolver = poll->data;
@@ -310,6 +331,18 @@ struct resolver_target *resolver_watch(struct resolver *resolver, const struct i
 	DL_APPEND(host->targets, target);
 	host_mark(resolver, host);
 	return target;
+}
+
+void resolver_sources(struct resolver *resolver, bool has_source4, bool has_source6)
+{
+	struct host *host, *next;
+
+	if (resolver->has_source4 == has_source4 && resolver->has_source6 == has_source6)
+		return;
+	resolver->has_source4 = has_source4;
+	resolver->has_source6 = has_source6;
+	HASH_ITER(hh, resolver->hosts, host, next)
+		host_mark(resolver, host);
 }
 
 static void forget_dirty(struct resolver *resolver, struct host *host)
@@ -372,7 +405,6 @@ static int open_handles(struct resolver *resolver, struct err *e)
 	uv_timer_init(resolver->loop, &resolver->resync);
 	uv_timer_init(resolver->loop, &resolver->patience);
 	resolver->work.timer_cb = work;
-	resolver->patience.timer_cb = patience;
 	resolver->poll.data = resolver->work.data = resolver->resync.data = resolver->patience.data = resolver;
 	resolver->open_handles = 4;
 	return uv_poll_start(&resolver->poll, UV_READABLE, readable);

@@ -61,6 +61,10 @@ struct resolver_target *resolver_watch(struct resolver *resolver, const struct i
 				       void *user);
 void resolver_unwatch(struct resolver *resolver, struct resolver_target *target);
 
+/* Whether the configuration names the outer source of tunnels of each family. Where it does not, a tunnel's target
+ * fails while its route names no address to send from. Both are false at the start. */
+void resolver_sources(struct resolver *resolver, bool has_source4, bool has_source6);
+
 enum resolver_state resolver_target_state(const struct resolver_target *target);
 const struct adjacency *resolver_target_facts(const struct resolver_target *target);
 const char *resolver_target_reason(const struct resolver_target *target);

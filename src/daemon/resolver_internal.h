@@ -55,6 +55,7 @@ struct neighbour {
 	uint8_t mac[6];
 	bool has_mac;
 	bool is_ext_learned; /* the garbage collector leaves it alone */
+	bool is_managed;     /* the kernel keeps it fresh */
 	bool is_to_be_asked; /* by the next work on its hosts */
 	struct host *hosts;  /* that need it; list by next_there */
 	uint64_t asked_ms;   /* loop time when it was last asked for; 0: never */
@@ -129,7 +130,9 @@ struct resolver {
 	uint64_t resynced_ms; /* loop time of the last resync */
 	bool is_resync_due;  /* soon, and not only as a matter of course */
 	bool has_lost_news;  /* tables must be read anew */
-	bool is_managed_refused; /* the kernel does not know NTF_MANAGED */
+	bool is_managed_proven;	 /* the kernel keeps entries with NTF_MANAGED */
+	bool is_managed_refused; /* it does not know the flag */
+	bool has_source4, has_source6; /* tunnels have a configured one */
 	bool has_news; /* callbacks were made since the last idle */
 	bool is_closing;
 	char buffer[RESOLVER_BUFFER_BYTES];
@@ -139,6 +142,8 @@ struct resolver {
 void host_mark(struct resolver *resolver, struct host *host);
 void host_evaluate(struct resolver *resolver, struct host *host);
 void resolver_routes_changed(struct resolver *resolver);
+/* Have the clock tick while something is awaited. */
+void resolver_be_patient(struct resolver *resolver);
 
 /* ---- resolver_netlink.c ---- */
 int netlink_open(struct resolver *resolver, struct err *e);

@@ -66,6 +66,9 @@ static bool read_message(const struct nlmsghdr *message, struct neighbour *out)
 			if (out->has_mac)
 				memcpy(out->mac, payload, sizeof(out->mac));
 			break;
+		case NDA_FLAGS_EXT:
+			out->is_managed = mnl_attr_get_u32(attr) & NTF_EXT_MANAGED;
+			break;
 		case NDA_PROTOCOL:
 			out->protocol = mnl_attr_get_u8(attr);
 			break;
@@ -87,6 +90,7 @@ static void learn(struct neighbour *neighbour, const struct neighbour *read)
 	neighbour->state = read->state;
 	neighbour->protocol = read->protocol;
 	neighbour->is_ext_learned = read->is_ext_learned;
+	neighbour->is_managed = read->is_managed;
 	neighbour->has_mac = read->has_mac;
 	if (read->has_mac)
 		memcpy(neighbour->mac, read->mac, sizeof(neighbour->mac));
@@ -161,19 +165,30 @@ static struct nlmsghdr *put(char *buffer, uint16_t type, const struct neighbour 
 	return message;
 }
 
+/* Learn what the kernel has for a neighbour. Returns false when it has none. */
+static bool look_up(struct resolver *resolver, struct neighbour *neighbour)
+{
+	char buffer[256];
+	struct nlmsghdr *message = put(buffer, RTM_GETNEIGH, neighbour);
+	struct neighbour read;
+
+	if (netlink_ask(resolver, message) <= 0)
+		return false;
+	message = (struct nlmsghdr *)resolver->buffer;
+	if (message->nlmsg_type != RTM_NEWNEIGH || !read_message(message, &read))
+		return false;
+	learn(neighbour, &read);
+	return true;
+}
+
 /* NTF_MANAGED has the kernel keep the entry fresh, NTF_EXT_LEARNED keeps it out of the garbage collector. Kernels
  * before 5.16 know only the second; there NTF_USE sets the resolving off, and resolver.c asks again in time. */
-void neighbour_want(struct resolver *resolver, struct neighbour *neighbour)
+static void ask_kernel(struct resolver *resolver, struct neighbour *neighbour)
 {
 	char buffer[256];
 	struct nlmsghdr *message = put(buffer, RTM_NEWNEIGH, neighbour);
 	struct ndmsg *info = mnl_nlmsg_get_payload(message);
-	ssize_t code;
 
-	neighbour->asked_ms = uv_now(resolver->loop);
-	neighbour->is_to_be_asked = false;
-	if (neighbour->state & STATIC)
-		return; /* an operator's */
 	message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
 	mnl_attr_put_u8(message, NDA_PROTOCOL, RESOLVER_NEIGHBOUR_PROTOCOL);
 	info->ndm_flags = NTF_EXT_LEARNED;
@@ -181,27 +196,32 @@ void neighbour_want(struct resolver *resolver, struct neighbour *neighbour)
 		info->ndm_flags |= NTF_USE;
 	else
 		mnl_attr_put_u32(message, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
-	code = netlink_ask(resolver, message);
-	if (!code && (neighbour->state & NUD_FAILED))
+	if (!netlink_ask(resolver, message) && (neighbour->state & NUD_FAILED))
 		neighbour->state = NUD_INCOMPLETE;
-	if (code == -EINVAL && !resolver->is_managed_refused) {
-		resolver->is_managed_refused = true;
-		neighbour_want(resolver, neighbour);
-	}
 }
 
-/* Learn what the kernel has for a neighbour that was not followed so far. */
-static void look_up(struct resolver *resolver, struct neighbour *neighbour)
+/* A kernel that does not know the flag says nothing: the first entry shows whether it was taken. */
+static bool is_flag_unknown(struct resolver *resolver, struct neighbour *neighbour)
 {
-	char buffer[256];
-	struct nlmsghdr *message = put(buffer, RTM_GETNEIGH, neighbour);
-	struct neighbour read;
+	if (resolver->is_managed_proven || !look_up(resolver, neighbour))
+		return false;
+	resolver->is_managed_proven = neighbour->is_managed;
+	return !neighbour->is_managed;
+}
 
-	if (netlink_ask(resolver, message) <= 0)
-		return;
-	message = (struct nlmsghdr *)resolver->buffer;
-	if (message->nlmsg_type == RTM_NEWNEIGH && read_message(message, &read))
-		learn(neighbour, &read);
+void neighbour_want(struct resolver *resolver, struct neighbour *neighbour)
+{
+	neighbour->asked_ms = uv_now(resolver->loop);
+	neighbour->is_to_be_asked = false;
+	if (neighbour->state & STATIC)
+		return; /* an operator's */
+	ask_kernel(resolver, neighbour);
+	if (!resolver->is_managed_refused && is_flag_unknown(resolver, neighbour)) {
+		resolver->is_managed_refused = true;
+		ask_kernel(resolver, neighbour);
+	}
+	if (resolver->is_managed_refused)
+		resolver_be_patient(resolver);
 }
 
 /* Take it out of the kernel again, unless an operator has made it theirs. */

@@ -17,8 +17,9 @@ mac() { host "$1" ip -o link show dev "$2" | sed -n 's/.*ether \([0-9a-f:]*\).*/
 interface() { hp status --json | jq -r --arg n "$1" '[.interfaces[] | select(.name == $n) | .state][0]'; }
 interface_is() { [ "$(interface "$2")" = "$1" ]; }
 daemon_pid() { cat "$RIG_DIR/halfproxyd.pid"; }
-# The netlink messages lost by the daemon's sockets so far.
-drops() { director awk -v pid="$(daemon_pid)" '$2 == 0 { sum += $9 } END { print sum + 0 }' /proc/self/net/netlink; }
+# The netlink messages lost by rtnetlink's sockets in the director's namespace so far.
+drops() { director cat /proc/self/net/netlink | while read -r _ kind _ _ _ _ _ _ lost _; do [ "$kind" != 0 ] || echo "$lost"; done | awk "{ sum += \$1 } END { print sum + 0 }"; }
+fetch_many() { for _ in $(seq "$1"); do web_get $RIG_VIP4 "" -o /dev/null || return 1; done; }
 lost_more_than() { [ "$(drops)" -gt "$1" ]; }
 
 storm() { # the daemon does not read meanwhile
@@ -45,7 +46,7 @@ need "the backends are ready" eventually 10 all_ready
 
 # ---- a storm while it reads -------------------------------------------------------------------------------------------
 serve director storm ip -batch "$RIG_DIR/add"
-expect "24 requests are answered in a storm of $ROUTES routes" eval 'for _ in $(seq 24); do web_get $RIG_VIP4 "" -o /dev/null || exit 1; done'
+expect "24 requests are answered in a storm of $ROUTES routes" fetch_many 24
 director ip route add 10.3.0.1/32 via 10.2.0.254
 becomes "a route that changes in the storm is followed" eth0 interface 10.3.0.1 4
 eventually 20 eval '! serves storm'
@@ -74,7 +75,7 @@ becomes "an MTU is found" 1400 mtu 10.3.0.2
 becomes "a backend that vanished is found out" failed state 10.3.0.3 10
 expect "an interface that went is missed" eventually 5 interface_is missing eth2
 expect "and one that got another name" eventually 5 interface_is missing eth3
-expect "the others serve" eval 'for _ in $(seq 12); do web_get $RIG_VIP4 "" -o /dev/null || exit 1; done'
+expect "the others serve" fetch_many 12
 
 # ---- it still hears -------------------------------------------------------------------------------------------------------
 director ip route del 10.3.0.1/32
@@ -96,5 +97,5 @@ kill -CONT "$(daemon_pid)"
 becomes "an MTU that went back is found" 1500 mtu 10.3.0.2
 becomes "a route that forbids a backend is followed" failed state 10.3.0.3
 expect "an interface that came is attached" eventually 5 interface_is attached eth2
-expect "and requests are answered" eval 'for _ in $(seq 12); do web_get $RIG_VIP4 "" -o /dev/null || exit 1; done'
+expect "and requests are answered" fetch_many 12
 finish
