@@ -52,6 +52,16 @@ static ALWAYS_INLINE void *parse_l4(const struct packet *pkt)
 	return pkt->l3 + (pkt->l4_offset & PARSE_L4_MASK);
 }
 
+/* A length field in host order. Older verifiers (6.1) take a swapped value for unbounded, and refuse to add it to a
+ * pointer; the mask tells them, and is written so because the compiler knows that it changes nothing. */
+static ALWAYS_INLINE __u32 parse_length(__be16 field)
+{
+	__u32 bytes = bpf_ntohs(field);
+
+	asm volatile("%0 &= 0xffff" : "+r"(bytes));
+	return bytes;
+}
+
 static ALWAYS_INLINE int parse_is_tag(__be16 ethertype)
 {
 	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
@@ -96,7 +106,7 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv4(struct packet *pkt)
 	if ((void *)(ip + 1) > pkt->end)
 		return HP_MALFORMED;
 	header_bytes = ip->ihl * 4;
-	pkt->ip_bytes = bpf_ntohs(ip->tot_len);
+	pkt->ip_bytes = parse_length(ip->tot_len);
 	if (ip->version != 4 || header_bytes < sizeof(*ip) || pkt->ip_bytes < header_bytes)
 		return HP_MALFORMED;
 	if (pkt->l3 + pkt->ip_bytes > pkt->end)
@@ -176,7 +186,7 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv6(struct packet *pkt)
 
 	if ((void *)(ip + 1) > pkt->end || ip->version != 6)
 		return HP_MALFORMED;
-	pkt->ip_bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	pkt->ip_bytes = parse_length(ip->payload_len) + sizeof(*ip);
 	if (pkt->l3 + pkt->ip_bytes > pkt->end)
 		return HP_MALFORMED;
 	__builtin_memcpy(pkt->flow.source, &ip->saddr, sizeof(pkt->flow.source));
