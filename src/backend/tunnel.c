@@ -13,6 +13,7 @@
 #include "backend/host.h"
 #include "backend/tunnel_map.h"
 #include "base/cleanup.h"
+#include "base/kernel.h"
 
 #define BPFFS "/sys/fs/bpf"
 #define FILTER_NAME "hp_mss"

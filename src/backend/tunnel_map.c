@@ -16,6 +16,7 @@
 #include "backend/host.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
+#include "base/kernel.h"
 
 enum map {
 	VIPS4,
@@ -33,9 +34,10 @@ static char last_words[300];
 
 /* ---- libbpf's words ---------------------------------------------------------------------------------------------------- */
 
+/* The verifier's log is too long for a sentence, and that loading failed is known. */
 static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
 {
-	if (level == LIBBPF_WARN)
+	if (level == LIBBPF_WARN && !strstr(format, "-- BEGIN") && !strstr(format, "failed to load"))
 		vsnprintf(last_words, sizeof(last_words), format, args);
 	last_words[strcspn(last_words, "\n")] = '\0';
 	return 0;
@@ -152,7 +154,7 @@ int tunnel_load(struct err *e)
 		return err_set(e, code, "the kernel refuses the BPF programs: root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON "
 					"are needed (%s)", last_words);
 	if (!skel)
-		return err_set(e, code, "the kernel does not take the BPF programs: %m (%s); Linux 5.15 or newer is needed",
+		return err_set(e, code, "the kernel does not take the BPF programs: %m (%s); Linux " KERNEL_LEAST " or newer is needed",
 			       last_words);
 	code = pin_all(skel, e);
 	backend_bpf__destroy(skel);

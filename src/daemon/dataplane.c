@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 
 #include "base/cleanup.h"
+#include "base/kernel.h"
 #include "director.skel.h"
 
 #define CELLS_PER_PAGE(type) (4096u / (uint32_t)sizeof(type))
@@ -94,7 +95,7 @@ static int load_error(struct err *e, int code)
 	switch (-code) {
 	case ENOSYS:
 		return err_set(e, code,
-			       "this kernel (Linux %s) was built without bpf(2): Linux " DATAPLANE_KERNEL_LEAST
+			       "this kernel (Linux %s) was built without bpf(2): Linux " KERNEL_LEAST
 			       " or newer with CONFIG_BPF_SYSCALL is needed",
 			       kernel.release);
 	case EPERM:
@@ -109,7 +110,7 @@ static int load_error(struct err *e, int code)
 			       first_words);
 	default:
 		return err_set(e, code,
-			       "this kernel (Linux %s) does not take the program: %m; Linux " DATAPLANE_KERNEL_LEAST
+			       "this kernel (Linux %s) does not take the program: %m; Linux " KERNEL_LEAST
 			       " or newer with BPF, XDP and BTF is needed (%s)",
 			       kernel.release, first_words);
 	}

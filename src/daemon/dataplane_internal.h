@@ -8,7 +8,6 @@
 #include "daemon/dataplane.h"
 
 #define DATAPLANE_PATH_BYTES 320
-#define DATAPLANE_KERNEL_LEAST "5.15"
 
 /* PINS/FOLDER/NAME, with the dots that bpffs refuses written as colons, which no interface's name holds. */
 void dataplane_path(const struct dataplane *plane, const char *folder, const char *name,

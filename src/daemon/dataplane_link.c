@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/kernel.h"
 #include "director.skel.h"
 
 /* Say whose program is in the way. */
@@ -75,7 +76,7 @@ static int refused(const char *name, uint32_t ifindex, const char *mode, int cod
 	if (code == -EPERM)
 		return err_set(e, code, "interface %s: attaching needs CAP_NET_ADMIN and CAP_BPF, which root has", name);
 	return err_set(e, code,
-		       "interface %s: %s XDP is refused: %m (Linux " DATAPLANE_KERNEL_LEAST " or newer is needed; a driver may "
+		       "interface %s: %s XDP is refused: %m (Linux " KERNEL_LEAST " or newer is needed; a driver may "
 		       "want a smaller MTU, and LRO off)",
 		       name, mode);
 }

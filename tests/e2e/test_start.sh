@@ -94,7 +94,7 @@ without() { # SENTENCE TEXT ERROR CALL
 without "a kernel without bpf(2) is named, with what is needed" "CONFIG_BPF_SYSCALL is needed" ENOSYS 'bpf\('
 without "a kernel that refuses in spite of capabilities" "lockdown" EPERM 'bpf\('
 without "a kernel without a kind of map" "map 'ports': failed to create" EINVAL 'DEVMAP_HASH'
-without "... says which kernel is needed" "Linux 5.15 or newer" EINVAL 'DEVMAP_HASH'
+without "... says which kernel is needed" "Linux 6.1 or newer" EINVAL 'DEVMAP_HASH'
 without "a kernel without maps that can be mapped" "map 'services': failed to create" EINVAL 'MAP_TYPE_ARRAY.*max_entries=1024,.*MMAPABLE'
 without "no memory for a map" "lower limits.services" ENOMEM 'MAP_TYPE_HASH'
 without "a verifier that refuses the program" "does not take the program" EINVAL 'BPF_PROG_TYPE_XDP'
