@@ -11,6 +11,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
 	iputils-ping util-linux strace"
+PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 
 # Those of the arguments that are not installed, one a line. dpkg-query fails when it does not know one of them.
@@ -41,7 +42,7 @@ packages_install() {
 	return $ok
 }
 
-# packages_need GROUP...: make sure that everything of the groups build, demo, test is installed, or end.
+# packages_need GROUP...: make sure that everything of the groups build, demo, test, guest is installed, or end.
 packages_need() {
 	local group list missing want=()
 	for group in "$@"; do
@@ -84,6 +85,10 @@ packages_elsewhere() {
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
 			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace; do
+			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+		done
+		[ "$group" != guest ] || for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox cpio:cpio depmod:kmod \
+			xz:xz-utils; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 	done

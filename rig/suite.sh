@@ -102,6 +102,9 @@ suite() {
 	if grep -q ^sanitize/ <<<"$jobs"; then
 		suite_sanitized
 	fi
+	if grep -q ^e2e/guest_ <<<"$jobs"; then # in a jail there is no network to download by
+		rig/guest --fetch || true
+	fi
 	BUILD=$ROOT/build
 	export BUILD
 	# shellcheck disable=SC2016 # the inner shell's own argument

@@ -150,7 +150,7 @@ int tunnel_load(struct err *e)
 	skel = load_one(true, &code);
 	if (!skel && code != -EPERM)
 		skel = load_one(false, &code);
-	if (code == -EPERM || code == -EACCES)
+	if (code == -EPERM)
 		return err_set(e, code, "the kernel refuses the BPF programs: root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON "
 					"are needed (%s)", last_words);
 	if (!skel)
