@@ -1,0 +1,81 @@
+#!/bin/bash
+# What the director sends by ipip is what Linux expects: the kernel's own tunnel devices take it, in all four pairs of
+# families, on a backend that has nothing of ours.
+#
+#     VIP     backend     device
+#     IPv4    IPv4        ipip
+#     IPv6    IPv4        sit
+#     IPv4    IPv6        ip6tnl, mode any
+#     IPv6    IPv6        the same
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
+. rig/rig.sh
+. rig/expect.sh
+. rig/servers.sh
+. rig/facts.sh
+
+RIG_FILE_BYTES=100000
+OTHER_VIP4=10.2.0.2
+OTHER_VIP6=fd00:2::2
+
+errors() { host backend1 ip -s -j link show dev "$1" | jq '.[0].stats64.rx.errors'; }
+
+# asks PAIR VIP: the client's side.
+asks() {
+	expect_text "$1: a page comes from the VIP" "hello from backend1" web_get "$2" ""
+	expect_text "$1: an upload of full segments arrives" "405" \
+		web_get "$2" "" --data-binary "@$RIG_DIR/file" -o /dev/null -w '%{http_code}'
+}
+
+# takes PAIR VIP DEVICE OUTER-BYTES OUTER-FILTER: what left the director so and what came out of the device.
+takes() {
+	facts_frames front "$4" "$5" >"$RIG_DIR/sent"
+	facts_frames "$3" 0 "dst host $2" >"$RIG_DIR/taken"
+	expect "$1: $(wc -l <"$RIG_DIR/taken") packets came out of the kernel's device" \
+		test "$(wc -l <"$RIG_DIR/taken")" -ge 8
+	expect "$1: byte for byte what was put in" cmp "$RIG_DIR/sent" "$RIG_DIR/taken"
+	expect_equal "$1: no packet was in error" 0 "$(errors "$3")"
+}
+
+echo "on Linux $GUEST"
+rig_up ipip || exit 1
+host backend1 sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce'
+for vip in $RIG_VIP4/32 $OTHER_VIP4/32 $RIG_VIP6/128 $OTHER_VIP6/128; do
+	host backend1 ip addr add "$vip" dev lo
+done
+for device in "t44 type ipip" "t64 type sit"; do
+	# shellcheck disable=SC2086 # words are wanted
+	need "the kernel makes ${device#* }" host backend1 ip link add $device local 10.3.0.1 remote 10.2.0.10
+done
+need "the kernel makes type ip6tnl" host backend1 ip link add t6 type ip6tnl mode any local fd00:3::1 remote fd00:2::a
+for device in t44 t64 t6; do
+	host backend1 ethtool -K $device gro off
+	host backend1 ip link set $device up
+done
+host backend1 ip route change default via 10.3.0.254 advmss 1400
+host backend1 ip -6 route change default via fd00:3::fe advmss 1380
+need "nginx runs" web_up 1 "$RIG_VIP4"
+sed -i "s/listen 10.2[^;]*;/listen 80; listen [::]:80;/; s/listen 10.3[^;]*;//" "$RIG_DIR/web1/nginx.conf"
+stop nginx1
+serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
+{
+	service web44 $RIG_VIP4 tcp 80 ipip 10.3.0.1
+	service web64 $RIG_VIP6 tcp 80 ipip 10.3.0.1
+	service web46 $OTHER_VIP4 tcp 80 ipip fd00:3::1
+	service web66 $OTHER_VIP6 tcp 80 ipip fd00:3::1
+} | director_file
+need "halfproxyd runs" director_up
+need "the backends are ready" eventually 10 all_ready
+capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41"
+for device in t44 t64 t6; do capture backend1 $device $device "tcp"; done
+asks "IPv4 in IPv4" $RIG_VIP4
+asks "IPv6 in IPv4" $RIG_VIP6
+asks "IPv4 in IPv6" $OTHER_VIP4
+asks "IPv6 in IPv6" $OTHER_VIP6
+captures_end
+takes "IPv4 in IPv4" $RIG_VIP4 t44 20 "ip proto 4"
+takes "IPv6 in IPv4" $RIG_VIP6 t64 20 "ip proto 41"
+takes "IPv4 in IPv6" $OTHER_VIP4 t6 40 "ip6 proto 4"
+takes "IPv6 in IPv6" $OTHER_VIP6 t6 40 "ip6 proto 41"
+finish
