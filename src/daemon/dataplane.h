@@ -103,9 +103,10 @@ void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *ke
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e);
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
 
-/* Walk all keys of services. The callback must not change them. */
+/* Walk all keys of services, or all VIPs. The callback must not change them. */
 void dataplane_each_key(struct dataplane *plane,
 			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context);
+void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context);
 
 /* Wait until no packet is in flight that may have seen what was replaced before this call: an RCU grace period. */
 void dataplane_grace(struct dataplane *plane);

@@ -75,6 +75,28 @@ void dataplane_each_key(struct dataplane *plane,
 	keys_each(&plane->keys6, walk_key, &walk);
 }
 
+struct vip_walk {
+	void (*each)(void *context, const struct ip *vip);
+	void *context;
+};
+
+static void walk_vip(void *context, const struct ip *vip, uint32_t what, uint32_t number)
+{
+	const struct vip_walk *walk = context;
+
+	(void)number;
+	if (what == HP_WHAT_VIP)
+		walk->each(walk->context, vip);
+}
+
+void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context)
+{
+	struct vip_walk walk = {each, context};
+
+	keys_each(&plane->keys4, walk_vip, &walk);
+	keys_each(&plane->keys6, walk_vip, &walk);
+}
+
 /* ---- grace ------------------------------------------------------------------------------------------------------------ */
 
 /* MEMBARRIER_CMD_GLOBAL is synchronize_rcu() on more than one CPU. With one CPU, or where it is refused (kernels

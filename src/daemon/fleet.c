@@ -308,10 +308,8 @@ static void adopt_service(void *context, const struct dataplane_key *key, uint32
 	if (service->ring)
 		service->ring->references++;
 	service->vip = fleet_vip_take(fleet, &key->vip);
-	if (service->vip) {
+	if (service->vip)
 		service->vip->up += service->ring != NULL;
-		service->vip->written = service->vip->up ? HP_VIP_UP : 0;
-	}
 	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
 }
 

@@ -50,7 +50,7 @@ struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
 	unsigned int up; /* services with a ring */
-	uint32_t written; /* flags in the map; UINT32_MAX: not there */
+	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
 	UT_hash_handle hh;
 };
 

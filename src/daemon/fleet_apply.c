@@ -239,6 +239,7 @@ static void remove_rest(struct fleet *fleet, size_t wanted)
 			backend->is_adopted = false;
 			fleet_backend_drop(fleet, backend);
 		}
+	fleet_vips_settle(fleet);
 }
 
 int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)

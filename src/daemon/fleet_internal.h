@@ -26,6 +26,9 @@ void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fl
 
 struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);
+/* Make the map of VIPs what the mirror says, after an adoption: a daemon that was killed between two writes may have
+ * left a VIP that no service has, or the wrong flag at one. */
+void fleet_vips_settle(struct fleet *fleet);
 
 /* Number or blocks from an allocator, after a grace period if that helps. 0: none. */
 uint32_t fleet_take(struct fleet *fleet, struct extents *from, uint32_t count);

@@ -165,6 +165,39 @@ static void write_vip(struct fleet *fleet, struct fleet_vip *vip)
 		vip->written = flags;
 }
 
+/* VIPs that the map has and the mirror has not. */
+struct strays {
+	struct fleet *fleet;
+	struct ip *list;
+	size_t count;
+};
+
+static void note_stray(void *context, const struct ip *address)
+{
+	struct strays *strays = context;
+	struct fleet_vip *vip;
+	struct ip *grown;
+
+	HASH_FIND(hh, strays->fleet->vips, address, sizeof(*address), vip);
+	grown = vip ? NULL : realloc(strays->list, (strays->count + 1) * sizeof(*grown));
+	if (!grown)
+		return;
+	strays->list = grown;
+	grown[strays->count++] = *address;
+}
+
+void fleet_vips_settle(struct fleet *fleet)
+{
+	struct strays strays = {.fleet = fleet};
+
+	dataplane_each_vip(fleet->plane, note_stray, &strays);
+	for (size_t i = 0; i < strays.count; i++)
+		dataplane_vip_clear(fleet->plane, &strays.list[i]);
+	free(strays.list);
+	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next)
+		write_vip(fleet, vip);
+}
+
 /* A backend's record stands before a ring names it, and a ring before a service names it. */
 void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring)
 {
