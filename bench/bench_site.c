@@ -54,7 +54,7 @@ static int open_notify(struct bench_site *site, struct err *e)
 
 int bench_site_open(struct bench_site *site, struct err *e)
 {
-	*site = (struct bench_site){.folder = "/tmp/halfproxy-bench-XXXXXX", .notify_fd = -1};
+	*site = (struct bench_site){.folder = "/run/halfproxy-bench-XXXXXX", .notify_fd = -1};
 	if (!mkdtemp(site->folder)) {
 		site->folder[0] = '\0';
 		return err_set(e, -errno, "temporary folder: %m");

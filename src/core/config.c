@@ -91,19 +91,16 @@ static struct config_service *copy_service(const struct config_service *service)
 	return NULL;
 }
 
-struct config *config_with_weight(const struct config *config, size_t index, size_t backend, uint32_t weight)
+bool config_set_weight(struct config *config, size_t index, size_t backend, uint32_t weight)
 {
 	struct config_service *service = copy_service(config->services[index]);
-	struct config *copy = service ? config_copy(config) : NULL;
 
-	if (!copy) {
-		config_service_drop(service);
-		return NULL;
-	}
+	if (!service)
+		return false;
 	service->backends[backend].weight = weight;
-	config_service_drop(copy->services[index]);
-	copy->services[index] = service;
-	return copy;
+	config_service_drop(config->services[index]);
+	config->services[index] = service;
+	return true;
 }
 
 bool config_service_equal(const struct config_service *a, const struct config_service *b)

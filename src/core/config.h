@@ -96,9 +96,9 @@ void config_service_drop(struct config_service *service);
 /* A copy that shares the services. NULL when memory is out. */
 struct config *config_copy(const struct config *config);
 
-/* A copy in which service number `index` has the given weight at its backend number `backend`; all else is
- * shared with the original. NULL when memory is out. */
-struct config *config_with_weight(const struct config *config, size_t index, size_t backend, uint32_t weight);
+/* Give service number `index` another weight at its backend number `backend`. The service is replaced by a copy, so
+ * that configurations which share it keep theirs. Returns false, nothing changed, when memory is out. */
+bool config_set_weight(struct config *config, size_t index, size_t backend, uint32_t weight);
 
 /* Whether two services are configured the same, in everything but the line they stand on. */
 bool config_service_equal(const struct config_service *a, const struct config_service *b);

@@ -192,6 +192,12 @@ static void added(const struct config_service *service, struct config_changes *o
 	    config_forward_name(service->forward), service->backend_count);
 }
 
+/* The same service in the same place, as nearly all are: neither compared nor looked up. */
+static bool is_shared(const struct config *former, const struct config *next, size_t i)
+{
+	return former && i < former->service_count && i < next->service_count && former->services[i] == next->services[i];
+}
+
 int config_diff(const struct config *former, const struct config *next, struct config_changes *changes)
 {
 	size_t count = former ? former->service_count : 0;
@@ -204,9 +210,14 @@ int config_diff(const struct config *former, const struct config *next, struct c
 		diff_rest(former, next, changes);
 	for (size_t i = 0; i < count; i++) {
 		rows[i].service = former->services[i];
+		rows[i].is_found = is_shared(former, next, i);
+		if (rows[i].is_found)
+			continue;
 		HASH_ADD_KEYPTR(hh, index, rows[i].service->name, strlen(rows[i].service->name), &rows[i]);
 	}
 	for (size_t i = 0; i < next->service_count; i++) {
+		if (is_shared(former, next, i))
+			continue;
 		HASH_FIND_STR(index, next->services[i]->name, found);
 		if (!found) {
 			added(next->services[i], changes);

@@ -33,13 +33,13 @@ struct config *director_overlay(const struct config *base, const struct state *s
 		const struct state_override *row = &state->overrides[i];
 		ptrdiff_t service = find_in(config, row->service);
 		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
-		struct config *changed;
 
 		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
 			continue;
-		changed = config_with_weight(config, (size_t)service, (size_t)backend, row->weight);
-		config_free(config);
-		config = changed;
+		if (!config_set_weight(config, (size_t)service, (size_t)backend, row->weight)) {
+			config_free(config);
+			return NULL;
+		}
 	}
 	return config;
 }

@@ -368,6 +368,7 @@ void fleet_destroy(struct fleet *fleet)
 	extents_destroy(&fleet->service_numbers);
 	extents_destroy(&fleet->backend_numbers);
 	extents_destroy(&fleet->blocks);
+	free(fleet->applied);
 	free(fleet->dirty);
 	free(fleet);
 }

@@ -62,8 +62,13 @@ struct fleet_service {
 	struct fleet_ring *ring;	 /* held; NULL: no usable backend */
 	struct fleet_vip *vip;
 	bool is_dirty;
-	uint64_t seen; /* the last comparison that found it wanted */
+	uint64_t seen; /* the last comparison that marked it as wanted */
 	UT_hash_handle hh;
+};
+
+struct fleet_applied {
+	const struct config_service *service; /* held by those of `services` that serve it */
+	size_t vip_count;
 };
 
 struct fleet_hooks {
@@ -85,6 +90,8 @@ struct fleet {
 	struct extents blocks;
 	struct fleet_service **dirty;
 	size_t dirty_count, dirty_room;
+	struct fleet_applied *applied; /* services of the last configuration in its order */
+	size_t applied_count;
 	uint64_t epoch; /* grace periods waited for */
 	uint64_t comparison; /* configurations compared with */
 	bool is_adopted;     /* from maps that were there, and no configuration has been applied yet */

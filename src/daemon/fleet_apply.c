@@ -68,6 +68,7 @@ struct dataplane_limits fleet_needs(const struct config *config)
 
 /* ---- compare --------------------------------------------------------------------------------------------------- */
 
+/* Services that stand where they stood in the last configuration are not looked up: nothing of them changes. */
 static int compare(struct fleet *fleet, const struct config *config, struct plan *plan, size_t *found, struct err *e)
 {
 	fleet->comparison++;
@@ -75,15 +76,16 @@ static int compare(struct fleet *fleet, const struct config *config, struct plan
 	for (size_t i = 0; i < config->service_count; i++) {
 		struct config_service *wanted = config->services[i];
 
+		if (i < fleet->applied_count && fleet->applied[i].service == wanted) {
+			*found += fleet->applied[i].vip_count;
+			continue;
+		}
 		for (size_t v = 0; v < wanted->vip_count; v++) {
 			struct dataplane_key key = key_of(wanted, &wanted->vips[v]);
 			struct fleet_service *service = fleet_service_find(fleet, &key);
 			struct step *step;
 
-			if (service) {
-				service->seen = fleet->comparison;
-				++*found;
-			}
+			*found += service != NULL;
 			if (service && service->config == wanted)
 				continue;
 			step = plan_add(plan);
@@ -221,16 +223,29 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	free(service);
 }
 
+/* Mark all that the configuration names. */
+static void mark_wanted(struct fleet *fleet, const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		for (size_t v = 0; v < config->services[i]->vip_count; v++) {
+			struct dataplane_key key = key_of(config->services[i], &config->services[i]->vips[v]);
+
+			fleet_service_find(fleet, &key)->seen = fleet->comparison;
+		}
+}
+
 /* Take away what the configuration does not name; after the first one, also adopted backends that nobody lists. */
-static void remove_rest(struct fleet *fleet, size_t wanted)
+static void remove_rest(struct fleet *fleet, const struct config *config, size_t wanted)
 {
 	struct fleet_service *service, *next_service;
 	struct fleet_backend *backend, *next_backend;
 
-	if (HASH_COUNT(fleet->services) != wanted)
+	if (HASH_COUNT(fleet->services) != wanted) {
+		mark_wanted(fleet, config);
 		HASH_ITER(hh, fleet->services, service, next_service)
 			if (service->seen != fleet->comparison)
 				remove_service(fleet, service);
+	}
 	if (!fleet->is_adopted)
 		return;
 	fleet->is_adopted = false;
@@ -240,6 +255,22 @@ static void remove_rest(struct fleet *fleet, size_t wanted)
 			fleet_backend_drop(fleet, backend);
 		}
 	fleet_vips_settle(fleet);
+}
+
+/* Note which services stand where. Without memory for the note the next configuration is looked up whole. */
+static void remember(struct fleet *fleet, const struct config *config)
+{
+	struct fleet_applied *applied = realloc(fleet->applied, (config->service_count + 1) * sizeof(*applied));
+
+	fleet->applied = applied ? applied : fleet->applied;
+	if (!applied)
+		fleet->applied_count = 0;
+	for (size_t i = 0; applied && i < config->service_count; i++) {
+		if (i < fleet->applied_count && applied[i].service == config->services[i])
+			continue;
+		applied[i] = (struct fleet_applied){config->services[i], config->services[i]->vip_count};
+	}
+	fleet->applied_count = applied ? config->service_count : 0;
 }
 
 int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
@@ -261,13 +292,11 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 		return code;
 	}
 	for (size_t i = 0; i < plan.count; i++) {
-		if (plan.steps[i].number) {
-			plan.steps[i].service->seen = fleet->comparison;
-			wanted++;
-		}
+		wanted += plan.steps[i].number != 0;
 		publish(fleet, &plan.steps[i], e);
 	}
-	remove_rest(fleet, wanted);
+	remove_rest(fleet, config, wanted);
+	remember(fleet, config);
 	free(plan.steps);
 	return 0;
 }

@@ -50,8 +50,9 @@ static void a_copy_of_a_copy_outlives_both(void **state)
 
 static void a_weight_changes_one_service_only(void **state)
 {
-	struct config *config = two_services(), *heavy = config_with_weight(config, 0, 1, 77);
+	struct config *config = two_services(), *heavy = config_copy(config);
 
+	assert_true(config_set_weight(heavy, 0, 1, 77));
 	assert_int_equal(heavy->services[0]->backends[1].weight, 77);
 	assert_int_equal(heavy->services[0]->backends[0].weight, 1);
 	assert_int_equal(config->services[0]->backends[1].weight, 1);
@@ -67,9 +68,11 @@ static void a_weight_changes_one_service_only(void **state)
 
 static void services_are_equal_but_for_their_line(void **state)
 {
-	struct config *config = two_services(), *other = config_with_weight(config, 0, 0, 1);
-	struct config_service *service = other->services[0];
+	struct config *config = two_services(), *other = config_copy(config);
+	struct config_service *service;
 
+	assert_true(config_set_weight(other, 0, 0, 1));
+	service = other->services[0];
 	service->line += 100;
 	assert_true(config_service_equal(config->services[0], service));
 	service->backends[0].weight = 2;
