@@ -1,6 +1,6 @@
 /* The data plane in the kernel: the one place that calls bpf(2). Maps, programs, links and their pins.
  *
- * Knows records and where they lie, not what they mean: plane.c decides what to write, and follows abi.h's rule
+ * Knows records and where they lie, not what they mean: fleet.c decides what to write, and follows abi.h's rule
  * of publication. Everything is pinned, so that packets flow on when the daemon is gone. */
 #ifndef HP_DAEMON_DATAPLANE_H
 #define HP_DAEMON_DATAPLANE_H
@@ -114,6 +114,12 @@ void dataplane_grace(struct dataplane *plane);
 /* Sum a row of counters over all CPUs. */
 void dataplane_service_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_SERVICE_CELLS]);
 void dataplane_backend_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_BACKEND_CELLS]);
+/* Packets among a row's cells that were sent to a backend, with ICMP errors about its flows. */
+static inline uint64_t dataplane_sent(const uint64_t *cell)
+{
+	return cell[HP_FORWARDED] + cell[HP_ICMP_FORWARDED];
+}
+
 void dataplane_service_zero(struct dataplane *plane, uint32_t number);
 void dataplane_backend_zero(struct dataplane *plane, uint32_t number);
 

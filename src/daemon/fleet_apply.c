@@ -194,6 +194,7 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 		fleet_publish(fleet, service, step->ring);
 	else
 		fleet_ring_drop(fleet, step->ring);
+	/* There is a number for the service, so there is room for its key: the table has four times the places. */
 	if (step->number)
 		dataplane_key_set(fleet->plane, &service->key, service->number, e);
 	replace_backends(fleet, service, step);

@@ -44,11 +44,11 @@ static void tick(uv_timer_t *timer)
 		return;
 	for (uint32_t n = 1; n < rates->service_count; n++) {
 		dataplane_service_sum(rates->plane, n, cell);
-		look(&rates->services[n], cell[HP_FORWARDED], cell[HP_CELL_BYTES], seconds);
+		look(&rates->services[n], dataplane_sent(cell), cell[HP_CELL_BYTES], seconds);
 	}
 	for (uint32_t n = 1; n < rates->backend_count; n++) {
 		dataplane_backend_sum(rates->plane, n, cell);
-		look(&rates->backends[n], cell[HP_FORWARDED], cell[HP_CELL_BYTES], seconds);
+		look(&rates->backends[n], dataplane_sent(cell), cell[HP_CELL_BYTES], seconds);
 	}
 	rates->last_ms = now_ms;
 }

@@ -110,7 +110,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 				service->ring ? (double)slots / service->ring->size : 0.0);
 
 	dataplane_backend_sum(&director->plane, backend->number, cell);
-	put_counts(out, cell[HP_FORWARDED], cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
+	put_counts(out, dataplane_sent(cell), cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
 	put_way(director, out, backend);
 	return out;
 }
@@ -147,7 +147,7 @@ static void put_sums(const struct director *director, const struct config_servic
 	for (uint32_t v = 1; v < HP_VERDICT_COUNT; v++)
 		if (total[v])
 			json_object_set_new(counts, verdicts[v].name, json_integer((json_int_t)total[v]));
-	put_counts(out, total[HP_FORWARDED], total[HP_CELL_BYTES], rate);
+	put_counts(out, dataplane_sent(total), total[HP_CELL_BYTES], rate);
 	json_object_set_new(out, "verdicts", counts);
 }
 
