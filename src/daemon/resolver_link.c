@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define TAGS_MOST 2
+#define TAG_BYTES 4
 
 struct link *link_find(const struct resolver *resolver, uint32_t ifindex)
 {
@@ -183,6 +184,13 @@ void link_table_free(struct resolver *resolver)
 
 /* ---- what a link is good for -------------------------------------------------------------------------------------- */
 
+/* The longest IP packet that XDP may send out of a port. The kernel allows a frame one tag above the port's MTU and drops
+ * a longer one without a word, so that a second tag comes off the packet. */
+static uint32_t port_mtu(const struct link *port, uint32_t tag_count)
+{
+	return port->mtu - (tag_count > 1 ? (tag_count - 1) * TAG_BYTES : 0);
+}
+
 /* Why frames cannot be put on this link by XDP, or NULL. */
 static const char *unfit(const struct link *link)
 {
@@ -244,8 +252,8 @@ bool link_resolve(const struct resolver *resolver, const struct link *egress, st
 		return refuse(reason, link, unfit(link));
 	if (!is_up(link))
 		return refuse(reason, link, link->flags & IFF_UP ? "has no carrier" : "is down");
-	if (link->mtu < *mtu)
-		*mtu = link->mtu;
+	if (port_mtu(link, facts->tag_count) < *mtu)
+		*mtu = port_mtu(link, facts->tag_count);
 	facts->ifindex = link->ifindex;
 	return true;
 }
@@ -297,13 +305,15 @@ bool resolver_link_has_vlans(const struct resolver *resolver, uint32_t ifindex)
 bool resolver_link_usable(const struct resolver *resolver, const char *name, struct err *e)
 {
 	const struct link *link = find_named(resolver, name);
-	const struct link *lower = link && link->is_lower_here ? link_find(resolver, link->lower) : NULL;
+	const struct link *lower = link;
 
 	if (!link) {
 		err_set(e, -ENODEV, "there is no interface %s", name);
 		return false;
 	}
-	if (!strcmp(link->kind, "vlan")) {
+	while (lower && !strcmp(lower->kind, "vlan"))
+		lower = lower->is_lower_here ? link_find(resolver, lower->lower) : NULL;
+	if (lower != link) {
 		err_set(e, -EINVAL, "interface %s is a VLAN, and XDP sees packets on the port below it: name %s instead (tags "
 				    "are parsed)", name, lower ? lower->name : "that");
 		return false;
