@@ -16,6 +16,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/facts.sh
 
 RIG_FILE_BYTES=100000
+LONG="X-Long: $(printf %07000d 0)"
 OTHER_VIP4=10.2.0.2
 OTHER_VIP6=fd00:2::2
 
@@ -24,8 +25,7 @@ errors() { host backend1 ip -s -j link show dev "$1" | jq '.[0].stats64.rx.error
 # asks PAIR VIP: the client's side.
 asks() {
 	expect_text "$1: a page comes from the VIP" "hello from backend1" web_get "$2" ""
-	expect_text "$1: an upload of full segments arrives" "405" \
-		web_get "$2" "" --data-binary "@$RIG_DIR/file" -o /dev/null -w '%{http_code}'
+	expect_text "$1: a request of full segments is answered" "hello from backend1" web_get "$2" "" -H "$LONG"
 }
 
 # takes PAIR VIP DEVICE OUTER-BYTES OUTER-FILTER: what left the director so and what came out of the device.
@@ -34,6 +34,7 @@ takes() {
 	facts_frames "$3" 0 "dst host $2" >"$RIG_DIR/taken"
 	expect "$1: $(wc -l <"$RIG_DIR/taken") packets came out of the kernel's device" \
 		test "$(wc -l <"$RIG_DIR/taken")" -ge 8
+	expect "$1: full segments among them" grep -qE '^.{2700,}$' "$RIG_DIR/taken"
 	expect "$1: byte for byte what was put in" cmp "$RIG_DIR/sent" "$RIG_DIR/taken"
 	expect_equal "$1: no packet was in error" 0 "$(errors "$3")"
 }
