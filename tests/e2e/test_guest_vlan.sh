@@ -28,7 +28,7 @@ uppers() {
 	host "$1" ip link add link eth1 name eth1.7 type vlan id 7
 	host "$1" ip link add link eth1 name eth1.s5 type vlan protocol 802.1ad id 5
 	host "$1" ip link add link eth1.s5 name eth1.s5.9 type vlan id 9
-	for upper in eth1.7 eth1.s5 eth1.s5.9; do host "$1" ip link set $upper up; done
+	for upper in eth1.7 eth1.s5 eth1.s5.9; do host "$1" ip link set "$upper" up; done
 	address "$1" eth1.7 "10.7.0.$2/24" "fd00:7::$2/64"
 	address "$1" eth1.s5.9 "10.9.0.$2/24" "fd00:9::$2/64"
 }
