@@ -19,7 +19,7 @@ interface_is() { [ "$(interface "$2")" = "$1" ]; }
 daemon_pid() { cat "$RIG_DIR/halfproxyd.pid"; }
 # The netlink messages lost by rtnetlink's sockets in the director's namespace so far.
 drops() { director cat /proc/self/net/netlink | while read -r _ kind _ _ _ _ _ _ lost _; do [ "$kind" != 0 ] || echo "$lost"; done | awk "{ sum += \$1 } END { print sum + 0 }"; }
-fetch_many() { for _ in $(seq "$1"); do web_get $RIG_VIP4 "" -o /dev/null || return 1; done; }
+fetch_many() { for _ in $(seq "$1"); do web_get "$RIG_VIP4" "" -o /dev/null || return 1; done; }
 lost_more_than() { [ "$(drops)" -gt "$1" ]; }
 
 storm() { # the daemon does not read meanwhile
