@@ -7,6 +7,8 @@
 #define LISTENER_BYTES (8 << 20)
 #define ANSWER_WITHIN_S 2
 #define READ_TRIES 5
+#define MESSAGES_A_TURN 4096 /* of a storm; others want the loop as well */
+#define DISCARDED_MOST 1000000
 
 static const unsigned int groups[] = {
 	RTNLGRP_LINK,	    RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
@@ -69,14 +71,13 @@ static int dump(struct resolver *resolver, uint16_t type, uint8_t family)
 	return code < 0 ? -errno : 0;
 }
 
-/* Answers to a request that was given up, such as the rest of an interrupted dump. */
+/* What nobody wants to read any more, such as the rest of an interrupted dump. */
 static void discard(struct mnl_socket *socket, char *buffer)
 {
-	ssize_t got;
+	ssize_t got = 1;
 
-	do
+	for (int i = 0; i < DISCARDED_MOST && (got > 0 || (got < 0 && errno == ENOBUFS)); i++)
 		got = recv(mnl_socket_get_fd(socket), buffer, RESOLVER_BUFFER_BYTES, MSG_DONTWAIT);
-	while (got > 0 || (got < 0 && errno == ENOBUFS));
 }
 
 /* A table that changes while it is dumped is dumped again. */
@@ -138,7 +139,7 @@ void netlink_receive(struct resolver *resolver)
 {
 	int fd = mnl_socket_get_fd(resolver->listener);
 
-	for (;;) {
+	for (int i = 0; i < MESSAGES_A_TURN; i++) {
 		ssize_t got = recv(fd, resolver->buffer, sizeof(resolver->buffer), MSG_DONTWAIT);
 
 		if (got < 0 && errno == ENOBUFS) {

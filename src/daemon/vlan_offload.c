@@ -122,14 +122,17 @@ static int ask(const struct device *device, void *command)
 /* How many features this kernel has, or 0. */
 static uint32_t count_features(const struct device *device)
 {
-	struct {
+	union {
 		struct ethtool_sset_info head;
-		uint32_t length;
-	} command = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+		uint8_t room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
+	} command;
 
+	memset(&command, 0, sizeof(command));
+	command.head.cmd = ETHTOOL_GSSET_INFO;
+	command.head.sset_mask = 1ULL << ETH_SS_FEATURES;
 	if (ask(device, &command) || !command.head.sset_mask)
 		return 0;
-	return command.length > WORDS_MOST * 32 ? WORDS_MOST * 32 : command.length;
+	return command.head.data[0];
 }
 
 static int find_bits(struct device *device)
@@ -142,7 +145,7 @@ static int find_bits(struct device *device)
 	names->cmd = ETHTOOL_GSTRINGS;
 	names->string_set = ETH_SS_FEATURES;
 	names->len = count;
-	if (!count || ask(device, names))
+	if (!count || count > WORDS_MOST * 32 || ask(device, names))
 		return -EOPNOTSUPP;
 	device->words = (count + 31) / 32;
 	for (size_t f = 0; f < FEATURES; f++) {
@@ -174,32 +177,40 @@ static int open_device(struct device *device, uint32_t ifindex)
 /* Which of our features are on: a bit for each. */
 static uint32_t read_active(const struct device *device)
 {
-	struct {
+	union {
 		struct ethtool_gfeatures head;
-		struct ethtool_get_features_block block[WORDS_MOST];
-	} command = {.head = {.cmd = ETHTOOL_GFEATURES, .size = device->words}};
+		uint8_t room[sizeof(struct ethtool_gfeatures) + WORDS_MOST * sizeof(struct ethtool_get_features_block)];
+	} command;
 	uint32_t active = 0;
 
+	memset(&command, 0, sizeof(command));
+	command.head.cmd = ETHTOOL_GFEATURES;
+	command.head.size = device->words;
 	if (ask(device, &command))
 		return 0;
 	for (size_t f = 0; f < FEATURES; f++)
-		if (device->bit[f] != UINT32_MAX && command.block[device->bit[f] / 32].active & 1u << device->bit[f] % 32)
+		if (device->bit[f] != UINT32_MAX &&
+		    command.head.features[device->bit[f] / 32].active & 1u << device->bit[f] % 32)
 			active |= 1u << f;
 	return active;
 }
 
 static int write_features(const struct device *device, uint32_t which, bool on)
 {
-	struct {
+	union {
 		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block block[WORDS_MOST];
-	} command = {.head = {.cmd = ETHTOOL_SFEATURES, .size = device->words}};
+		uint8_t room[sizeof(struct ethtool_sfeatures) + WORDS_MOST * sizeof(struct ethtool_set_features_block)];
+	} command;
 
+	memset(&command, 0, sizeof(command));
+	command.head.cmd = ETHTOOL_SFEATURES;
+	command.head.size = device->words;
 	for (size_t f = 0; f < FEATURES; f++) {
-		struct ethtool_set_features_block *block = &command.block[device->bit[f] % (WORDS_MOST * 32) / 32];
+		struct ethtool_set_features_block *block;
 
 		if (!(which & 1u << f) || device->bit[f] == UINT32_MAX)
 			continue;
+		block = &command.head.features[device->bit[f] / 32];
 		block->valid |= 1u << device->bit[f] % 32;
 		if (on)
 			block->requested |= 1u << device->bit[f] % 32;
