@@ -187,6 +187,7 @@ static void test_ways_in(void **state)
 		{5, "eth0.100", "vlan", 2, UP, .id = 100},
 		{6, "far.7", "vlan", 2 | ELSEWHERE, UP, .id = 7},
 	};
+	static const struct told far[LINKS_MOST] = {{6, "far.7", "vlan", 2 | ELSEWHERE, UP, .id = 7}};
 	static const struct {
 		const char *name, *reason;
 	} rows[] = {
@@ -207,6 +208,12 @@ static void test_ways_in(void **state)
 		if (is_usable != !rows[i].reason || (rows[i].reason && !strstr(e.text, rows[i].reason)))
 			fail_msg("%s: \"%s\"", rows[i].name, e.text);
 	}
+	assert_true(resolver_link_has_vlans(resolver, 2));
+	assert_false(resolver_link_has_vlans(resolver, 3));
+	resolver_free(resolver);
+	resolver = resolver_make();
+	tell_links(resolver, far);
+	assert_false(resolver_link_has_vlans(resolver, 2)); /* that one's port is number 2 elsewhere */
 	resolver_free(resolver);
 }
 
