@@ -270,15 +270,27 @@ static void print_place(FILE *out, struct span line, uint32_t column)
 	fprintf(out, "^\n");
 }
 
+static void print_problem(FILE *out, const char *file, const struct problem *problem, struct span line)
+{
+	fprintf(out, "%s:%u:%u: %s: %s\n", file, problem->line, problem->column,
+		problem->kind == PROBLEM_ERROR ? "error" : "warning", problem->text);
+	print_place(out, line, problem->column);
+}
+
 void problems_print(FILE *out, const char *file, const char *text, size_t bytes, const struct problems *problems)
 {
 	struct walk walk = {0};
+	char *printed = NULL;
+	size_t count;
+	/* Written at once: standard error has no buffer, and would take a system call for each character. */
+	FILE *memory = open_memstream(&printed, &count);
 
-	for (size_t i = 0; i < problems->count; i++) {
-		const struct problem *problem = &problems->list[i];
-
-		fprintf(out, "%s:%u:%u: %s: %s\n", file, problem->line, problem->column,
-			problem->kind == PROBLEM_ERROR ? "error" : "warning", problem->text);
-		print_place(out, find_line(&walk, text, bytes, problem->line), problem->column);
-	}
+	if (!memory)
+		abort();
+	for (size_t i = 0; i < problems->count; i++)
+		print_problem(memory, file, &problems->list[i], find_line(&walk, text, bytes, problems->list[i].line));
+	if (fclose(memory))
+		abort();
+	fwrite(printed, 1, count, out);
+	free(printed);
 }
