@@ -97,11 +97,13 @@ int client_read_reply(const char *bytes, size_t count, struct client_reply *repl
 	const char *body = strstr(bytes, "\r\n\r\n");
 	json_error_t where;
 	unsigned int status;
+	char digits[4];
 	json_t *read;
 
-	/* Three digits at most: scanf may do anything with a number that does not fit. */
-	if (sscanf(bytes, "HTTP/1.%*1[0-9] %3u", &status) != 1 || !body)
+	/* Digits alone, and three at most: as a number scanf would take a sign, and what does not fit. */
+	if (sscanf(bytes, "HTTP/1.%*1[0-9] %3[0-9]", digits) != 1 || !body)
 		return err_set(e, -EPROTO, "the answer is not HTTP: does another program own the socket?");
+	status = (unsigned int)strtoul(digits, NULL, 10);
 	body += 4;
 	read = json_loadb(body, count - (size_t)(body - bytes), JSON_DECODE_ANY, &where);
 	if (!read)

@@ -103,6 +103,40 @@ static void a_full_target_holds_whole_codes(void **state)
 	}
 }
 
+static const struct {
+	const char *what, *reply;
+	unsigned int status; /* 0: refused */
+	const char *piece;   /* of the error */
+} reply_rows[] = {
+	{"an answer", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, NULL},
+	{"a refusal", "HTTP/1.1 422 Unprocessable\r\n\r\n{\"error\": \"x\"}", 422, NULL},
+	{"a bare value", "HTTP/1.0 200 OK\r\n\r\n3", 200, NULL},
+	{"nothing", "", 0, "the answer is not HTTP"},
+	{"another protocol", "SSH-2.0-OpenSSH\r\n\r\n", 0, "does another program own the socket?"},
+	{"a head without an end", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", 0, "the answer is not HTTP"},
+	{"a negative status", "HTTP/1.1 -08 OK\r\n\r\n{}", 0, "the answer is not HTTP"},
+	{"no status", "HTTP/1.1 OK\r\n\r\n{}", 0, "the answer is not HTTP"},
+	{"an answer cut short", "HTTP/1.1 200 OK\r\n\r\n{\"a\": ", 0, "the answer (status 200) is not JSON"},
+	{"a page", "HTTP/1.1 404 Not Found\r\n\r\n<html>", 0, "the answer (status 404) is not JSON"},
+	{"garbage behind the answer", "HTTP/1.1 200 OK\r\n\r\n{} x", 0, "is not JSON"},
+	{"no body", "HTTP/1.1 200 OK\r\n\r\n", 0, "is not JSON"},
+};
+
+static void replies_are_understood(void **state)
+{
+	for (size_t i = 0; i < COUNT(reply_rows); i++) {
+		struct client_reply reply = {0};
+		struct err e = {""};
+		int code = client_read_reply(reply_rows[i].reply, strlen(reply_rows[i].reply), &reply, &e);
+
+		if ((code == 0) != (reply_rows[i].status != 0) || reply.status != reply_rows[i].status)
+			fail_msg("%s: %d, status %u, %s", reply_rows[i].what, code, reply.status, e.text);
+		if (code)
+			assert_holds(reply_rows[i].what, e.text, reply_rows[i].piece);
+		json_decref(reply.body);
+	}
+}
+
 static void every_command_has_its_help(void **state)
 {
 	size_t count = 0;
@@ -120,7 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_read),		   cmocka_unit_test(times_are_read),
 		cmocka_unit_test(values_are_encoded),		   cmocka_unit_test(a_full_target_holds_whole_codes),
-		cmocka_unit_test(every_command_has_its_help),
+		cmocka_unit_test(replies_are_understood),	   cmocka_unit_test(every_command_has_its_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
