@@ -1,26 +1,11 @@
-/* Any bytes as a frame through the director's own packet walk, compiled for user space: the maps are arrays here, the
- * helpers a few lines, and the frame lies in a block of exactly its size, so that a byte read or written beyond it, or
- * through a pointer from before the head was moved, is seen. What the kernel's verifier proves of bounds is checked
- * once more by other means, and what it cannot know as well: a frame that is passed on is untouched, only what is for
- * a VIP is dropped or sent, and a forwarded packet is from its IP header on as it came. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+/* Any bytes as a frame through the director's own packet walk, compiled for user space: the maps are arrays here and
+ * the helpers a few lines. Beyond the bounds it checks what the verifier cannot know: a frame that is passed on is
+ * untouched, only what is for a VIP is dropped or sent, and a forwarded packet is from its IP header on as it came. */
+#include "hostile/bpf_user.h"
 
-/* Addresses of a user's process do not fit into the context's 32 bits. */
-#define xdp_md xdp_md_of_the_kernel
-#include <linux/bpf.h>
-#undef xdp_md
-
-struct xdp_md {
-	unsigned long data, data_end, data_meta;
-	__u32 ingress_ifindex, rx_queue_index, egress_ifindex;
-};
-
-/* BPF loads words from any address. */
-#pragma clang attribute push(__attribute__((no_sanitize("alignment"))), apply_to = function)
+BPF_USER_BEGIN
 #include "director.bpf.c"
-#pragma clang attribute pop
+BPF_USER_END
 
 #include "core/adjacency.h"
 #include "core/keys.h"
@@ -33,7 +18,6 @@ struct xdp_md {
 #define VIP4	     "10.2.0.1"
 #define DOWN_VIP4    "10.2.0.2"
 #define VIP6	     "2001:db8::1"
-#define FIRST_BYTES  14
 
 static struct {
 	struct hp_bucket4 keys4[BUCKETS];
@@ -46,12 +30,6 @@ static struct {
 	struct hp_service_counts counts[8];
 	struct hp_backend_counts backend_counts[NUMBERS];
 } maps;
-
-static void need(bool fine)
-{
-	if (!fine)
-		abort();
-}
 
 /* ---- helpers -------------------------------------------------------------------------------------------------------- */
 
@@ -83,35 +61,6 @@ static void *look_up(void *map, const void *key)
 	if (map == &backend_counts)
 		return ROW(maps.backend_counts, key);
 	return NULL;
-}
-
-/* Another block for the frame: `front` bytes more (or fewer) before it, `back` behind it. */
-static long move(struct xdp_md *ctx, int front, int back)
-{
-	long bytes = (long)(ctx->data_end - ctx->data), next = bytes + front + back;
-	char *block;
-
-	if (next < FIRST_BYTES || next > 65536)
-		return -1;
-	block = malloc((size_t)next);
-	memset(block, 0xee, (size_t)next);
-	for (long i = 0; i < bytes; i++)
-		if (i + front >= 0 && i + front < next)
-			block[i + front] = ((char *)ctx->data)[i];
-	free((void *)ctx->data);
-	ctx->data = (unsigned long)block;
-	ctx->data_end = ctx->data + (unsigned long)next;
-	return 0;
-}
-
-static long adjust_head(struct xdp_md *ctx, int delta)
-{
-	return move(ctx, -delta, 0);
-}
-
-static long adjust_tail(struct xdp_md *ctx, int delta)
-{
-	return move(ctx, 0, delta);
 }
 
 static __s64 add_words(__be32 *from, __u32 from_bytes, __be32 *to, __u32 to_bytes, __wsum sum)
@@ -207,8 +156,8 @@ static void add_rings(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	bpf_map_lookup_elem = look_up;
-	bpf_xdp_adjust_head = adjust_head;
-	bpf_xdp_adjust_tail = adjust_tail;
+	bpf_xdp_adjust_head = bpf_user_adjust_head;
+	bpf_xdp_adjust_tail = bpf_user_adjust_tail;
 	bpf_csum_diff = add_words;
 	bpf_redirect_map = redirect;
 	bpf_get_smp_processor_id = first_cpu;
@@ -256,29 +205,6 @@ static int action_of(enum hp_verdict verdict)
 	return actions[verdict];
 }
 
-static __u16 word(const __u8 *at)
-{
-	return (__u16)(at[0] << 8 | at[1]);
-}
-
-static size_t l3_of(const __u8 *frame, size_t bytes)
-{
-	size_t at = 14;
-
-	while (at <= 18 && at < bytes && (word(frame + at - 2) == 0x8100 || word(frame + at - 2) == 0x88a8))
-		at += 4;
-	return at;
-}
-
-static bool sums_up(unsigned long sum, const __u8 *at, size_t bytes)
-{
-	for (size_t i = 0; i + 1 < bytes; i += 2)
-		sum += word(at + i);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
-}
-
 static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, size_t bytes)
 {
 	size_t l3 = l3_of(was, was_bytes), at = l3_of(is, bytes), kept = was_bytes - l3;
@@ -287,13 +213,24 @@ static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, s
 	need(bytes >= at + kept && !memcmp(is + bytes - kept, was + l3, kept));
 	if (bytes == at + kept)
 		return;
-	if (word(is + at - 2) == ETH_P_IP) {
-		need(bytes - at - kept == 20 && sums_up(0, outer, 20) && (outer[9] == 4 || outer[9] == 41));
-		need(word(outer + 2) <= bytes - at);
+	if (word_at(is + at - 2) == ETH_P_IP) {
+		need(bytes - at - kept == 20 && sum_words(0, outer, 20) == 0xffff && (outer[9] == 4 || outer[9] == 41));
+		need(word_at(outer + 2) <= bytes - at);
 	} else {
-		need(bytes - at - kept == 40 && word(is + at - 2) == ETH_P_IPV6 && (outer[6] == 4 || outer[6] == 41));
-		need(word(outer + 4) + 40u <= bytes - at);
+		need(bytes - at - kept == 40 && word_at(is + at - 2) == ETH_P_IPV6 && (outer[6] == 4 || outer[6] == 41));
+		need(word_at(outer + 4) + 40u <= bytes - at);
 	}
+}
+
+/* An answered ping: the checksums are as right as they were. */
+static void check_echo(const __u8 *was, const __u8 *is, size_t bytes)
+{
+	size_t l3 = l3_of(was, bytes);
+
+	if (word_at(was + l3 - 2) != ETH_P_IP)
+		return;
+	need(sum_words(0, was + l3, 20) % 0xffff == sum_words(0, is + l3, 20) % 0xffff);
+	need(sum_words(0, was + l3 + 20, bytes - l3 - 20) % 0xffff == sum_words(0, is + l3 + 20, bytes - l3 - 20) % 0xffff);
 }
 
 static void check_advertisement(const __u8 *is, size_t bytes)
@@ -301,7 +238,7 @@ static void check_advertisement(const __u8 *is, size_t bytes)
 	size_t l3 = l3_of(is, bytes);
 
 	need(bytes >= l3 + 72 && is[l3 + 40] == 136 && is[l3 + 7] == 255);
-	need(sums_up(32 + 58, is + l3 + 8, 64));
+	need(sum_words(32 + 58, is + l3 + 8, 64) == 0xffff);
 }
 
 /* Whether the bytes of a VIP stand anywhere in the frame. */
@@ -333,17 +270,18 @@ static void check(const __u8 *was, size_t was_bytes, const struct xdp_md *ctx, i
 		check_advertisement(is, bytes);
 	if (verdict == HP_ANSWERED_ARP || verdict == HP_ANSWERED_ECHO)
 		need(bytes == was_bytes && !memcmp(is, was + 6, 6));
+	if (verdict == HP_ANSWERED_ECHO)
+		check_echo(was, is, bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct xdp_md ctx = {.ingress_ifindex = IFINDEX};
+	struct xdp_md ctx;
 
 	if (!size || size > 4096)
 		return -1;
-	ctx.data = (unsigned long)malloc(size);
-	ctx.data_end = ctx.data + size;
-	memcpy((void *)ctx.data, data, size);
+	ctx = bpf_user_frame(data, size);
+	ctx.ingress_ifindex = IFINDEX;
 	memset(maps.counts, 0, sizeof(maps.counts));
 	check(data, size, &ctx, halfproxy(&ctx));
 	free((void *)ctx.data);
