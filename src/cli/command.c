@@ -209,7 +209,7 @@ static int check(const struct command_call *call)
 		backends += config->services[i]->backend_count;
 	if (call->is_json)
 		printf("{\"ok\": %s, \"errors\": %zu, \"warnings\": %zu}\n", config ? "true" : "false", problems.errors,
-		       problems.count - problems.errors);
+		       problems.warnings);
 	else if (config)
 		printf("%s: ok, %zu services, %zu backends\n", call->argv[0], config->service_count, backends);
 	else

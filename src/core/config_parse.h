@@ -24,17 +24,17 @@ struct problem {
 	size_t found;	 /* how many were found before it */
 };
 
-#define PROBLEMS_MOST 1000
+#define PROBLEMS_MOST 1000 /* listed of each kind, so that warnings leave room for errors */
 
 struct problems {
 	struct problem *list; /* by place once sorted; config_parse leaves it so */
 	size_t count;
-	size_t errors; /* also of those that are not listed */
+	size_t errors, warnings; /* also of those that are not listed */
 };
 
 void problems_free(struct problems *problems);
 
-/* Note a problem, printf-wise; after PROBLEMS_MOST only that there are more. Out of memory ends the program: nothing
+/* Note a problem, printf-wise; after PROBLEMS_MOST of its kind only that there are more. Out of memory ends the program: nothing
  * sensible could be said. */
 void problems_add(struct problems *problems, enum problem_kind kind, uint32_t line, uint32_t column, const char *format,
 		  ...) __attribute__((format(printf, 5, 6)));

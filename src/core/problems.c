@@ -151,11 +151,11 @@ void problems_add_list(struct problems *problems, enum problem_kind kind, uint32
 {
 	struct problem *list = problems->list;
 	struct problem new = {.kind = kind, .line = line, .column = column, .found = problems->count};
+	size_t of_kind = kind == PROBLEM_ERROR ? problems->errors++ : problems->warnings++;
 
-	problems->errors += kind == PROBLEM_ERROR;
-	if (problems->count > PROBLEMS_MOST)
+	if (of_kind > PROBLEMS_MOST)
 		return;
-	if (problems->count == PROBLEMS_MOST)
+	if (of_kind == PROBLEMS_MOST)
 		format = "here and elsewhere is more: mend these first";
 	/* Grown at powers of two. */
 	if (!(problems->count & (problems->count - 1)))

@@ -454,7 +454,22 @@ static void a_long_value_is_shortened_in_its_middle(void **state)
 	}
 }
 
-/* 100,000 mistakes, half of them found when the text has been read through once, in a second or two. */
+/* A service of each of many addresses, then `last`. */
+static char *many_services(int count, const char *each, const char *last, size_t *bytes)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, bytes);
+
+	fprintf(out, HEAD);
+	for (int i = 0; i < count; i++)
+		fprintf(out, "- {vip: 10.2.%d.%d, port: 80, backends: [10.3.0.1], %s}\n", i / 250, i % 250 + 1, each);
+	fprintf(out, "%s", last);
+	fclose(out);
+	return text;
+}
+
+/* 100,000 mistakes, half of them found when the text has been read through once: counted all, listed a thousand, in a
+ * second or two. */
 static void many_mistakes_take_no_minutes(void **state)
 {
 	auto_free char *text = NULL, *out = NULL;
@@ -469,11 +484,30 @@ static void many_mistakes_take_no_minutes(void **state)
 	fclose(file);
 	assert_null(config_parse(text, bytes, &problems));
 	assert_int_equal(problems.errors, 50000 + 49999);
+	assert_int_equal(problems.count, PROBLEMS_MOST + 1);
+	assert_holds("the last one", problems.list[PROBLEMS_MOST].text, "here and elsewhere is more");
 	for (size_t i = 1; i < problems.count; i++)
 		assert_true(problems.list[i - 1].line <= problems.list[i].line);
 	problems_free(&problems);
 	out = printed(text, bytes);
 	assert_true(clock() - begin < 20 * CLOCKS_PER_SEC);
+}
+
+static void many_warnings_leave_room_for_errors(void **state)
+{
+	auto_free char *text = NULL;
+	struct problems problems = {0};
+	size_t bytes, errors = 0;
+
+	text = many_services(1500, "health: {type: tcp}", "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1], name: a}\n", &bytes);
+	assert_null(config_parse(text, bytes, &problems));
+	assert_int_equal(problems.warnings, 1500);
+	assert_int_equal(problems.errors, 1);
+	for (size_t i = 0; i < problems.count; i++)
+		errors += problems.list[i].kind == PROBLEM_ERROR;
+	assert_int_equal(errors, 1);
+	assert_holds("the error", problems.list[problems.count - 1].text, "10.2.0.1 tcp port 80 is served on line 3 already");
+	problems_free(&problems);
 }
 
 int main(void)
@@ -484,6 +518,7 @@ int main(void)
 		cmocka_unit_test(the_caret_of_a_long_line_is_near),
 		cmocka_unit_test(a_long_value_is_shortened_in_its_middle),
 		cmocka_unit_test(many_mistakes_take_no_minutes),
+		cmocka_unit_test(many_warnings_leave_room_for_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
