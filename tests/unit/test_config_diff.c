@@ -47,7 +47,7 @@ static const struct {
 	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"},
 	{"interfaces come, go and change", "interfaces: [eth0, eth1]\nservices: []\n",
 	 "interfaces: [{name: eth1, announce: none}, eth2]\nservices: []\n",
-	 "remove interfaces: eth0\nchange interfaces: eth1: announce or mode\nadd interfaces: eth2\n"},
+	 "remove interfaces: eth0\nchange interfaces: eth1: announce, mode or vlan\nadd interfaces: eth2\n"},
 	{"the rest of the file", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.9.0.0/16, source6: \"fd00::/96\"}\nlimits: {services: 5}\n"
 	 "api: {group: wheel}\n",

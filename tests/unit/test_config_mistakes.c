@@ -106,6 +106,8 @@ static const struct row rows[] = {
 	{"lo", TEXT("interfaces: [lo]\nservices: []\n"), 1, 14, "lo gets no client's packets"},
 	{"an unknown mode", TEXT("interfaces: [{name: eth0, mode: nativ}]\nservices: []\n"), 1, 33,
 	 "mode must be one of auto, native, generic, not \"nativ\": did you mean \"native\"?"},
+	{"VLAN tags neither on nor off", TEXT("interfaces: [{name: eth0, vlan: true}]\nservices: []\n"), 1, 33,
+	 "vlan must be one of auto, on, off, not \"true\""},
 	{"an unknown way to announce", TEXT("interfaces: [{name: eth0, announce: bgp}]\nservices: []\n"), 1, 37,
 	 "announce must be one of all, none, not \"bgp\""},
 

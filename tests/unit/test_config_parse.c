@@ -39,14 +39,15 @@ static void describe_source(FILE *out, const char *name, const struct config_sou
 /* All of a configuration, a line for each thing. */
 static char *describe(const struct config *config)
 {
-	static const char *const modes[] = {"auto", "native", "generic"};
+	static const char *const modes[] = {"auto", "native", "generic"}, *const vlans[] = {"", " vlan on", " vlan off"};
 	char *text = NULL;
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
 
 	for (size_t i = 0; i < config->interface_count; i++)
-		fprintf(out, "interface %s %s %s\n", config->interfaces[i].name,
-			config->interfaces[i].announce ? "announces" : "silent", modes[config->interfaces[i].mode]);
+		fprintf(out, "interface %s %s %s%s\n", config->interfaces[i].name,
+			config->interfaces[i].announce ? "announces" : "silent", modes[config->interfaces[i].mode],
+			vlans[config->interfaces[i].vlan]);
 	for (size_t i = 0; i < config->service_count; i++)
 		describe_service(out, config->services[i]);
 	fprintf(out, "limits %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots);
@@ -80,6 +81,8 @@ static const struct row rows[] = {
 	{"an interface with the defaults said", TEXT("interfaces: [{name: eth0, announce: all, mode: auto}]\n" NONE),
 	 "interface eth0 announces auto\n"},
 	{"native mode", TEXT("interfaces: [{name: eth0, mode: native}]\n" NONE), "interface eth0 announces native\n"},
+	{"VLAN tags left in packets", TEXT("interfaces: [{name: eth0, vlan: on}, {name: eth1, vlan: off}]\n" NONE),
+	 "interface eth0 announces auto vlan on\ninterface eth1 announces auto vlan off\n"},
 	{"several interfaces in the order of the file", TEXT("interfaces: [eth1, {name: eth0}, bond0.100]\n" NONE),
 	 "interface eth1 announces auto\ninterface eth0 announces auto\ninterface bond0.100 announces auto\n"},
 	{"a name of 15 bytes", TEXT("interfaces: [abcdefghijklmno]\n" NONE), "interface abcdefghijklmno "},

@@ -62,10 +62,14 @@ static struct setup *full_setup(void)
 	setup->sender_count = 3;
 	setup->sysctls[0] = (struct setup_sysctl){"net/ipv4/conf/all/arp_ignore", "0", "1"};
 	memset(setup->sysctls[1].path, 'p', sizeof(setup->sysctls[1].path) - 1);
+	memcpy(setup->sysctls[1].path, "net/ipv6/", 9);
 	memset(setup->sysctls[1].was, 'w', sizeof(setup->sysctls[1].was) - 1);
 	setup->sysctl_count = 2;
 	snprintf(setup->interface, sizeof(setup->interface), "abcdefghijklmno");
-	setup->is_clsact_ours = true;
+	snprintf(setup->boot, sizeof(setup->boot), "12345678-1234-1234-1234-123456789abc");
+	setup->ifindex = UINT32_MAX;
+	setup->mtu = 1400;
+	setup->is_clsact_ours = setup->is_lo_address_ours = true;
 	return setup;
 }
 
@@ -86,8 +90,13 @@ static void assert_same(const struct setup *a, const struct setup *b)
 		assert_string_equal(a->sysctls[i].set, b->sysctls[i].set);
 	}
 	assert_string_equal(a->interface, b->interface);
+	assert_string_equal(a->boot, b->boot);
+	assert_int_equal(a->ifindex, b->ifindex);
+	assert_int_equal(a->mtu, b->mtu);
+	assert_int_equal(a->has_tunnel_parts, b->has_tunnel_parts);
 	assert_int_equal(a->is_clsact_ours, b->is_clsact_ours);
 	assert_int_equal(a->is_lo_ours, b->is_lo_ours);
+	assert_int_equal(a->is_lo_address_ours, b->is_lo_address_ours);
 }
 
 static void what_is_saved_is_loaded(void **state)
@@ -142,48 +151,53 @@ static void no_file_is_an_empty_setup_and_the_other_way_round(void **state)
 	free(nothing);
 }
 
-#define REST  "\"senders\": [], \"sysctls\": [], \"interface\": \"eth0\"}"
-#define VIPS  "{\"vips\": [], "
-#define VIP(t) "{\"vips\": [" t "], " REST
-#define TEXT(t) .text = (t), .bytes = sizeof(t) - 1
+#define FLAGS                                                                                                      \
+	"\"has_tunnel_parts\": true, \"is_clsact_ours\": false, \"is_lo_ours\": false, \"is_lo_address_ours\": false, " \
+	"\"ifindex\": 3, \"mtu\": 0, \"boot\": \"a\", "
+#define FILE_OF(vips, senders, sysctls, interface)                                                         \
+	"{" FLAGS "\"vips\": [" vips "], \"senders\": [" senders "], \"sysctls\": [" sysctls "], \"interface\": \"" \
+	interface "\"}"
+#define VIP(t)	  TEXT(FILE_OF(t, "", "", "eth0"))
+#define SENDER(t) TEXT(FILE_OF("", t, "", "eth0"))
+#define SYSCTL(path, was) \
+	TEXT(FILE_OF("", "", "{\"path\": \"" path "\", \"was\": \"" was "\", \"set\": \"1\"}", "eth0"))
+#define TEXT(t)	  .text = (t), .bytes = sizeof(t) - 1
 
 static const struct {
 	const char *what, *text;
 	size_t bytes;
 	const char *piece; /* of the error; NULL: it is fine */
 } damage_rows[] = {
-	{"a file as it should be", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 3, \"is_ours\": true}")), NULL},
-	{"what a later version adds is left alone", TEXT("{\"later\": 1, \"vips\": [], " REST), NULL},
+	{"a file as it should be", VIP("{\"address\": \"10.2.0.1\", \"methods\": 3, \"is_ours\": true}"), NULL},
+	{"a setting as it should be", SYSCTL("net/ipv4/conf/all/arp_ignore", "0"), NULL},
+	{"what a later version adds is left alone", TEXT(FILE_OF("", "", "", "eth0\", \"later\": \"1")), NULL},
 	{"an empty file", TEXT(""), "it tells what to restore; mend it, or remove it to forget"},
 	{"a file cut short", TEXT("{\"vips\": [{\"addr"), "on line 1"},
 	{"no JSON", TEXT("hello\n"), "on line 1"},
-	{"a list", TEXT("[]"), "vips must be a list of at most 256"},
-	{"an object without lists", TEXT("{}"), "vips must be a list of at most 256"},
-	{"garbage behind the object", TEXT(VIPS REST "x"), "on line 1"},
+	{"a list", TEXT("[]"), "\"vips\" is not what `up` wrote"},
+	{"an object without lists", TEXT("{}"), "\"vips\" is not what `up` wrote"},
+	{"an object without the rest", TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": []}"), "\"has_tunnel_parts\" is not"},
+	{"garbage behind the object", TEXT(FILE_OF("", "", "", "eth0") "x"), "on line 1"},
 	{"a zero byte", TEXT("{\"vips\": \0"), "on line 1"},
-	{"broken UTF-8", TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [], \"interface\": \"\xff\"}"), "on line 1"},
-	{"a VIP that is no object", TEXT(VIP("1")), "number 1 of vips is not what halfproxy-backend writes"},
-	{"a VIP without an address", TEXT(VIP("{\"methods\": 1}")), "number 1 of vips"},
-	{"a VIP with a bad address", TEXT(VIP("{\"address\": \"10.2.0\", \"methods\": 1}")), "number 1 of vips"},
-	{"a VIP without methods", TEXT(VIP("{\"address\": \"10.2.0.1\"}")), "number 1 of vips"},
-	{"a VIP with methods unknown", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 4}")), "number 1 of vips"},
-	{"a VIP with negative methods", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": -1}")), "number 1 of vips"},
-	{"the second VIP bad", TEXT(VIP("{\"address\": \"10.2.0.1\", \"methods\": 1}, null")), "number 2 of vips"},
-	{"a sender with host bits",
-	 TEXT("{\"vips\": [], \"senders\": [\"10.1.0.1/8\"], \"sysctls\": [], \"interface\": \"\"}"), "number 1 of senders"},
-	{"a setting without its former value",
-	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"a\", \"set\": \"1\"}], \"interface\": \"\"}"),
-	 "number 1 of sysctls"},
-	{"a setting outside of its folder",
-	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"../../etc/a\", \"was\": \"0\", \"set\": \"1\"}], "
-	      "\"interface\": \"\"}"), "number 1 of sysctls"},
-	{"a former value longer than any",
-	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [{\"path\": \"a\", \"was\": \"012345678901234567890123456789012\", "
-	      "\"set\": \"1\"}], \"interface\": \"\"}"), "number 1 of sysctls"},
-	{"an interface's name longer than any",
-	 TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": [], \"interface\": \"abcdefghijklmnop\"}"),
-	 "interface must be a name"},
-	{"no interface", TEXT("{\"vips\": [], \"senders\": [], \"sysctls\": []}"), "interface must be a name"},
+	{"broken UTF-8", TEXT(FILE_OF("", "", "", "\xff")), "on line 1"},
+	{"a VIP that is no object", VIP("1"), "\"vips\" is not"},
+	{"a VIP without an address", VIP("{\"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
+	{"a VIP with a bad address", VIP("{\"address\": \"10.2.0\", \"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
+	{"a VIP without methods", VIP("{\"address\": \"10.2.0.1\", \"is_ours\": true}"), "\"vips\" is not"},
+	{"a VIP with methods unknown", VIP("{\"address\": \"10.2.0.1\", \"methods\": 4, \"is_ours\": true}"),
+	 "\"vips\" is not"},
+	{"a VIP with negative methods", VIP("{\"address\": \"10.2.0.1\", \"methods\": -1, \"is_ours\": true}"),
+	 "\"vips\" is not"},
+	{"a VIP of nobody", VIP("{\"address\": \"10.2.0.1\", \"methods\": 1}"), "\"vips\" is not"},
+	{"the second VIP bad", VIP("{\"address\": \"10.2.0.1\", \"methods\": 1, \"is_ours\": true}, null"), "\"vips\" is not"},
+	{"a sender with host bits", SENDER("\"10.1.0.1/8\""), "\"senders\" is not"},
+	{"a sender that is a number", SENDER("10"), "\"senders\" is not"},
+	{"a setting without its former value", TEXT(FILE_OF("", "", "{\"path\": \"net/ipv4/a\", \"set\": \"1\"}", "")),
+	 "\"sysctls\" is not"},
+	{"a setting outside of its folder", SYSCTL("net/ipv4/../../../etc/a", "0"), "\"sysctls\" is not"},
+	{"a setting of another kind", SYSCTL("kernel/core_pattern", "0"), "\"sysctls\" is not"},
+	{"a former value longer than any", SYSCTL("net/ipv4/a", "012345678901234567890123456789012"), "\"sysctls\" is not"},
+	{"an interface's name longer than any", TEXT(FILE_OF("", "", "", "abcdefghijklmnop")), "\"interface\" is not"},
 };
 
 static void a_damaged_file_is_refused_whole(void **state)
@@ -216,14 +230,14 @@ static void too_long_a_list_is_refused(void **state)
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
 
-	fprintf(out, VIPS "\"sysctls\": [], \"interface\": \"\", \"senders\": [\"10.0.0.0/8\"");
+	fprintf(out, "{" FLAGS "\"vips\": [], \"sysctls\": [], \"interface\": \"\", \"senders\": [\"10.0.0.0/8\"");
 	for (int i = 0; i < SETUP_LIST_MOST; i++)
 		fprintf(out, ", \"10.0.0.0/8\"");
 	fprintf(out, "]}");
 	fclose(out);
 	write_text(text, bytes);
 	assert_int_equal(setup_load(setup, path, &e), -EINVAL);
-	assert_holds("257 senders", e.text, "senders must be a list of at most 256");
+	assert_holds("257 senders", e.text, "\"senders\" is not what");
 	free(text);
 	free(setup);
 }
