@@ -89,7 +89,9 @@ host backend1 ip route add default via 10.3.0.254
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 remember
-without_bpffs() { host backend1 unshare --mount sh -c 'mount -t tmpfs none /sys/fs/bpf; exec "$@"' - "$BUILD/halfproxy-backend" "$@"; }
+without_bpffs() {
+	host backend1 unshare --mount sh -c 'mount -t tmpfs none /sys/fs/bpf; exec "$@"' - "$BUILD/halfproxy-backend" "$@"
+}
 expect_text "without a BPF file system it says how to mount it" "mount -t bpf bpf /sys/fs/bpf" \
 	without_bpffs up --vip 10.2.0.1 "${TUNNEL[@]}"
 same "and changes nothing"
@@ -110,8 +112,8 @@ need "down" agent down
 
 # ---- a step that fails half way --------------------------------------------------------------------------------------
 remember
-expect_text "up that fails late takes back what it did" "is taken back" host backend1 setpriv --bounding-set=-sys_admin,-bpf,-perfmon \
-	"$RIG_DIR/agent" up --vip 10.2.0.1 fd00:2::1 "${TUNNEL[@]}"
+expect_text "up that fails late takes back what it did" "is taken back" host backend1 setpriv \
+	--bounding-set=-sys_admin,-bpf,-perfmon "$RIG_DIR/agent" up --vip 10.2.0.1 fd00:2::1 "${TUNNEL[@]}"
 same "all of it"
 need "up" agent up --vip 10.2.0.1 --interface eth0
 remember

@@ -88,7 +88,8 @@ need "down" agent down
 # ---- where the driver has no XDP -------------------------------------------------------------------------------------
 host backend1 ip link add link eth0 name mv0 address "$MAC" type macvlan mode passthru
 host backend1 ip link set mv0 up
-need "up on an interface whose driver has no XDP" agent up --vip 10.2.0.1 fd00:2::1 --forward ipip --from 10.2.0.10 fd00:2::a --interface mv0
+need "up on an interface whose driver has no XDP" agent up --vip 10.2.0.1 fd00:2::1 --forward ipip \
+	--from 10.2.0.10 fd00:2::a --interface mv0
 expect_text "the programs run outside the driver" "(generic)" agent status
 for pair in "10.2.0.10 10.2.0.1" "10.2.0.10 fd00:2::1" "fd00:2::a 10.2.0.1" "fd00:2::a fd00:2::1"; do
 	# shellcheck disable=SC2086 # two words

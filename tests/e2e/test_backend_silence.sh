@@ -44,11 +44,11 @@ listen_while() { # NAME COMMAND...: capture the backend's cable meanwhile
 	captures_end
 }
 silent() { # SENTENCE NAME
-	for vip in $RIG_VIP4 $RIG_VIP6; do
-		expect_equal "$1: nothing of $vip" "" "$(said "$2" $vip)"
+	for vip in "$RIG_VIP4" "$RIG_VIP6"; do
+		expect_equal "$1: nothing of $vip" "" "$(said "$2" "$vip")"
 	done
 }
-ask_all() { ask $RIG_VIP4 $RIG_VIP6 10.3.0.1 fd00:3::1; }
+ask_all() { ask "$RIG_VIP4" "$RIG_VIP6" 10.3.0.1 fd00:3::1; }
 
 # All that makes a host speak up by itself: links going up and down, connections out of the VIP.
 provoke() {
@@ -62,20 +62,20 @@ provoke() {
 	host backend1 ip -6 address replace fd00:3::1/64 dev eth0 nodad
 	host backend1 ip -6 route replace default via fd00:3::fe dev eth0
 	host backend1 ip neigh flush dev eth0
-	host backend1 ping -c 1 -W 1 -I $RIG_VIP4 10.3.0.254
-	host backend1 ping -c 1 -W 1 -I $RIG_VIP6 fd00:3::fe
-	host backend1 ping -c 1 -W 1 -I $RIG_VIP4 10.3.0.77
-	host backend1 ping -c 1 -W 1 -I $RIG_VIP6 fd00:3::77
+	host backend1 ping -c 1 -W 1 -I "$RIG_VIP4" 10.3.0.254
+	host backend1 ping -c 1 -W 1 -I "$RIG_VIP6" fd00:3::fe
+	host backend1 ping -c 1 -W 1 -I "$RIG_VIP4" 10.3.0.77
+	host backend1 ping -c 1 -W 1 -I "$RIG_VIP6" fd00:3::77
 } >/dev/null 2>&1
 
 rig_up ipip || exit 1
 ROUTER=$(host router ip -o link show dev backend0 | sed -n 's/.*link\/ether \([0-9a-f:]*\).*/\1/p')
-host backend1 ip address add $RIG_VIP4/32 dev lo
+host backend1 ip address add "$RIG_VIP4/32" dev lo
 listen_while loud ask_all
-expect "without us, the alias alone is told by ARP" said loud $RIG_VIP4
-host backend1 ip address del $RIG_VIP4/32 dev lo
+expect "without us, the alias alone is told by ARP" said loud "$RIG_VIP4"
+host backend1 ip address del "$RIG_VIP4/32" dev lo
 
-listen_while begin agent up --vip $RIG_VIP4 $RIG_VIP6 --interface eth0 >/dev/null
+listen_while begin agent up --vip "$RIG_VIP4" "$RIG_VIP6" --interface eth0 >/dev/null
 expect "the backend is up" agent status
 silent "while it goes up" begin
 listen_while asked ask_all
@@ -93,7 +93,7 @@ expect "it spoke up" [ "$(packets speaks 'arp or icmp6' | wc -l)" -gt 4 ]
 silent "links going down and up, connections out of the VIP" speaks
 
 # ---- a proxy entry is somebody's order to answer ---------------------------------------------------------------------
-host backend1 ip -6 neigh add proxy $RIG_VIP6 dev eth0
+host backend1 ip -6 neigh add proxy "$RIG_VIP6" dev eth0
 expect_text "a proxy entry for the VIP is found" "eth0 answers neighbour solicitations for $RIG_VIP6" agent status
 host backend1 sh -c "$(agent status --json | jq -r '.[] | select(.item == "proxy").fix')"
 expect "and mended by what status prints" agent status

@@ -38,9 +38,9 @@ foreign() {
 	host backend1 ip link set dev eth0 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 }
 detach() { host backend1 bpftool link detach pinned "$(find /sys/fs/bpf/halfproxy-backend -name link)"; }
-map_id() { # NAME: of the pinned map
-	bpftool --json map show pinned "$(find /sys/fs/bpf/halfproxy-backend -name "$1")" | jq .id
-}
+pinned_map() { find /sys/fs/bpf/halfproxy-backend -name "$1"; }
+forget_vip() { bpftool map delete pinned "$(pinned_map vips4)" key 10 2 0 1; }
+add_sender() { bpftool map update pinned "$(pinned_map senders4)" key 32 0 0 0 10 9 9 9 value 1 0 0 0; }
 
 rig_up ipip || exit 1
 expect_text "where nothing is set up, status says so" "no VIP is set up here" agent status
@@ -67,8 +67,8 @@ wrong "lo that is down" "lo is down" lo_down
 wrong "arp_ignore that somebody reset" "max(all 0, eth0 0) = 0: this host answers ARP" set_to ipv4/conf/all/arp_ignore 0
 wrong "one that the kernel takes for 0" "max(all 1, eth0 5) = 5: this host answers ARP" set_to ipv4/conf/eth0/arp_ignore 5
 wrong "arp_announce that somebody reset" "its own ARP requests give the VIP away" set_to ipv4/conf/all/arp_announce 0
-wrong "one that the kernel takes for 0, elsewhere" "max(all 2, eth1 3) = 3" eval \
-	'host backend1 ip link add eth1 type veth peer name eth2; set_to ipv4/conf/eth1/arp_announce 3'
+host backend1 ip link add eth1 type veth peer name eth2
+wrong "one that the kernel takes for 0, elsewhere" "max(all 2, eth1 3) = 3" set_to ipv4/conf/eth1/arp_announce 3
 host backend1 ip link del eth1
 wrong "strict rp_filter" "max(all 0, eth0 1) = 1: strict" set_to ipv4/conf/eth0/rp_filter 1
 wrong "IPv6 that is off on eth0" "IPv6 is off on eth0" set_to ipv6/conf/eth0/disable_ipv6 1
@@ -82,9 +82,9 @@ wrong "somebody else's program in its place" "somebody else's XDP program is on 
 wrong "a filter that was taken off" "the filter is not attached" on_backend tc filter del dev eth0 egress
 wrong "a qdisc that was taken off" "the filter is not attached" on_backend tc qdisc del dev eth0 clsact
 wrong "a VIP that the programs do not know" "its maps hold other VIPs or senders" \
-	eval 'bpftool map delete id $(map_id vips4) key 10 2 0 1'
+	forget_vip
 wrong "a sender that nobody named" "its maps hold other VIPs or senders" \
-	eval 'bpftool map update id $(map_id senders4) key 32 0 0 0 10 9 9 9 value 1 0 0 0'
+	add_sender
 wrong "pins that were removed" "nothing opens tunnels" steal_pins
 wrong "an MTU that changed" "the MTU of eth0 allows 1320 and 1300" on_backend ip link set eth0 mtu 1400
 wrong "and changed back" "the MTU of eth0 allows 1420 and 1400" on_backend ip link set eth0 mtu 1500
@@ -104,7 +104,8 @@ wrong "an interface made anew" "eth0 was made anew, and what hung on it is gone"
 wrong "and once more" "eth0 was made anew" renew
 need "down" agent down
 snapshot | sed -E 's/^[0-9]+: //; s/([0-9a-f]{2}:){5}[0-9a-f]{2}//g; s/@if[0-9]+//; /link\/ether/d; /fe80/d' >"$RIG_DIR/after"
-expect_equal "down after all this leaves no trace of ours" "" "$(grep -E 'clsact|hp_|10\.2\.0|fd00:2:|halfproxy' "$RIG_DIR/after")"
+expect_equal "down after all this leaves no trace of ours" "" \
+	"$(grep -E 'clsact|hp_|10\.2\.0|fd00:2:|halfproxy' "$RIG_DIR/after")"
 expect_equal "and rp_filter as it was" 1 "$(setting ipv4/conf/eth0/rp_filter)"
 expect_equal "and ARP" "0 0" "$(setting ipv4/conf/all/arp_ignore) $(setting ipv4/conf/all/arp_announce)"
 need "up" agent up --vip 10.2.0.1 --forward ipip --from 10.2.0.10 --interface eth0

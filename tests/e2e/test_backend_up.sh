@@ -14,19 +14,19 @@ ready() { # SENTENCE: status finds all right
 
 # ---- each method and family by itself -------------------------------------------------------------------------------
 rig_up l2 || exit 1
-for vip in $RIG_VIP4 $RIG_VIP6; do
+for vip in "$RIG_VIP4" "$RIG_VIP6"; do
 	for forward in l2 ipip; do
 		name="$forward $vip"
 		from=()
 		[ $forward = l2 ] || from=(--from 10.2.0.10 fd00:2::a)
-		need "$name: up" agent up --vip $vip --forward $forward "${from[@]}" --interface eth0
+		need "$name: up" agent up --vip "$vip" --forward "$forward" "${from[@]}" --interface eth0
 		expect "$name: the VIP is on lo, as a host's address" on_lo "$vip/$([[ $vip = *:* ]] && echo 128 || echo 32)"
 		ready "$name: status finds all right"
 		expect_equal "$name: programs are there for tunnels only" $forward \
 			"$(host backend1 bpftool --json net show | jq -r 'if .[0].xdp == [] then "l2" else "ipip" end')"
 		snapshot >"$RIG_DIR/first"
 		expect_equal "$name: up again says nothing" "" \
-			"$(agent up --vip $vip --forward $forward "${from[@]}" --interface eth0 2>&1)"
+			"$(agent up --vip "$vip" --forward "$forward" "${from[@]}" --interface eth0 2>&1)"
 		expect "$name: and changes nothing" diff "$RIG_DIR/first" <(snapshot)
 		expect_equal "$name: up alone says nothing either" "" "$(agent up 2>&1)"
 		expect "$name: and changes nothing" diff "$RIG_DIR/first" <(snapshot)
