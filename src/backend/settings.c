@@ -75,7 +75,7 @@ void settings_judge(const struct setup *setup, enum settings_rule rule, struct s
 
 	find(rule, setup->interface, out);
 	for (size_t i = 0; i < count && out->is_right; i++) {
-		struct settings_finding other;
+		struct settings_finding other = {0};
 
 		find(rule, names[i], &other);
 		if (!other.is_right)
@@ -114,7 +114,7 @@ static int change(struct setup *setup, const char *path, long value, struct err 
 /* `all` silences every interface, also those to come; an interface of its own mind is told itself. */
 static int quieten(struct setup *setup, enum settings_rule rule, struct err *e)
 {
-	struct settings_finding found;
+	struct settings_finding found = {0};
 	char path[128];
 	int code = 0;
 
@@ -131,7 +131,7 @@ static int quieten(struct setup *setup, enum settings_rule rule, struct err *e)
 
 static int loosen(struct setup *setup, struct err *e)
 {
-	struct settings_finding found;
+	struct settings_finding found = {0};
 	char path[128];
 
 	settings_judge(setup, SETTINGS_RP_FILTER, &found);

@@ -88,7 +88,7 @@ static void judge_vip(struct report *report, const struct setup_vip *vip, const 
 static void judge_settings(struct report *report, const struct setup *setup)
 {
 	for (int rule = 0; setup_has_family(setup, 4) && rule < SETTINGS_RULE_COUNT; rule++) {
-		struct settings_finding found;
+		struct settings_finding found = {0};
 
 		settings_judge(setup, rule, &found);
 		item(report, found.is_right, settings_name(rule), again, "max(all %ld, %s %ld) = %ld: %s", found.all,

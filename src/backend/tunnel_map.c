@@ -279,8 +279,8 @@ int tunnel_fill_maps(const struct setup *setup, struct err *e)
 		code = put_senders(setup, fds[SENDERS4], fds[SENDERS6]);
 	if (!code)
 		code = put_vips(setup, fds[VIPS4], fds[VIPS6]);
-	for (size_t i = VIPS4; !code && i <= SENDERS6; i++)
-		sweep(setup, i, fds[i], true, &unwanted);
+	for (enum map map = VIPS4; !code && map <= SENDERS6; map++)
+		sweep(setup, map, fds[map], true, &unwanted);
 	if (!code)
 		code = bpf_map_update_elem(fds[SETTINGS], &zero, &limits, BPF_ANY) ? -errno : 0;
 	close_maps(fds);
@@ -304,8 +304,8 @@ bool tunnel_is_filled(const struct setup *setup)
 	int fds[MAPS];
 	int code = open_maps(fds);
 
-	for (size_t i = VIPS4; !code && i <= SENDERS6; i++) {
-		wanted += sweep(setup, i, fds[i], false, &more);
+	for (enum map map = VIPS4; !code && map <= SENDERS6; map++) {
+		wanted += sweep(setup, map, fds[map], false, &more);
 		unwanted += more;
 	}
 	close_maps(fds);
