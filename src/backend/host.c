@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -230,28 +231,33 @@ bool host_has_proxy(const struct ip *ip, char interface[static 16])
 	return !ask(message, take_proxy, &search) && search.ifindex && if_indextoname(search.ifindex, interface);
 }
 
+struct qdisc_search {
+	const char *kind;
+	int ifindex;
+	bool is_found;
+};
+
 static int take_qdisc(const struct nlmsghdr *message, void *context)
 {
 	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
 	const struct nlattr *kind = find_attribute(message, sizeof(*info), TCA_KIND);
-	uint32_t *ifindex = context;
+	struct qdisc_search *search = context;
 
-	if (kind && (uint32_t)info->tcm_ifindex == *ifindex && !strcmp(mnl_attr_get_str(kind), "clsact"))
-		*ifindex = 0;
+	/* The kernel tells those of all interfaces. */
+	search->is_found |= kind && info->tcm_ifindex == search->ifindex && !strcmp(mnl_attr_get_str(kind), search->kind);
 	return MNL_CB_OK;
 }
 
-bool host_has_clsact(const char *interface)
+bool host_has_qdisc(const char *interface, const char *kind)
 {
-	uint32_t ifindex = host_ifindex(interface);
+	struct qdisc_search search = {.kind = kind, .ifindex = (int)host_ifindex(interface)};
 	char buffer[128];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_GETQDISC;
 	message->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct tcmsg));
-	/* The kernel dumps those of all interfaces; the callback clears the number when it meets ours. */
-	return ifindex && !ask(message, take_qdisc, &ifindex) && !ifindex;
+	return !ask(message, take_qdisc, &search) && search.is_found;
 }
 
 static int count_one(const struct nlmsghdr *message, void *context)
@@ -402,11 +408,11 @@ uint64_t host_namespace(void)
 	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint64_t cookie = 0;
 	socklen_t bytes = sizeof(cookie);
+	struct stat st;
 
-	/* 0, which no namespace has, before Linux 5.14. */
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes) < 0)
-		return 0;
-	return cookie;
+	if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes))
+		return cookie;
+	return stat("/proc/self/ns/net", &st) < 0 ? 0 : st.st_ino;
 }
 
 void host_read_boot(char *out, size_t room)

@@ -62,14 +62,14 @@ long host_sysctl_number(const char *path);
 bool host_has_sysctl(const char *path);
 
 /* The cookie of this network namespace, by which state and pins of several on one machine are kept apart. Unlike an
- * inode's number it never comes back within a boot. */
+ * inode's number, which stands in for it before Linux 5.14, it never comes back within a boot. */
 uint64_t host_namespace(void);
 
 /* The identifier of this boot; "" when the kernel tells none. */
 void host_read_boot(char *out, size_t room);
 
-/* Whether the interface has a clsact qdisc. */
-bool host_has_clsact(const char *interface);
+/* Whether the interface has a qdisc of that kind. */
+bool host_has_qdisc(const char *interface, const char *kind);
 
 /* How many filters hang on an interface's clsact, ingress and egress together. */
 size_t host_count_filters(const char *interface);

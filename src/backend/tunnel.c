@@ -98,6 +98,11 @@ int tunnel_check(const char *interface, struct err *e)
 	if (!host_is_ethernet(interface))
 		return err_set(e, -EINVAL, "interface %s carries no Ethernet frames, and tunnels are opened on Ethernet only",
 			       interface);
+	if (host_has_qdisc(interface, "ingress"))
+		return err_set(e, -EEXIST,
+			       "interface %s has an ingress qdisc, in whose place the MSS filter needs a clsact qdisc, which "
+			       "takes the same filters: `tc qdisc del dev %s ingress`, `tc qdisc add dev %s clsact`, and the "
+			       "filters anew", interface, interface, interface);
 	if (!attached_program(ifindex) && !bpf_xdp_query_id((int)ifindex, 0, &found) && found)
 		return err_set(e, -EBUSY,
 			       "interface %s runs somebody else's XDP program, number %u (`bpftool prog show id %u` names it): "

@@ -21,7 +21,8 @@ struct tunnel_state {
 };
 
 /* Whether tunnels can be opened on the interface; changes nothing. -ENODEV without a BPF file system, -EBUSY when
- * somebody else's XDP program is there, -EINVAL for an interface without Ethernet headers. */
+ * somebody else's XDP program is there, -EEXIST for an ingress qdisc, -EINVAL for an interface without Ethernet
+ * headers. */
 int tunnel_check(const char *interface, struct err *e);
 
 /* Attach to setup->interface what is not attached yet, and bring VIPs, senders and MSS to what the setup says. The

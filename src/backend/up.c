@@ -225,7 +225,7 @@ static int open_tunnels(struct setup *setup, struct err *e)
 	if (state.is_whole && state.is_filled && !memcmp(&state.limits, &limits, sizeof(limits)))
 		return 0;
 	setup->has_tunnel_parts = true;
-	setup->is_clsact_ours |= !host_has_clsact(setup->interface);
+	setup->is_clsact_ours |= !host_has_qdisc(setup->interface, "clsact");
 	code = agent_save(setup, e);
 	if (!code)
 		code = tunnel_up(setup, e);

@@ -69,6 +69,10 @@ remember
 refuses "an interface without Ethernet headers, for tunnels" "tun0 carries no Ethernet frames" \
 	up --vip 10.2.0.1 --forward ipip --from 10.2.0.10 --interface tun0
 host backend1 ip link del tun0
+host backend1 tc qdisc add dev eth0 ingress
+remember
+refuses "an ingress qdisc, for tunnels" "tc qdisc del dev eth0 ingress" up --vip 10.2.0.1 "${TUNNEL[@]}"
+host backend1 tc qdisc del dev eth0 ingress
 host backend1 ip link set dev eth0 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 remember
 refuses "somebody else's XDP program" "eth0 runs somebody else's XDP program" up --vip 10.2.0.1 "${TUNNEL[@]}"

@@ -15,10 +15,12 @@ host backend1 ip link add link eth0 name mv0 address "$MAC" type macvlan mode pa
 host backend1 ip link set mv0 up
 address backend1 mv0 10.3.0.1/24 fd00:3::1/64
 gateway backend1 mv0 10.3.0.254 fd00:3::fe
+host backend1 ethtool -K eth0 gro on >/dev/null
+host backend1 ethtool -K mv0 gro on >/dev/null
 need "up where the driver has no XDP" agent up --vip 10.2.0.1 fd00:2::1 --forward ipip --from 10.2.0.10 fd00:2::a \
 	--interface mv0
 expect_text "the program runs outside the driver" "(generic)" agent status
-head -c 300000 /dev/urandom >"$RIG_DIR/upload"
+head -c 900000 /dev/urandom >"$RIG_DIR/upload"
 service web "$RIG_VIP4" tcp 80 ipip 10.3.0.1 | director_file
 need "halfproxyd runs" director_up
 for row in "10.2.0.1 10.3.0.1" "10.2.0.1 fd00:3::1" "fd00:2::1 10.3.0.1" "fd00:2::1 fd00:3::1"; do

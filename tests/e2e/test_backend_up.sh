@@ -71,6 +71,20 @@ need "tunnels for one director" agent up --vip 10.2.0.2 --forward ipip --from 10
 expect_text "senders of another day are forgotten" "for senders 10.2.0.77/32" agent status
 expect_not "all of them" sh -c "$(declare -f host agent); RIG=$RIG BUILD=$BUILD agent status | grep -F 10.2.0.10/32"
 
+# ---- many at once --------------------------------------------------------------------------------------------------
+need "down" agent down
+pids=()
+for n in 1 2 3 4 5 6; do
+	agent up --vip 10.2.0.$n fd00:2::$n --forward ipip --from 10.2.0.10 --interface eth0 >/dev/null &
+	pids+=($!)
+done
+for pid in "${pids[@]}"; do
+	wait "$pid"
+	expect_equal "one of six at once goes up" 0 $?
+done
+expect_equal "not one VIP is forgotten" 12 "$(agent status --json | jq '[.[] | select(.item == "vip" and .ok)] | length')"
+ready "status finds all right"
+
 # ---- the interface ---------------------------------------------------------------------------------------------------
 need "down" agent down
 expect_text "without --interface it is found by the sender's route" "tunnels on eth0" \
