@@ -6,19 +6,18 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/backend.sh
 
-# Send one tunnelled UDP packet from the router's leg among the backends: inject OUTER-SOURCE INNER-DESTINATION WORD
+# Send tunnelled UDP packets from the router's leg among the backends: inject {OUTER-SOURCE INNER-DESTINATION WORD}...
 inject() {
-	local own=10.3.0.1 client=192.168.1.1
-	[[ $1 != *:* ]] || own=fd00:3::1
-	[[ $2 != *:* ]] || client=fd00:1::1
-	host router /usr/bin/python3 - "$1" "$own" "$client" "$2" "$3" "$MAC" <<-'END' 2>/dev/null
+	host router /usr/bin/python3 - "$MAC" "$@" <<-'END' 2>/dev/null
 		import sys
-		from scapy.all import IP, IPv6, UDP, Ether, Raw, sendp
-		outer_from, outer_to, client, vip, word, mac = sys.argv[1:]
-		inner = (IPv6 if ':' in vip else IP)(src=client, dst=vip) / UDP(sport=4000, dport=9000) / Raw(word.encode())
-		outer = IPv6(src=outer_from, dst=outer_to, nh=41 if ':' in vip else 4) if ':' in outer_from else \
-		        IP(src=outer_from, dst=outer_to, proto=41 if ':' in vip else 4)
-		sendp(Ether(dst=mac) / outer / inner, iface='backend0', verbose=False)
+		from scapy.all import IP, IPv6, UDP, Ether, Raw, get_if_hwaddr, sendp
+		link = Ether(src=get_if_hwaddr('backend0'), dst=sys.argv[1])
+		for outer_from, vip, word in zip(*[iter(sys.argv[2:])] * 3):
+		    is6, number = ':' in outer_from, 41 if ':' in vip else 4
+		    inner = IPv6(src='fd00:1::1', dst=vip) if ':' in vip else IP(src='192.168.1.1', dst=vip)
+		    outer = IPv6(src=outer_from, dst='fd00:3::1', nh=number) if is6 else \
+		            IP(src=outer_from, dst='10.3.0.1', proto=number)
+		    sendp(link / outer / inner / UDP(sport=4000, dport=9000) / Raw(word.encode()), iface='backend0', verbose=False)
 	END
 }
 
@@ -45,8 +44,7 @@ stays_out() { # SENTENCE SOURCE DESTINATION COUNTER-TEXT
 	local before
 	NUMBER=$((NUMBER + 1))
 	before=$(counted "$4")
-	inject "$2" "$3" "word$NUMBER"
-	inject 10.2.0.10 10.2.0.1 "after$NUMBER"
+	inject "$2" "$3" "word$NUMBER" 10.2.0.10 10.2.0.1 "after$NUMBER"
 	expect "$1" eventually 3 grep -qx "after$NUMBER" "$RIG_DIR/sink.log"
 	expect_equal "... it reached no socket" 0 "$(got "word$NUMBER")"
 	expect_equal "... and is counted" $((before + 1)) "$(counted "$4")"
