@@ -108,7 +108,10 @@ static const struct part *find_part(const char *name)
 
 static int usage(const char *wrong)
 {
-	fprintf(stderr, "bench: \"%s\" is no part and no option\nusage: bench [--json] [packets] [maglev] [configuration]\n", wrong);
+	fprintf(stderr,
+		"bench: \"%s\" is no part and no option\n"
+		"usage: bench [--json] [packets] [maglev] [configuration]\n",
+		wrong);
 	return 2;
 }
 
