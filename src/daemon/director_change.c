@@ -138,6 +138,7 @@ static struct config *judge(struct director *director, const char *text, size_t 
 	struct config *config;
 
 	problems_free(&result->problems);
+	config_changes_free(&result->changes);
 	config = config_parse(text, bytes, &result->problems);
 	if (!config) {
 		result->is_invalid = true;
