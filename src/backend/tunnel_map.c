@@ -154,7 +154,8 @@ int tunnel_load(struct err *e)
 		return err_set(e, code, "the kernel refuses the BPF programs: root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON "
 					"are needed (%s)", last_words);
 	if (!skel)
-		return err_set(e, code, "the kernel does not take the BPF programs: %m (%s); Linux " KERNEL_LEAST " or newer is needed",
+		return err_set(e, code,
+			       "the kernel does not take the BPF programs: %m (%s); Linux " KERNEL_LEAST " or newer is needed",
 			       last_words);
 	code = pin_all(skel, e);
 	backend_bpf__destroy(skel);

@@ -242,8 +242,9 @@ static int begin(struct director *director, struct director_result *result, stru
 					      "the file's\"");
 			return 0;
 		}
-		log_event(LOG_WARNING, "not_gone_on_with what=\"the configuration that ran\" error=\"%s\" instead=\"%s\"",
-			  e->text, director->options.file);
+		log_event(LOG_WARNING,
+			  "not_gone_on_with what=\"the configuration that ran\" error=\"%s\" instead=\"%s\"", e->text,
+			  director->options.file);
 		result->is_invalid = false;
 	}
 	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);

@@ -236,8 +236,9 @@ static bool is_way_out(const struct ports *ports, uint32_t ifindex)
 
 	for (uint32_t number = 1; number < plane->limits.backends; number++) {
 		uint32_t adjacency = plane->backends[number].adjacency;
+		bool is_used = adjacency && plane->identities[number].method != HP_METHOD_NONE;
 
-		if (plane->identities[number].method != HP_METHOD_NONE && adjacency && plane->adjacencies[adjacency].ifindex == ifindex)
+		if (is_used && plane->adjacencies[adjacency].ifindex == ifindex)
 			return true;
 	}
 	return false;
