@@ -32,19 +32,20 @@ static ALWAYS_INLINE void forward_copy(void *to, const void *from, __u32 bytes)
  * the VIP and routed the packet back. */
 static ALWAYS_INLINE int forward_is_loop(const struct packet *pkt, const struct hp_adjacency *adjacency)
 {
-	const struct ethhdr *eth = pkt->data;
-	const __u8 *source = eth->h_source;
+	const __u8 *source = pkt->data + ETH_ALEN;
+	const struct iphdr *ip4 = pkt->l3;
+	const struct ipv6hdr *ip6 = pkt->l3;
+	const __be32 *address = adjacency->address;
 
 	/* The last bytes of MAC addresses differ most. */
 	if (likely(*(__u16 *)(source + 4) != *(__u16 *)(adjacency->l2 + 4)) ||
 	    *(__u32 *)source != *(__u32 *)adjacency->l2 || !adjacency->on_link)
 		return 0;
-	if (pkt->is_quoted)
-		return 0;
+	/* The packet's own source: of an ICMP error the flow has another. */
 	if (!pkt->flow.is_ipv6)
-		return pkt->flow.source[3] != adjacency->address[3];
-	return pkt->flow.source[0] != adjacency->address[0] || pkt->flow.source[1] != adjacency->address[1] ||
-	       pkt->flow.source[2] != adjacency->address[2] || pkt->flow.source[3] != adjacency->address[3];
+		return ip4->saddr != address[3];
+	return ip6->saddr.in6_u.u6_addr32[0] != address[0] || ip6->saddr.in6_u.u6_addr32[1] != address[1] ||
+	       ip6->saddr.in6_u.u6_addr32[2] != address[2] || ip6->saddr.in6_u.u6_addr32[3] != address[3];
 }
 
 /* The outer IPv4 header (RFC 2003): the template, the length, the varied bits of the source, the checksum. */
