@@ -50,5 +50,10 @@ need "a last change is taken" hp reload
 # What was replaced is taken back after a grace period, a moment later.
 holds() { hp status --json | jq -e "[(.services | length), .capacity.services.used] == [$SERVICES, $SERVICES]"; }
 expect "after all this nothing but the file's services is there" eventually 5 holds
-expect_equal "in the data plane too" "$SERVICES" "$(bpftool --json map dump pinned "$RIG_PINS/maps/services4" | jq length)"
+# Keys whose port and protocol are those of a service: neither free, nor gone, nor the bare VIP.
+keys() {
+	bpftool --json map dump pinned "$RIG_PINS/maps/keys4" |
+		jq '[.[].formatted.value.entry[] | select(.what > 0 and .what < 4261412864)] | length'
+}
+expect_equal "in the data plane too" "$SERVICES" "$(keys)"
 finish
