@@ -1,7 +1,8 @@
 /* What the director's program is measured against: an empty program, a floor that only swaps the MAC addresses, and a
- * bare forwarder: service lookup, hash, ring slot, copy of a prepared header, two counters, TX; nothing else.
+ * bare forwarder: service lookup, hash, ring slot, copy of a prepared header, two counters, TX; nothing else. Beside it
+ * stands a bare answer to ARP: the VIP looked up, the reply written, one counter.
  *
- * The bare forwarder checks no lengths, answers nothing, knows no options, fragments, tags, path MTU or loops, and
+ * The bare forwarder checks no lengths, knows no options, fragments, tags, path MTU or loops, and
  * leaves length and checksum of the outer header as they are prepared. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -117,6 +118,36 @@ static __always_inline __u32 *lookup6(void *data, void *end, struct hp_flow *flo
 	return bpf_map_lookup_elem(&bare_services6, &key);
 }
 
+struct bare_arp {
+	__be16 hardware, protocol;
+	__u8 lengths[2];
+	__be16 operation;
+	__be16 sender_mac[3], sender[2], target_mac[3], target[2];
+};
+
+static __always_inline int bare_answer(void *data, void *end)
+{
+	static const __be16 own_mac[3] = {bpf_htons(0x0200), 0, bpf_htons(2)};
+	struct bare_arp *arp = data + ETH_HLEN;
+	__be16 *eth = data;
+	struct bare_key4 key = {.what = HP_WHAT_VIP};
+
+	if ((void *)(arp + 1) > end)
+		return XDP_PASS;
+	__builtin_memcpy(&key.vip, arp->target, sizeof(key.vip));
+	if (!bpf_map_lookup_elem(&bare_services4, &key))
+		return XDP_PASS;
+	__builtin_memcpy(eth, eth + 3, ETH_ALEN);
+	__builtin_memcpy(eth + 3, own_mac, ETH_ALEN);
+	arp->operation = bpf_htons(2);
+	__builtin_memcpy(arp->target_mac, arp->sender_mac, ETH_ALEN);
+	__builtin_memcpy(arp->target, arp->sender, sizeof(arp->sender));
+	__builtin_memcpy(arp->sender_mac, own_mac, ETH_ALEN);
+	__builtin_memcpy(arp->sender, &key.vip, sizeof(key.vip));
+	add(&bare_service_counts, 0, 0);
+	return XDP_TX;
+}
+
 static __always_inline int put(struct xdp_md *ctx, const struct bare_backend *backend, __u32 outer)
 {
 	void *data;
@@ -150,6 +181,8 @@ static __always_inline int bare_forward(struct xdp_md *ctx)
 		service = lookup4(data, end, &flow);
 	else if (*ethertype == bpf_htons(ETH_P_IPV6))
 		service = lookup6(data, end, &flow);
+	else if (*ethertype == bpf_htons(ETH_P_ARP))
+		return bare_answer(data, end);
 	else
 		return XDP_PASS;
 	if (!service)

@@ -39,11 +39,8 @@ static void close_measured(struct measured *measured)
 static uint32_t wanted_action(const struct bench_class *class, enum bench_subject subject)
 {
 	bool is_forwarder = subject == BENCH_BARE || subject == BENCH_OURS;
-	bool is_arp = !strcmp(class->protocol, "arp");
 
-	if (is_forwarder && (!class->is_vip || (is_arp && subject == BENCH_BARE)))
-		return XDP_PASS;
-	return XDP_TX;
+	return is_forwarder && !class->is_vip ? XDP_PASS : XDP_TX;
 }
 
 static struct bench_setting setting_of(const struct bench_class *class, enum bench_subject subject)

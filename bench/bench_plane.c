@@ -183,9 +183,17 @@ int bench_plane_size_bare(const struct bench_plane *bench, const struct bench_cl
 	return failed ? -EINVAL : 0;
 }
 
-/* All services of the family, so that both tables of keys are equally full. */
+/* All services, and VIPs that are asked for by ARP, so that both tables of keys are equally full. */
 static int fill_keys(const struct bench_plane *bench, struct bare_bpf *bare)
 {
+	for (const struct fleet_vip *vip = bench->fleet->vips; vip; vip = vip->hh.next) {
+		uint32_t key[2] = {0, HP_WHAT_VIP}, flags = HP_VIP_UP;
+
+		memcpy(key, ip_bytes4(&vip->address), sizeof(*key));
+		if (ip_is4(&vip->address) &&
+		    bpf_map_update_elem(bpf_map__fd(bare->maps.bare_services4), key, &flags, BPF_ANY))
+			return -errno;
+	}
 	for (const struct fleet_service *s = bench->fleet->services; s; s = s->hh.next) {
 		bool is4 = ip_is4(&s->key.vip);
 		int map = bpf_map__fd(is4 ? bare->maps.bare_services4 : bare->maps.bare_services6);

@@ -214,11 +214,21 @@ _Static_assert(sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");
 
 /* ---- interfaces ---------------------------------------------------------------------------------------- */
 
-/* The map interfaces, keyed by ifindex: where the program is attached. */
+#define HP_INTERFACES_MOST 64
+
 struct hp_interface {
 	__u8 mac[6];
 	__u8 announce; /* 1: answer ARP and ND for VIPs here */
 	__u8 zero;
+};
+
+_Static_assert(sizeof(struct hp_interface) == 8, "hp_interface is published by one store");
+
+/* The table interfaces, searched from its beginning: where the program is attached. */
+struct hp_interface_row {
+	__u32 ifindex; /* 0: nobody's; stored last */
+	__u32 zero;
+	struct hp_interface interface;
 };
 
 /* ---- counters ------------------------------------------------------------------------------------------ */

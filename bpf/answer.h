@@ -40,7 +40,7 @@ struct arp_ipv4 {
 	__be32 sender;
 	__u8 target_mac[ETH_ALEN];
 	__be32 target;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* Neighbour advertisement with the target's link-layer address (RFC 4861, 4.4), and where a solicitation has its
  * header and target. */
@@ -57,13 +57,33 @@ struct nd_message {
 
 #define ND_BARE_BYTES 24 /* without the option */
 
+/* The row of an interface in its table; HP_INTERFACES_MOST: it has none. */
+__attribute__((noinline)) int answer_row(__u32 ifindex)
+{
+	for (int i = 0; i < HP_INTERFACES_MOST; i++) {
+		__u32 at = (__u32)i;
+		struct hp_interface_row *row = bpf_map_lookup_elem(&interfaces, &at);
+
+		if (row && row->ifindex == ifindex)
+			return i;
+	}
+	return HP_INTERFACES_MOST;
+}
+
 /* The arriving interface's record, if VIPs are announced there. */
 static ALWAYS_INLINE struct hp_interface *answer_interface(const struct packet *pkt)
 {
-	__u32 ifindex = pkt->ctx->ingress_ifindex;
-	struct hp_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	__u32 at = (__u32)answer_row(pkt->ctx->ingress_ifindex);
+	struct hp_interface_row *row = bpf_map_lookup_elem(&interfaces, &at);
 
-	return interface && interface->announce ? interface : NULL;
+	return row && row->interface.announce ? &row->interface : NULL;
+}
+
+/* The compiler copies bytes of unknown alignment one by one. */
+static ALWAYS_INLINE void answer_copy_mac(void *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
 /* Whether the flow's source is an address that a host can ask from, and not the VIP itself: others get no answer, which
@@ -94,9 +114,9 @@ static ALWAYS_INLINE void answer_swap_macs(struct ethhdr *eth)
 {
 	__u8 mac[ETH_ALEN];
 
-	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
+	answer_copy_mac(mac, eth->h_source);
+	answer_copy_mac(eth->h_source, eth->h_dest);
+	answer_copy_mac(eth->h_dest, mac);
 }
 
 /* ARP (RFC 826). A request whose sender is the VIP itself announces and asks nothing. */
@@ -121,12 +141,12 @@ static ALWAYS_INLINE enum hp_verdict answer_arp(struct packet *pkt)
 	interface = answer_interface(pkt);
 	if (!(flags & HP_VIP_UP) || !interface || arp->sender == vip)
 		return HP_VIP_SILENT;
-	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, interface->mac, ETH_ALEN);
+	answer_copy_mac(eth->h_dest, eth->h_source);
+	answer_copy_mac(eth->h_source, interface->mac);
 	arp->operation = bpf_htons(ARP_REPLY);
-	__builtin_memcpy(arp->target_mac, arp->sender_mac, ETH_ALEN);
+	answer_copy_mac(arp->target_mac, arp->sender_mac);
 	arp->target = arp->sender;
-	__builtin_memcpy(arp->sender_mac, interface->mac, ETH_ALEN);
+	answer_copy_mac(arp->sender_mac, interface->mac);
 	arp->sender = vip;
 	return HP_ANSWERED_ARP;
 }
@@ -152,7 +172,7 @@ static ALWAYS_INLINE void answer_all_nodes(struct ethhdr *eth, struct ipv6hdr *i
 {
 	static const __u8 mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
 
-	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
+	answer_copy_mac(eth->h_dest, mac);
 	ip->daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
 	ip->daddr.in6_u.u6_addr32[1] = 0;
 	ip->daddr.in6_u.u6_addr32[2] = 0;
@@ -172,20 +192,20 @@ static ALWAYS_INLINE enum hp_verdict answer_nd_write(struct packet *pkt, const s
 	if ((void *)(eth + 1) > end || (void *)(nd + 1) > end)
 		return HP_MALFORMED;
 	nd->flags = bpf_htonl(ND_SOLICITED_OVERRIDE);
-	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	answer_copy_mac(eth->h_dest, eth->h_source);
 	ip->daddr = ip->saddr;
 	if (answer_is_nobody6(pkt)) {
 		nd->flags = bpf_htonl(ND_OVERRIDE);
 		answer_all_nodes(eth, ip);
 	}
-	__builtin_memcpy(eth->h_source, interface->mac, ETH_ALEN);
+	answer_copy_mac(eth->h_source, interface->mac);
 	__builtin_memcpy(&ip->saddr, nd->target, sizeof(ip->saddr));
 	ip->payload_len = bpf_htons(sizeof(*nd));
 	nd->type = ND_ADVERTISEMENT;
 	nd->checksum = 0;
 	nd->option = ND_OPTION_TARGET_MAC;
 	nd->option_length = 1;
-	__builtin_memcpy(nd->option_mac, interface->mac, ETH_ALEN);
+	answer_copy_mac(nd->option_mac, interface->mac);
 	sum = bpf_csum_diff(NULL, 0, (void *)&ip->saddr, sizeof(ip->saddr) * 2 + sizeof(*nd),
 			    bpf_htonl(sizeof(*nd) + IPPROTO_ICMPV6));
 	nd->checksum = answer_fold((__u64)sum);

@@ -25,19 +25,11 @@ HP_MAPPED_ARRAY(slots, union hp_block);
 HP_MAPPED_ARRAY(backends, struct hp_backend);
 HP_MAPPED_ARRAY(adjacencies, struct hp_adjacency);
 HP_MAPPED_ARRAY(identities, struct hp_identity);
+HP_MAPPED_ARRAY(interfaces, struct hp_interface_row);
 HP_MAPPED_ARRAY(meta, struct hp_meta);
 HP_MAPPED_ARRAY(service_counts, struct hp_service_counts);
 HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
-
-/* Where the program is attached, keyed by ifindex. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct hp_interface);
-} interfaces SEC(".maps");
 
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {

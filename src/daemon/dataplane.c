@@ -24,7 +24,6 @@ struct map_row {
 #define MAPPED(member, type) {#member, offsetof(struct dataplane, member), sizeof(type)}
 
 static const struct map_row map_rows[] = {
-	{"interfaces", 0, 0},
 	{"ports", 0, 0},
 	{"keys4", offsetof(struct dataplane, buckets4), sizeof(struct hp_bucket4)},
 	{"keys6", offsetof(struct dataplane, buckets6), sizeof(struct hp_bucket6)},
@@ -35,6 +34,7 @@ static const struct map_row map_rows[] = {
 	MAPPED(identities, struct hp_identity),
 	MAPPED(service_counts, struct hp_service_counts),
 	MAPPED(backend_counts, struct hp_backend_counts),
+	MAPPED(interfaces, struct hp_interface_row),
 	MAPPED(meta, struct hp_meta),
 };
 
@@ -139,7 +139,7 @@ static int map_entries(struct director_bpf *skel, const struct dataplane_limits 
 
 	failed |= bpf_map__set_max_entries(skel->maps.keys4, key_buckets(limits));
 	failed |= bpf_map__set_max_entries(skel->maps.keys6, key_buckets(limits));
-	failed |= bpf_map__set_max_entries(skel->maps.interfaces, DATAPLANE_PORTS_MOST);
+	failed |= bpf_map__set_max_entries(skel->maps.interfaces, HP_INTERFACES_MOST);
 	failed |= bpf_map__set_max_entries(skel->maps.services, limits->services);
 	failed |= bpf_map__set_max_entries(skel->maps.slots, limits->blocks);
 	failed |= bpf_map__set_max_entries(skel->maps.backends, limits->backends);

@@ -32,6 +32,7 @@ struct dataplane {
 	bool adopted; /* the maps were there */
 	struct dataplane_limits limits;
 	struct hp_meta *meta;
+	struct hp_interface_row *interfaces;
 	struct hp_bucket4 *buckets4; /* what keys4 stands on */
 	struct hp_bucket6 *buckets6;
 	struct keys keys4, keys6;

@@ -161,14 +161,33 @@ void dataplane_port_clear(struct dataplane *plane, uint32_t ifindex)
 	bpf_map_delete_elem(bpf_map__fd(plane->live->maps.ports), &ifindex);
 }
 
+static struct hp_interface_row *find_row(const struct dataplane *plane, uint32_t ifindex)
+{
+	for (size_t i = 0; i < HP_INTERFACES_MOST; i++)
+		if (plane->interfaces[i].ifindex == ifindex)
+			return &plane->interfaces[i];
+	return NULL;
+}
+
 int dataplane_interface_set(struct dataplane *plane, uint32_t ifindex, const struct hp_interface *record, struct err *e)
 {
-	if (bpf_map_update_elem(bpf_map__fd(plane->live->maps.interfaces), &ifindex, record, BPF_ANY) < 0)
-		return err_set(e, -errno, "interface %u as a way in: %m (at most %d)", ifindex, DATAPLANE_PORTS_MOST);
+	struct hp_interface_row *row = find_row(plane, ifindex);
+	uint64_t word;
+
+	if (!row)
+		row = find_row(plane, 0);
+	if (!row)
+		return err_set(e, -ENOSPC, "interface %u as a way in: at most %d", ifindex, HP_INTERFACES_MOST);
+	memcpy(&word, record, sizeof(word));
+	__atomic_store_n((uint64_t *)(void *)&row->interface, word, __ATOMIC_RELEASE);
+	__atomic_store_n(&row->ifindex, ifindex, __ATOMIC_RELEASE);
 	return 0;
 }
 
 void dataplane_interface_clear(struct dataplane *plane, uint32_t ifindex)
 {
-	bpf_map_delete_elem(bpf_map__fd(plane->live->maps.interfaces), &ifindex);
+	struct hp_interface_row *row = find_row(plane, ifindex);
+
+	if (row)
+		__atomic_store_n(&row->ifindex, 0, __ATOMIC_RELEASE);
 }
