@@ -17,8 +17,8 @@
 #include "bench_plane.h"
 #include "ours.skel.h"
 
-#define ROUNDS 15
-#define PACKETS_A_ROUND 200000
+#define ROUNDS 21
+#define PACKETS_A_ROUND 150000
 
 /* One program in a wrapper of its own. */
 struct measured {
@@ -121,68 +121,93 @@ static int run(const struct measured *measured, const struct bench_class *class,
 	return code;
 }
 
-/* All subjects in turn, so that the machine's moods meet them alike; a first round only warms up. */
-static int measure(struct measured *subjects, const struct bench_class *class, struct err *e)
+/* One class with all that is measured of it. */
+struct row {
+	const struct bench_class *class;
+	struct measured subjects[BENCH_SUBJECT_COUNT];
+};
+
+static int open_row(struct row *row, const struct bench_plane *plane, struct err *e)
+{
+	int code = 0;
+
+	for (int subject = 0; !code && subject < BENCH_SUBJECT_COUNT; subject++)
+		code = subject == BENCH_OURS
+			       ? open_ours(&row->subjects[subject], plane, row->class)
+			       : open_bare(&row->subjects[subject], plane, row->class, (enum bench_subject)subject);
+	return code ? err_set(e, code, "loading what is measured: %m") : 0;
+}
+
+static void close_row(struct row *row)
+{
+	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
+		close_measured(&row->subjects[subject]);
+}
+
+/* All subjects of all classes in turn, so that the machine's moods meet them alike and none for long; a first round
+ * only warms up. */
+static int measure(struct row *rows, struct err *e)
 {
 	double ignored;
 
 	for (int round = -1; round < ROUNDS; round++)
-		for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
-			if (run(&subjects[subject], class, round < 0 ? &ignored : &subjects[subject].ns[round]))
-				return err_set(e, -errno, "running the wrapper: %m");
-	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
-		if (subjects[subject].progress->wrong)
-			return err_set(e, -EPROTO, "%s %s IPv%d: subject %d answered %llu packets otherwise than it has to",
-				       class->forward, class->protocol, class->family, subject,
-				       (unsigned long long)subjects[subject].progress->wrong);
+		for (size_t i = 0; i < bench_class_count; i++)
+			for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++) {
+				struct measured *measured = &rows[i].subjects[subject];
+
+				if (run(measured, rows[i].class, round < 0 ? &ignored : &measured->ns[round]))
+					return err_set(e, -errno, "running the wrapper: %m");
+			}
 	return 0;
 }
 
-static json_t *row_json(const struct bench_class *class, struct measured *subjects)
+/* A figure of packets that were not treated as they have to be is none. */
+static int check(const struct row *row, struct err *e)
 {
+	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
+		if (row->subjects[subject].progress->wrong)
+			return err_set(e, -EPROTO, "%s %s IPv%d: subject %d answered %llu packets otherwise than it has to",
+				       row->class->forward, row->class->protocol, row->class->family, subject,
+				       (unsigned long long)row->subjects[subject].progress->wrong);
+	return 0;
+}
+
+static json_t *row_json(struct row *row)
+{
+	const struct bench_class *class = row->class;
 	double ns[BENCH_SUBJECT_COUNT];
 
 	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
-		ns[subject] = bench_median(subjects[subject].ns, ROUNDS);
+		ns[subject] = bench_median(row->subjects[subject].ns, ROUNDS);
 	return json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "forward", class->forward, "protocol",
 			 class->protocol, "family", class->family, "flows", (int)class->flows, "ns", ns[BENCH_OURS],
 			 "empty_ns", ns[BENCH_EMPTY], "floor_ns", ns[BENCH_FLOOR], "bare_ns", ns[BENCH_BARE], "ratio",
 			 (ns[BENCH_OURS] - ns[BENCH_EMPTY]) / (ns[BENCH_BARE] - ns[BENCH_EMPTY]));
 }
 
-static json_t *measure_class(const struct bench_plane *plane, const struct bench_class *class, struct err *e)
-{
-	struct measured subjects[BENCH_SUBJECT_COUNT] = {0};
-	json_t *row = NULL;
-	int code = 0;
-
-	for (int subject = 0; !code && subject < BENCH_SUBJECT_COUNT; subject++)
-		code = subject == BENCH_OURS ? open_ours(&subjects[subject], plane, class)
-					     : open_bare(&subjects[subject], plane, class, (enum bench_subject)subject);
-	if (code)
-		err_set(e, code, "loading what is measured: %m");
-	else if (!measure(subjects, class, e))
-		row = row_json(class, subjects);
-	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
-		close_measured(&subjects[subject]);
-	return row;
-}
-
 json_t *bench_packets(struct err *e)
 {
 	struct bench_plane *plane = bench_plane_open(e);
-	json_t *rows = plane ? json_array() : NULL;
+	struct row *rows = calloc(bench_class_count, sizeof(*rows));
+	int code = plane && rows ? 0 : -ENOMEM;
+	json_t *out = json_array();
 
-	for (size_t i = 0; rows && i < bench_class_count; i++) {
-		json_t *row = measure_class(plane, &bench_classes[i], e);
-
-		if (row) {
-			json_array_append_new(rows, row);
-		} else {
-			json_decref(rows);
-			rows = NULL;
-		}
+	for (size_t i = 0; !code && i < bench_class_count; i++) {
+		rows[i].class = &bench_classes[i];
+		code = open_row(&rows[i], plane, e);
 	}
+	if (!code)
+		code = measure(rows, e);
+	for (size_t i = 0; !code && i < bench_class_count; i++) {
+		code = check(&rows[i], e);
+		json_array_append_new(out, row_json(&rows[i]));
+	}
+	for (size_t i = 0; rows && i < bench_class_count; i++)
+		close_row(&rows[i]);
+	free(rows);
 	bench_plane_close(plane);
-	return rows;
+	if (!code)
+		return out;
+	json_decref(out);
+	return NULL;
 }
