@@ -175,7 +175,7 @@ static int change(struct director *director, const char *text, size_t bytes, boo
 	base = judge(director, text, bytes, tolerate_missing, result, e);
 	if (!base)
 		return -EINVAL;
-	running = director_overlay(base, &director->state);
+	running = director_overlay(base, &director->state, NULL);
 	code = running ? director_program(director, running, tolerate_missing, e) : -ENOMEM;
 	if (code) {
 		config_free(running);

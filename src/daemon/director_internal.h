@@ -9,8 +9,8 @@ void director_flush(struct director *director);
 void director_reclaim(uv_timer_t *timer);
 
 /* The configuration with the overrides laid over it, its services in the same order; those of what is no longer there
- * rest. Owned by the caller. NULL: no memory. */
-struct config *director_overlay(const struct config *base, const struct state *state);
+ * rest, and so do those of the service `but_for`, which may be NULL. Owned by the caller. NULL: no memory. */
+struct config *director_overlay(const struct config *base, const struct state *state, const char *but_for);
 
 /* Take the configuration into effect, all or nothing. Owns it from here on when 0 is returned. */
 int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e);

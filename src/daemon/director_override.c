@@ -25,13 +25,14 @@ static ptrdiff_t find_backend(const struct config_service *service, const struct
 	return -1;
 }
 
-struct config *director_overlay(const struct config *base, const struct state *state)
+struct config *director_overlay(const struct config *base, const struct state *state, const char *but_for)
 {
 	struct config *config = config_copy(base);
 
 	for (size_t i = 0; config && i < state->override_count; i++) {
 		const struct state_override *row = &state->overrides[i];
-		ptrdiff_t service = find_in(config, row->service);
+		bool is_left_out = but_for && !strcmp(row->service, but_for);
+		ptrdiff_t service = is_left_out ? -1 : find_in(config, row->service);
 		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
 
 		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
@@ -57,10 +58,10 @@ static int no_backend(const struct config_service *service, const struct ip *bac
 	return err_set(e, -ENOENT, "service %s has no backend %s: it has %s", service->name, ip_format(backend, address), list);
 }
 
-/* Lay the overrides over the base anew, after they changed. */
-static int relay(struct director *director, struct director_result *result, struct err *e)
+/* Lay the overrides over the base anew: after they changed, or but for those of a service. */
+static int relay(struct director *director, const char *but_for, struct director_result *result, struct err *e)
 {
-	struct config *running = director_overlay(director->base, &director->state);
+	struct config *running = director_overlay(director->base, &director->state, but_for);
 	int code = -ENOMEM;
 
 	if (!running)
@@ -89,7 +90,7 @@ int director_weight(struct director *director, const char *service, const struct
 	former = director->running->services[index]->backends[at].weight;
 	if (state_override_set(&director->state, service, backend, weight))
 		return err_set(e, -ENOMEM, "%m");
-	code = relay(director, result, e);
+	code = relay(director, NULL, result, e);
 	if (code && director->state.override_count > former_count)
 		state_override_pop(&director->state);
 	else if (code)
@@ -103,11 +104,20 @@ int director_weight(struct director *director, const char *service, const struct
 
 int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e)
 {
-	if (director_find_service(director, service) < 0)
+	bool has_some = false;
+	int code;
+
+	for (size_t i = 0; i < director->state.override_count; i++)
+		has_some |= !strcmp(director->state.overrides[i].service, service);
+	if (!has_some && director_find_service(director, service) < 0)
 		return director_no_service(director, service, e);
-	if (!state_override_drop(&director->state, service))
+	if (!has_some)
 		return err_set(e, -ENOENT, "service %s has no overrides", service);
+	code = relay(director, service, result, e);
+	if (code)
+		return code;
+	state_override_drop(&director->state, service);
 	director_save(director);
 	log_event(LOG_NOTICE, "reset service=%s", service);
-	return relay(director, result, e);
+	return 0;
 }

@@ -118,4 +118,13 @@ expect_text "one that is like none: where they are listed" "halfproxy status" hp
 refuses "a backend that is not there is refused, by those that are" "it has 10.3.0.1, 10.3.0.2" hp weight web 10.3.0.9 4
 refuses "so is a weight out of range" "from 0 to 65535" hp weight web 10.3.0.2 70000
 refuses "and a reset of nothing" "no overrides" hp reset web
+
+# An override whose service is gone rests, and can be dropped.
+need "an override" hp weight web 10.3.0.2 4
+sed -i 's/name: web/name: other/' "$FILE"
+need "its service is renamed" hp reload
+expect_equal "the override is not the other service's" "0" "$(hp status --json | jq '.services[0].backends[1].weight')"
+expect_text "status shows it still" "override: web 10.3.0.2 weight 4" hp status
+expect "it can be dropped" hp reset web
+expect_equal "and is gone" 0 "$(hp status --json | jq '.configuration.overrides | length')"
 finish
