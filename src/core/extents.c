@@ -112,6 +112,13 @@ void extents_retire(struct extents *extents, uint32_t at, uint32_t count)
 		extents->retired[extents->retired_count++] = (struct extent){at, count};
 }
 
+uint32_t extents_end(const struct extents *extents)
+{
+	const struct extent *last = extents->free + extents->free_count - 1;
+
+	return extents->free_count && last->at + last->count == extents->limit ? last->at : extents->limit;
+}
+
 static void give_back(struct extents *extents, struct extent back)
 {
 	size_t i = find(extents, back.at);

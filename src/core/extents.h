@@ -40,6 +40,9 @@ void extents_retire(struct extents *extents, uint32_t at, uint32_t count);
 /* A grace period has passed: what was retired is free. */
 void extents_reclaim(struct extents *extents);
 
+/* One above the highest block that is given out, or was when the last extents_reclaim came. */
+uint32_t extents_end(const struct extents *extents);
+
 static inline bool extents_any_retired(const struct extents *extents)
 {
 	return extents->retired_count > 0;

@@ -122,8 +122,9 @@ int director_program(struct director *director, struct config *config, bool tole
 				   !source_equal(&former->source6, &config->source6));
 	if (is_new_source)
 		rewrite_headers(director);
-	rates_watch(director->rates, director->fleet->service_numbers.used + 1,
-		    director->fleet->backend_numbers.used + 1);
+	/* Numbers may lie far apart after an adoption. */
+	rates_watch(director->rates, extents_end(&director->fleet->service_numbers),
+		    extents_end(&director->fleet->backend_numbers));
 	director_flush(director);
 	config_free(former);
 	return 0;

@@ -164,6 +164,25 @@ static void what_is_retired_is_not_free_yet(void **state)
 	extents_destroy(&extents);
 }
 
+static void the_end_is_above_the_highest_in_use(void **state)
+{
+	struct extents extents;
+
+	assert_int_equal(extents_init(&extents, 1, 11), 0);
+	assert_int_equal(extents_end(&extents), 1);
+	assert_true(extents_take_at(&extents, 7, 2));
+	assert_int_equal(extents_end(&extents), 9);
+	assert_int_equal(extents_take(&extents, 3), 1);
+	assert_int_equal(extents_end(&extents), 9);
+	assert_true(extents_take_at(&extents, 9, 2));
+	assert_int_equal(extents_end(&extents), 11);
+	extents_retire(&extents, 7, 4);
+	assert_int_equal(extents_end(&extents), 11);
+	extents_reclaim(&extents);
+	assert_int_equal(extents_end(&extents), 4);
+	extents_destroy(&extents);
+}
+
 static void room_for_nothing_gives_nothing(void **state)
 {
 	struct extents extents;
@@ -200,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_walk_agrees_with_a_bitmap),
 		cmocka_unit_test(what_is_retired_is_not_free_yet),
+		cmocka_unit_test(the_end_is_above_the_highest_in_use),
 		cmocka_unit_test(room_for_nothing_gives_nothing),
 		cmocka_unit_test(the_end_of_the_largest_range),
 	};
