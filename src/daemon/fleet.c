@@ -203,13 +203,18 @@ static int flush_one(struct fleet *fleet, struct fleet_service *service, struct 
 	return 0;
 }
 
-/* What the rings no longer name, packets need no longer find. */
+/* What the rings no longer name, packets need no longer find. A packet in flight may have found it just before. */
 static void clear_lost(struct fleet *fleet, const struct fleet_service *service)
 {
-	for (size_t i = 0; i < service->config->backend_count; i++)
-		if (!service->backends[i]->adjacency)
-			__atomic_store_n(&fleet->plane->backends[service->backends[i]->number].adjacency, 0,
-					 __ATOMIC_RELEASE);
+	for (size_t i = 0; i < service->config->backend_count; i++) {
+		struct fleet_backend *backend = service->backends[i];
+		uint32_t *seen = &fleet->plane->backends[backend->number].adjacency;
+
+		if (backend->adjacency || !*seen)
+			continue;
+		__atomic_store_n(seen, 0, __ATOMIC_RELEASE);
+		backend->flipped = fleet->epoch;
+	}
 }
 
 int fleet_flush(struct fleet *fleet, struct err *e)
