@@ -185,10 +185,14 @@ static int ask_plainly(const struct command_call *call, const char *target)
 static int ask_json(const struct command_call *call, const char *target, json_t *body,
 		    void (*show)(FILE *out, const json_t *body))
 {
-	auto_free char *bytes = json_dumps(body, JSON_COMPACT);
-	const struct text text = {NULL, bytes, strlen(bytes)};
+	auto_free char *bytes = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	const struct text text = {NULL, bytes, bytes ? strlen(bytes) : 0};
 
 	json_decref(body);
+	if (!bytes) {
+		fprintf(stderr, "halfproxy: what was typed cannot be sent: is it UTF-8?\n");
+		return UNASKED;
+	}
 	return ask(call, "POST", target, &text, show, NULL);
 }
 
@@ -303,13 +307,11 @@ static int trace(const struct command_call *call)
 				"[2001:db8::1]:80\n");
 		return UNASKED;
 	}
-	body = json_pack("{s:s, s:s}", "source", source, "vip", vip);
+	body = json_pack("{s:s, s:s, s:s}", "source", source, "vip", vip, "protocol", call->protocol ? call->protocol : "tcp");
 	if (source_port >= 0)
 		json_object_set_new(body, "source_port", json_integer(source_port));
 	if (port >= 0)
 		json_object_set_new(body, "port", json_integer(port));
-	if (call->protocol)
-		json_object_set_new(body, "protocol", json_string(call->protocol));
 	return ask_json(call, "/v1/trace", body, show_trace);
 }
 

@@ -38,6 +38,19 @@ struct upload {
 
 /* ---- a request ------------------------------------------------------------------------------------------------------ */
 
+/* JSON is UTF-8, and what a client sent, or a sentence that was cut, may not be. */
+static json_t *pack_error(char *text)
+{
+	json_t *body = json_pack("{s:s}", "error", text);
+
+	if (body)
+		return body;
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c > 0x7e)
+			*c = '?';
+	return json_pack("{s:s}", "error", text);
+}
+
 void api_fail(struct api_reply *reply, unsigned int status, const char *format, ...)
 {
 	char text[ERR_TEXT_BYTES];
@@ -48,7 +61,7 @@ void api_fail(struct api_reply *reply, unsigned int status, const char *format, 
 	va_end(args);
 	json_decref(reply->body);
 	reply->status = status;
-	reply->body = json_pack("{s:s}", "error", text);
+	reply->body = pack_error(text);
 }
 
 const char *api_query(const struct api_request *request, const char *name)

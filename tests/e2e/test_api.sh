@@ -36,6 +36,7 @@ expect_equal "values of another type" 400 "$(ask /v1/weight -d '{"service": 1, "
 expect_equal "a weight that is too large" "400 weight must be a whole number from 0 to 65535" \
 	"$(ask /v1/weight -d '{"service": "web", "backend": "10.3.0.1", "weight": 65536}') $(error)"
 expect_equal "a confirmation without a time" 400 "$(ask '/v1/apply?confirm=soon' -d x)"
+expect_equal "what is not UTF-8 is shown without it" "404 there is no /v1/?" "$(ask /v1/%ff) $(error)"
 expect_equal "an empty configuration" 422 "$(ask /v1/apply -X POST)"
 head -c 67108864 /dev/urandom >"$RIG_DIR/garbage"
 expect_equal "64 MB of garbage are refused" 422 "$(ask /v1/apply --data-binary "@$RIG_DIR/garbage")"
@@ -98,6 +99,9 @@ row 1 'no change waits' "confirm of nothing exits with 1" confirm
 row 2 'not a time' "a confirmation within no time is refused" apply "$FILE" --confirm 0s
 row 2 'did you mean "status"' "a command that is none is refused by the nearest" stauts
 row 2 'usage: halfproxy weight' "a command with too little says its usage" weight web
+row 2 'is it UTF-8' "a name that is not UTF-8 is said to be none" weight $'\xff' 10.3.0.1 3
+row 2 'is it UTF-8' "so is a protocol" trace 192.168.1.1 "$RIG_VIP4" --protocol $'\xff'
+row 1 'there is no service' "a name longer than a sentence gets one all the same" reset "x$(printf 'ä%.0s' {1..2000})"
 row 2 'no halfproxyd answers' "a command without a daemon exits with 2" --socket "$RIG_DIR/none.sock" status
 row 2 'no halfproxyd answers' "diff without one too" --socket "$RIG_DIR/none.sock" diff "$FILE"
 row 0 '' "check needs none" --socket "$RIG_DIR/none.sock" check "$FILE"
