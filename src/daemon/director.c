@@ -156,25 +156,6 @@ static void ready_late(uv_timer_t *timer)
 
 /* ---- starting -------------------------------------------------------------------------------------------------- */
 
-/* Room in a new data plane: what the file says, else twice the need and a floor, so that a change fits beside. */
-static struct dataplane_limits limits_of(const struct config *config)
-{
-	struct dataplane_limits needs = fleet_needs(config);
-	struct dataplane_limits limits = {
-		.services = needs.services * 2 > 1024 ? needs.services * 2 : 1024,
-		.backends = needs.backends * 2 > 4096 ? needs.backends * 2 : 4096,
-		.blocks = needs.blocks * 2 > 65536 ? needs.blocks * 2 : 65536,
-	};
-
-	if (config->limits.services)
-		limits.services = config->limits.services + 1;
-	if (config->limits.backends)
-		limits.backends = config->limits.backends + 1;
-	if (config->limits.slots)
-		limits.blocks = config->limits.slots / HP_SLOTS_PER_BLOCK + 1;
-	return limits;
-}
-
 static void open_timers(struct director *director)
 {
 	uv_timer_init(director->loop, &director->confirm_timer);
@@ -187,9 +168,11 @@ static int open_parts(struct director *director, const struct config *config, st
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
 	const struct fleet_hooks hooks = {director, watch, unwatch};
-	struct dataplane_limits limits = limits_of(config);
-	int code;
+	struct dataplane_limits limits;
+	int code = fleet_room(config, &limits);
 
+	if (code)
+		return err_set(e, code, "%m");
 	director->resolver = resolver_create(director->loop, &events, e);
 	if (!director->resolver)
 		return -EIO;

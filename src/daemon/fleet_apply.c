@@ -52,20 +52,6 @@ static struct dataplane_key key_of(const struct config_service *config, const st
 	return key;
 }
 
-struct dataplane_limits fleet_needs(const struct config *config)
-{
-	struct dataplane_limits needs = {1, 1, 1};
-
-	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_service *service = config->services[i];
-
-		needs.services += (uint32_t)service->vip_count;
-		needs.backends += (uint32_t)(service->vip_count * service->backend_count);
-		needs.blocks += (uint32_t)service->vip_count * fleet_ring_blocks(service->slots);
-	}
-	return needs;
-}
-
 /* ---- compare --------------------------------------------------------------------------------------------------- */
 
 /* Services that stand where they stood in the last configuration are not looked up: nothing of them changes. */

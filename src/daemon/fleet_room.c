@@ -1,0 +1,146 @@
+/* Room for a configuration in a new data plane: see fleet.h.
+ *
+ * Services with equal backends share one ring and the backends' numbers, so the room for all of them apart may be a
+ * thousand times what is needed. It is given as long as it costs little, since services that are equal now may differ
+ * after the next change. */
+#include "daemon/fleet_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVICES_LEAST 1024
+#define BACKENDS_LEAST 4096
+#define BLOCKS_LEAST 65536
+#define BACKENDS_SPARE_MOST (1u << 18) /* some 110 MB, with counters for 2 CPUs */
+#define BLOCKS_SPARE_MOST (1u << 21)   /* 128 MB */
+#define BLOCKS_MOST (1u << 26)	       /* what limits.slots may say */
+
+/* What was counted already. */
+struct counted {
+	union {
+		struct ring_fingerprint ring;
+		struct fleet_identity backend;
+	} key;
+	UT_hash_handle hh;
+};
+
+struct needs {
+	uint64_t services, backends, blocks;	/* shared where they will be */
+	uint64_t backends_apart, blocks_apart;	/* as if no two services shared any */
+	struct counted *rings, *known_backends;
+};
+
+/* Note a key. Returns 1 when it is new, 0 when not, or -ENOMEM. */
+static int note(struct counted **table, const struct counted *row)
+{
+	struct counted *found;
+
+	HASH_FIND(hh, *table, &row->key, sizeof(row->key), found);
+	if (found)
+		return 0;
+	found = malloc(sizeof(*found));
+	if (!found)
+		return -ENOMEM;
+	*found = *row;
+	HASH_ADD(hh, *table, key, sizeof(found->key), found);
+	return 1;
+}
+
+static void forget(struct counted **table)
+{
+	struct counted *row, *next;
+
+	HASH_ITER(hh, *table, row, next) {
+		HASH_DEL(*table, row);
+		free(row);
+	}
+}
+
+static int count_backends(struct needs *needs, const struct ring_member *members, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct counted row;
+		int is_new;
+
+		memset(&row, 0, sizeof(row));
+		row.key.backend.address = members[i].address;
+		row.key.backend.method = members[i].method;
+		is_new = note(&needs->known_backends, &row);
+		if (is_new < 0)
+			return is_new;
+		needs->backends += (uint64_t)is_new;
+	}
+	return 0;
+}
+
+/* What one VIP of a service needs. members: room for its backends. */
+static int count_vip(struct needs *needs, const struct config_service *service, const struct ip *vip,
+		     struct ring_member *members)
+{
+	struct ring_spec spec = {members, service->backend_count, service->slots, service->hash, service->seed};
+	struct counted row;
+	int is_new;
+
+	for (size_t i = 0; i < service->backend_count; i++)
+		members[i] = (struct ring_member){
+			.address = service->backends[i].address,
+			.method = fleet_method(service, vip, &service->backends[i].address),
+			.weight = service->backends[i].weight,
+		};
+	memset(&row, 0, sizeof(row));
+	row.key.ring = ring_fingerprint(&spec);
+	is_new = note(&needs->rings, &row);
+	if (is_new > 0)
+		needs->blocks += fleet_ring_blocks(service->slots);
+	return is_new < 0 ? is_new : count_backends(needs, members, service->backend_count);
+}
+
+static int count_service(struct needs *needs, const struct config_service *service)
+{
+	struct ring_member *members = calloc(service->backend_count + 1, sizeof(*members));
+	int code = members ? 0 : -ENOMEM;
+
+	needs->services += service->vip_count;
+	needs->backends_apart += (uint64_t)service->vip_count * service->backend_count;
+	needs->blocks_apart += (uint64_t)service->vip_count * fleet_ring_blocks(service->slots);
+	for (size_t v = 0; !code && v < service->vip_count; v++)
+		code = count_vip(needs, service, &service->vips[v], members);
+	free(members);
+	return code;
+}
+
+static uint32_t room(uint64_t needed, uint64_t apart, uint64_t spare_most, uint64_t least, uint64_t most)
+{
+	uint64_t size = apart * 2 < spare_most ? apart * 2 : spare_most;
+
+	if (size < needed * 2)
+		size = needed * 2;
+	if (size < least)
+		size = least;
+	return (uint32_t)(size < most ? size : most);
+}
+
+int fleet_room(const struct config *config, struct dataplane_limits *out)
+{
+	struct needs needs = {.services = 1, .backends = 1, .blocks = 1, .backends_apart = 1, .blocks_apart = 1};
+	const struct config_limits *said = &config->limits;
+	int code = 0;
+
+	for (size_t i = 0; !code && i < config->service_count; i++)
+		code = count_service(&needs, config->services[i]);
+	forget(&needs.rings);
+	forget(&needs.known_backends);
+	if (code)
+		return code;
+	out->services = room(needs.services, 0, 0, SERVICES_LEAST, UINT32_MAX);
+	out->backends = room(needs.backends, needs.backends_apart, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
+	out->blocks = room(needs.blocks, needs.blocks_apart, BLOCKS_SPARE_MOST, BLOCKS_LEAST, BLOCKS_MOST);
+	if (said->services)
+		out->services = said->services + 1;
+	if (said->backends)
+		out->backends = said->backends + 1;
+	if (said->slots)
+		out->blocks = said->slots / HP_SLOTS_PER_BLOCK + 1;
+	return 0;
+}
