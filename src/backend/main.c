@@ -39,12 +39,14 @@ static int fail(const char *format, ...)
 	return 2;
 }
 
-static bool take_vip(struct agent_request *request, const char *text)
+static int take_vip(struct agent_request *request, const char *text)
 {
-	if (request->vip_count == SETUP_LIST_MOST || !ip_parse(&request->vips[request->vip_count], text))
-		return false;
+	if (request->vip_count == SETUP_LIST_MOST)
+		return fail("--vip \"%s\": there are more than %d", text, SETUP_LIST_MOST);
+	if (!ip_parse(&request->vips[request->vip_count], text))
+		return fail("--vip \"%s\" must be one address, without a prefix length", text);
 	request->vip_count++;
-	return true;
+	return -1;
 }
 
 /* All senders are named by `any` alone: a slip of the hand in a prefix must not open tunnels for everybody. */
@@ -94,7 +96,7 @@ static int take_option(int option, const char *text, struct agent_request *reque
 {
 	switch (option) {
 	case 'v':
-		return take_vip(request, text) ? -1 : fail("--vip \"%s\" must be one address, without a prefix length", text);
+		return take_vip(request, text);
 	case 'f':
 		return take_forward(request, text);
 	case 'r':
