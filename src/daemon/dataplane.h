@@ -98,6 +98,9 @@ int dataplane_interface_set(struct dataplane *plane, uint32_t ifindex, const str
 			    struct err *e);
 void dataplane_interface_clear(struct dataplane *plane, uint32_t ifindex);
 
+/* Call back for each interface that is said to be a way in. The callback may clear it. */
+void dataplane_each_interface(struct dataplane *plane, void (*each)(void *context, uint32_t ifindex), void *context);
+
 /* Keys of services and VIPs. */
 int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e);
 void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key);

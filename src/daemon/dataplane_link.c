@@ -191,3 +191,10 @@ void dataplane_interface_clear(struct dataplane *plane, uint32_t ifindex)
 	if (row)
 		__atomic_store_n(&row->ifindex, 0, __ATOMIC_RELEASE);
 }
+
+void dataplane_each_interface(struct dataplane *plane, void (*each)(void *context, uint32_t ifindex), void *context)
+{
+	for (size_t i = 0; i < HP_INTERFACES_MOST; i++)
+		if (plane->interfaces[i].ifindex)
+			each(context, plane->interfaces[i].ifindex);
+}

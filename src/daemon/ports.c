@@ -263,6 +263,17 @@ static void trim_stranger(void *context, const char *name)
 		dataplane_detach(trim->ports->plane, name);
 }
 
+/* An entry of an interface that vanished, or was made anew, while no daemon ran. */
+static void trim_entry(void *context, uint32_t ifindex)
+{
+	const struct ports *ports = context;
+
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->list[i].ifindex == ifindex && ports->list[i].role == DATAPLANE_INGRESS)
+			return;
+	dataplane_interface_clear(ports->plane, ifindex);
+}
+
 void ports_trim(struct ports *ports, const struct config *config)
 {
 	struct trim trim = {ports, config};
@@ -286,6 +297,7 @@ void ports_trim(struct ports *ports, const struct config *config)
 		refresh(ports, port, NULL);
 	}
 	dataplane_each_link(ports->plane, trim_stranger, &trim);
+	dataplane_each_interface(ports->plane, trim_entry, ports);
 }
 
 /* ---- ways out, and changes of links --------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A daemon killed between two writes leaves VIPs and services that do not match; the next one puts them right.
+# A daemon killed between two writes leaves VIPs and services that do not match; the next one puts them right. And it
+# forgets interfaces that vanished meanwhile.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
@@ -41,4 +42,17 @@ need "halfproxyd runs again" director_up
 need "the backend is ready again" eventually 10 all_ready
 expect_not "the VIP of no service is gone" pings 10.2.0.7
 expect "the VIP answers again" pings "$RIG_VIP4"
+
+ways_in() { bpftool --json map dump pinned "$RIG_PINS/maps/interfaces" | jq '[.[].formatted.value.ifindex | select(. > 0)] | length'; }
+stop halfproxyd KILL
+host director ip link del eth0
+cable director eth0 router director0
+address director eth0 10.2.0.10/24 fd00:2::a/64
+address router director0 10.2.0.254/24 fd00:2::fe/64
+gateway director eth0 10.2.0.254 fd00:2::fe
+pass_program router director0
+need "halfproxyd runs on an interface made anew" director_up
+need "its backend is ready" eventually 10 all_ready
+expect "the VIP answers there" pings "$RIG_VIP4"
+expect_equal "the interface that was is forgotten" 1 "$(ways_in)"
 finish
