@@ -1,11 +1,16 @@
 /* bench: what a packet, a ring and a configuration cost on this machine, as a table or as JSON. */
 #include "bench.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "bench_site.h"
 
 static double clock_s(clockid_t clock)
 {
@@ -81,7 +86,7 @@ static void show_configuration(const json_t *configuration)
 
 	printf("\nA configuration of many services\n\n");
 	json_object_foreach((json_t *)configuration, key, value)
-		printf("%-20s %10.2f\n", key, json_number_value(value));
+		printf("%-20s %10.*f\n", key, json_is_integer(value) ? 0 : 2, json_number_value(value));
 }
 
 struct part {
@@ -115,18 +120,11 @@ static int usage(const char *wrong)
 	return 2;
 }
 
-int main(int argc, char **argv)
+static int measure(const bool *wanted, bool is_all, bool as_json)
 {
-	bool as_json = argc > 1 && !strcmp(argv[1], "--json");
-	bool wanted[PARTS] = {false}, is_all = argc == 1 + as_json;
 	json_t *whole = json_object();
 	struct err e = {""};
 
-	for (int i = 1 + as_json; i < argc; i++) {
-		if (!find_part(argv[i]))
-			return usage(argv[i]);
-		wanted[find_part(argv[i]) - parts] = true;
-	}
 	for (size_t i = 0; i < PARTS; i++) {
 		json_t *figures = is_all || wanted[i] ? parts[i].measure(&e) : json_null();
 
@@ -143,5 +141,50 @@ int main(int argc, char **argv)
 		putchar('\n');
 	}
 	json_decref(whole);
-	return 0;
+	return fflush(stdout) ? 1 : 0;
+}
+
+/* Wait for the process that measures, end it when this one is told to end, and remove what it left. */
+static int keep(pid_t child, const sigset_t *signals)
+{
+	int signal, status;
+
+	do {
+		sigwait(signals, &signal);
+		if (signal != SIGCHLD)
+			kill(child, SIGKILL);
+	} while (waitpid(child, &status, signal == SIGCHLD ? WNOHANG : 0) != child);
+	bench_site_clear(child);
+	if (signal != SIGCHLD)
+		return 128 + signal;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(int argc, char **argv)
+{
+	bool as_json = argc > 1 && !strcmp(argv[1], "--json");
+	bool wanted[PARTS] = {false};
+	sigset_t signals;
+	pid_t child;
+
+	for (int i = 1 + as_json; i < argc; i++) {
+		if (!find_part(argv[i]))
+			return usage(argv[i]);
+		wanted[find_part(argv[i]) - parts] = true;
+	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	child = fork();
+	if (child < 0) {
+		perror("bench");
+		return 1;
+	}
+	if (child)
+		return keep(child, &signals);
+	sigprocmask(SIG_UNBLOCK, &signals, NULL);
+	return measure(wanted, argc == 1 + as_json, as_json);
 }

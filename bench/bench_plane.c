@@ -15,6 +15,7 @@
 #include "setting.h"
 
 #include "bare.skel.h"
+#include "bench_site.h"
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 #include "director.skel.h"
@@ -115,7 +116,7 @@ struct bench_plane *bench_plane_open(struct err *e)
 		return NULL;
 	}
 	bench->plane.lock_fd = -1;
-	snprintf(pins, sizeof(pins), "/sys/fs/bpf/halfproxy-bench-%d", (int)getpid());
+	snprintf(pins, sizeof(pins), BENCH_PINS, (int)getpid());
 	bench->config = make_config(e);
 	code = bench->config ? dataplane_open(&bench->plane, pins, &limits, e) : -EINVAL;
 	if (!code)

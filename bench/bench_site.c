@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -54,12 +55,11 @@ static int open_notify(struct bench_site *site, struct err *e)
 
 int bench_site_open(struct bench_site *site, struct err *e)
 {
-	*site = (struct bench_site){.folder = "/run/halfproxy-bench-XXXXXX", .notify_fd = -1};
-	if (!mkdtemp(site->folder)) {
-		site->folder[0] = '\0';
-		return err_set(e, -errno, "temporary folder: %m");
-	}
-	snprintf(site->pins, sizeof(site->pins), "/sys/fs/bpf/halfproxy-bench-%d", (int)getpid());
+	*site = (struct bench_site){.notify_fd = -1};
+	snprintf(site->folder, sizeof(site->folder), BENCH_FOLDER, (int)getpid());
+	snprintf(site->pins, sizeof(site->pins), BENCH_PINS, (int)getpid());
+	if (mkdir(site->folder, 0700) < 0)
+		return err_set(e, -errno, "folder %s: %m", site->folder);
 	snprintf(site->file, sizeof(site->file), "%s/halfproxy.yaml", site->folder);
 	snprintf(site->socket, sizeof(site->socket), "%s/api.sock", site->folder);
 	if (find_programs(site, e))
@@ -82,6 +82,7 @@ static pid_t start(const struct bench_site *site, const char *program, const cha
 		close(nowhere);
 		return child < 0 ? -errno : child;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	snprintf(path, sizeof(path), "%s/%s", site->programs, program);
 	snprintf(notify, sizeof(notify), "%s/notify", site->folder);
 	setenv("NOTIFY_SOCKET", notify, 1);
@@ -156,16 +157,24 @@ uint64_t bench_site_resident_kb(const struct bench_site *site)
 
 void bench_site_close(struct bench_site *site)
 {
-	char command[128];
-
 	if (site->daemon > 0) {
 		kill(site->daemon, SIGTERM);
 		waitpid(site->daemon, NULL, 0);
 	}
 	if (site->notify_fd >= 0)
 		close(site->notify_fd);
-	dataplane_unload(site->pins, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s", site->folder);
-	if (site->folder[0] && system(command) != 0)
+	bench_site_clear(getpid());
+}
+
+void bench_site_clear(pid_t process)
+{
+	char pins[64], command[128];
+
+	snprintf(pins, sizeof(pins), BENCH_PINS, (int)process);
+	/* A daemon whose parent was killed needs a moment to end. */
+	for (int tries = 0; tries < 50 && dataplane_unload(pins, NULL) == -EBUSY; tries++)
+		usleep(100000);
+	snprintf(command, sizeof(command), "rm -rf " BENCH_FOLDER, (int)process);
+	if (system(command) != 0)
 		fprintf(stderr, "bench: %s failed\n", command);
 }

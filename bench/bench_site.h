@@ -11,6 +11,10 @@
 
 #define BENCH_INTERFACE "bench0"
 
+/* Where a benchmark's process has its pins and its folder. */
+#define BENCH_PINS "/sys/fs/bpf/halfproxy-bench-%d"
+#define BENCH_FOLDER "/run/halfproxy-bench-%d"
+
 struct bench_site {
 	char folder[64], pins[64], file[96], socket[96], programs[256];
 	pid_t daemon; /* 0: none */
@@ -21,6 +25,9 @@ struct bench_site {
  * written; bench_site_close removes what was made either way. */
 int bench_site_open(struct bench_site *site, struct err *e);
 void bench_site_close(struct bench_site *site);
+
+/* Remove what that process left, which has ended in whatever way. */
+void bench_site_clear(pid_t process);
 
 /* Write the file; each call of `service` writes one service's lines, for 0 <= n < services. */
 int bench_site_write(const struct bench_site *site, uint32_t services, void (*service)(FILE *out, uint32_t n),
