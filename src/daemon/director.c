@@ -156,6 +156,24 @@ static void ready_late(uv_timer_t *timer)
 
 /* ---- starting -------------------------------------------------------------------------------------------------- */
 
+static void claim_asked(uv_poll_t *poll, int status, int events)
+{
+	const struct director *director = poll->data;
+
+	(void)status;
+	(void)events;
+	instance_dismiss(director->claim_fd);
+}
+
+static void watch_claim(struct director *director)
+{
+	if (!instance_is_listening(director->claim_fd) ||
+	    uv_poll_init(director->loop, &director->claim_poll, director->claim_fd))
+		return;
+	director->claim_poll.data = director;
+	uv_poll_start(&director->claim_poll, UV_READABLE, claim_asked);
+}
+
 static void open_timers(struct director *director)
 {
 	uv_timer_init(director->loop, &director->confirm_timer);
@@ -251,6 +269,7 @@ static int start(struct director *director, struct director_result *result, stru
 	if (code >= 0) {
 		director->is_adopting = dataplane_is_serving(director->options.pins);
 		open_timers(director);
+		watch_claim(director);
 		code = open_parts(director, config, e);
 	}
 	config_free(config);
@@ -290,6 +309,8 @@ void director_stop(struct director *director)
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (timers[i]->data)
 			uv_close((uv_handle_t *)timers[i], NULL);
+	if (director->claim_poll.data)
+		uv_close((uv_handle_t *)&director->claim_poll, NULL);
 	rates_destroy(director->rates);
 	fleet_destroy(director->fleet);
 	ports_destroy(director->ports);

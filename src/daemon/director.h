@@ -39,6 +39,7 @@ struct director {
 	struct config *base;	/* what the running text says */
 	struct config *running; /* the same with the overrides */
 	uv_timer_t confirm_timer, reclaim_timer, ready_timer;
+	uv_poll_t claim_poll;	/* who asks whether the machine is claimed */
 	uint64_t started_ms; /* uv_now */
 	int claim_fd;	     /* of the machine: one daemon at a time; -1: none */
 	bool is_adopting;    /* packets were served when it started, so what is amiss must not stop it */

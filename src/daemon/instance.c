@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 
 #define NAME "halfproxyd"
+#define DISMISSED_MOST 64
 
 static int open_socket(struct sockaddr_un *address, socklen_t *bytes)
 {
@@ -37,6 +38,22 @@ static bool holder(struct ucred *who)
 
 	return fd >= 0 && !connect(fd, (const struct sockaddr *)&address, bytes) &&
 	       !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &who_bytes);
+}
+
+bool instance_is_listening(int claim)
+{
+	int is_listening = 0;
+	socklen_t bytes = sizeof(is_listening);
+
+	return !getsockopt(claim, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &bytes) && is_listening;
+}
+
+void instance_dismiss(int claim)
+{
+	int fd;
+
+	for (int i = 0; i < DISMISSED_MOST && (fd = accept4(claim, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+		close(fd);
 }
 
 int instance_claim(struct err *e)

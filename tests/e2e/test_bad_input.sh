@@ -45,6 +45,13 @@ refuses "also with pins, state and socket of its own" "process $PID" daemon -c "
 expect_not "of which nothing is made" ls -d "$RIG_PINS-other" "$RIG_DIR/state-other" "$RIG_DIR/other.sock"
 refuses "unload while it runs is refused" "process $PID" daemon --unload --pins "$RIG_PINS" --state "$RIG_DIR/state"
 refuses "also of other pins" "process $PID" daemon --unload --pins "$RIG_PINS-other"
+# The claim's queue holds some 4,000.
+need "many come to see" host director setpriv --reuid=65534 --clear-groups perl -MSocket -e '
+	for (1 .. 6000) {
+		socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die;
+		connect($s, pack("S a*", AF_UNIX, "\0halfproxyd")) or die "$_: $!";
+	}'
+refuses "they do not wear out the claim" "process $PID" daemon --unload --pins "$RIG_PINS-other"
 unhurt "a refused unload"
 web | file halfproxy "eth0, eth2"
 
