@@ -50,7 +50,7 @@ enum hp_verdict {
  * address. Buckets of four; a key whose bucket is full stands in one of the next HP_PROBES_MOST, and is counted in
  * `passed` of those before, so that a search ends at the first bucket that nobody passed. An entry becomes visible by
  * `what`, which is stored last; one that is taken away says HP_WHAT_GONE until a grace period has passed, since a
- * packet may be about to read its number. */
+ * packet may be about to read its number. Packets read `what` and then the number, in the order that x86 keeps. */
 #define HP_KEYS_A_BUCKET 4
 #define HP_PROBES_MOST 32
 

@@ -118,6 +118,7 @@ static ALWAYS_INLINE int service_is_vip(const struct packet *pkt)
 /* The service of any port, for what no service claims by its port. Needs the flow's destination and protocol. */
 static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
 {
+	int is_ours = pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP;
 	struct hp_trace *record;
 	int number;
 
@@ -125,7 +126,7 @@ static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
 		return HP_NOT_VIP;
 	number = service_look_up(pkt, hp_key_what(0, pkt->flow.protocol));
 	if (number == SERVICE_NO_KEY)
-		return pkt->is_later_fragment ? HP_FRAGMENT : HP_VIP_OTHER;
+		return pkt->is_later_fragment && is_ours ? HP_FRAGMENT : HP_VIP_OTHER;
 	pkt->service = (__u32)number;
 	if ((record = trace_record()))
 		record->any_port = 1;

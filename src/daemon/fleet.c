@@ -229,11 +229,13 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 			continue;
 		failed = code;
 		err_add(e, code, "service %s keeps its ring", fleet->dirty[i]->config->name);
-		fleet->dirty[kept++] = fleet->dirty[i];
 	}
-	if (!failed)
-		for (size_t i = 0; i < fleet->dirty_count; i++)
+	for (size_t i = 0; i < fleet->dirty_count; i++) {
+		if (fleet->dirty[i]->is_dirty)
+			fleet->dirty[kept++] = fleet->dirty[i];
+		else
 			clear_lost(fleet, fleet->dirty[i]);
+	}
 	fleet->dirty_count = kept;
 	return failed;
 }
