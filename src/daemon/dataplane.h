@@ -88,6 +88,9 @@ int dataplane_attach(struct dataplane *plane, const char *name, uint32_t ifindex
 /* Detach from an interface; none there is fine. */
 void dataplane_detach(struct dataplane *plane, const char *name);
 
+/* Whether a link is pinned for an interface of this name. */
+bool dataplane_is_linked(const struct dataplane *plane, const char *name);
+
 /* Call back for each interface name that has a pinned link. */
 void dataplane_each_link(const struct dataplane *plane, void (*each)(void *context, const char *name), void *context);
 

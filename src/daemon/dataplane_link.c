@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/kernel.h"
@@ -121,6 +122,14 @@ void dataplane_detach(struct dataplane *plane, const char *name)
 	if (fd >= 0)
 		bpf_link_detach(fd);
 	unlink(path);
+}
+
+bool dataplane_is_linked(const struct dataplane *plane, const char *name)
+{
+	char path[DATAPLANE_PATH_BYTES];
+
+	dataplane_path(plane, "links", name, path);
+	return !access(path, F_OK);
 }
 
 void dataplane_each_link(const struct dataplane *plane, void (*each)(void *context, const char *name), void *context)

@@ -182,6 +182,27 @@ static void open_timers(struct director *director)
 	director->confirm_timer.data = director->reclaim_timer.data = director->ready_timer.data = director;
 }
 
+static void remember_link(void *context, const char *name)
+{
+	struct director *director = context;
+
+	ports_remember(director->ports, name);
+}
+
+/* What a daemon before this one took packets in by is waited for; any other name that is not there is a mistake. */
+static void remember_ways_in(struct director *director)
+{
+	const struct state_text *ran = &director->state.running;
+	struct problems problems = {0};
+	struct config *config = ran->bytes ? config_parse(ran->bytes, ran->count, &problems) : NULL;
+
+	for (size_t i = 0; config && i < config->interface_count; i++)
+		ports_remember(director->ports, config->interfaces[i].name);
+	config_free(config);
+	problems_free(&problems);
+	dataplane_each_link(&director->plane, remember_link, director);
+}
+
 static int open_parts(struct director *director, const struct config *config, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
@@ -197,7 +218,7 @@ static int open_parts(struct director *director, const struct config *config, st
 	director->ports = ports_create(&director->plane, director->resolver, director->options.state);
 	if (!director->ports)
 		return err_set(e, -ENOMEM, "%m");
-	code = ports_check(director->ports, config, director->is_adopting, e);
+	code = director->is_adopting ? 0 : ports_check(director->ports, config, false, e);
 	if (code)
 		return code;
 	director->is_making = true;
@@ -206,6 +227,8 @@ static int open_parts(struct director *director, const struct config *config, st
 		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
 	if (code)
 		return code;
+	if (director->is_adopting)
+		remember_ways_in(director);
 	director->fleet = fleet_create(&director->plane, &hooks, e);
 	director->rates = rates_create(director->loop, &director->plane);
 	return director->fleet && director->rates ? 0 : -ENOMEM;

@@ -64,7 +64,7 @@ void director_result_free(struct director_result *result);
  * *out     owned by the caller.
  * Returns 0, or -errno with *e written, in which case what ran before still runs, and where nothing ran nothing is
  * left. When the file has mistakes, result->is_invalid is set and the text it was read from is in result->text for
- * printing. Interfaces that are missing stop a first start only: one that adopts waits for them. */
+ * printing. An interface that is missing stops it, but for one that packets came in by before: that is waited for. */
 int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,
 		   struct director_result *result, struct err *e);
 

@@ -241,7 +241,7 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 	if (!is_start && director->state.confirm_by_s)
 		code = busy(director, e);
 	else
-		code = kept.bytes ? change(director, text, bytes, is_start && director->is_adopting, result, e) : -ENOMEM;
+		code = kept.bytes ? change(director, text, bytes, false, result, e) : -ENOMEM;
 	if (code) {
 		state_text_free(&kept);
 		return code;
@@ -271,7 +271,7 @@ int director_resume(struct director *director, struct director_result *result, s
 {
 	struct state *state = &director->state;
 	uint64_t now = state_boot_s();
-	int code = change(director, state->running.bytes, state->running.count, true, result, e);
+	int code = change(director, state->running.bytes, state->running.count, false, result, e);
 
 	if (!code && state->confirm_by_s)
 		wait_for_confirm(director, state->confirm_by_s > now ? state->confirm_by_s - now : 0);

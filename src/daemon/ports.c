@@ -54,6 +54,7 @@ static struct port *add(struct ports *ports, const char *name, enum dataplane_ro
 	grown->role = role;
 	grown->state = PORT_MISSING;
 	snprintf(grown->reason, sizeof(grown->reason), "there is no interface %s", name);
+	grown->was_linked = dataplane_is_linked(ports->plane, name);
 	return grown;
 }
 
@@ -143,6 +144,14 @@ static bool has_vanished(const struct ports *ports, const char *name)
 	return port && port->role == DATAPLANE_INGRESS && port->state == PORT_MISSING;
 }
 
+void ports_remember(struct ports *ports, const char *name)
+{
+	struct resolver_link link;
+
+	if (!resolver_link_named(ports->resolver, name, &link) && !find(ports, name))
+		add(ports, name, DATAPLANE_INGRESS);
+}
+
 int ports_check(const struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e)
 {
 	struct resolver_link link;
@@ -202,8 +211,14 @@ static void release(struct ports *ports, struct port *port)
 
 static void roll_back(struct ports *ports, const struct port *former, size_t former_count)
 {
-	while (ports->count > former_count)
-		release(ports, &ports->list[ports->count - 1]);
+	while (ports->count > former_count) {
+		struct port *port = &ports->list[ports->count - 1];
+
+		if (port->was_linked)
+			forget(ports, port); /* packets came in by it before this daemon did, and shall go on to */
+		else
+			release(ports, port);
+	}
 	if (!former_count)
 		return;
 	memcpy(ports->list, former, former_count * sizeof(*former));

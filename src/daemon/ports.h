@@ -28,6 +28,7 @@ struct port {
 	enum config_vlan vlan;
 	bool native; /* of an attached one */
 	enum port_state state;
+	bool was_linked; /* its link was pinned before this daemon had to do with it */
 	char reason[512]; /* why it is not attached, or not native, or does not see VLAN tags */
 };
 
@@ -44,13 +45,17 @@ struct ports {
 struct ports *ports_create(struct dataplane *plane, struct resolver *resolver, const char *folder);
 void ports_destroy(struct ports *ports);
 
+/* Packets came in by an interface of this name before this daemon started: if it is not there now, it has vanished, and
+ * is attached again when it is back. Ports that the next configuration does not name are forgotten by ports_trim. */
+void ports_remember(struct ports *ports, const char *name);
+
 /* Whether these interfaces can be used here: there, of a kind that XDP sees, not twice the same.
  * tolerate_missing: an absent one is no error; one that is a way in already and has vanished is never one. Returns 0
  * or -errno with *e written. */
 int ports_check(const struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
 /* Attach to the interfaces of a configuration that are not attached yet, with their settings. On failure those
- * attached by this call are detached again, and *e says which refused and why. */
+ * attached by this call are detached again, but for links that were pinned before, and *e says which refused and why. */
 int ports_attach(struct ports *ports, const struct config *config, bool tolerate_missing, struct err *e);
 
 /* Detach from interfaces that the configuration does not name and no backend is reached by; also from those of an

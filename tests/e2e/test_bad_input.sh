@@ -103,6 +103,26 @@ cp "$RIG_DIR/lost.yaml" "$RIG_DIR/halfproxy.yaml"
 refuses "a reload with an interface that is not there is refused" "eth7" hp reload
 unhurt "a refused reload"
 
+# ---- a start over a data plane that serves ----------------------------------------------------------------------
+start() { daemon -c "$RIG_DIR/halfproxy.yaml" --pins "$RIG_PINS" --state "$RIG_DIR/state"; }
+attached() { host director bpftool --json net show | jq -c '.[0].xdp | map(.devname) | sort'; }
+web | file halfproxy eth0
+need_reload
+stop halfproxyd TERM
+ATTACHED=$(attached)
+web | file halfproxy eth7
+refuses "a start with a mistyped interface is refused, with those that are" "there is no interface eth7; there are: " start
+unhurt "that"
+host director ip link set dev eth2 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
+web | file halfproxy "eth0, eth2"
+refuses "a start that meets somebody else's program is refused by its name" "program 'pass'" start
+unhurt "that too"
+host director ip link set dev eth2 xdp off
+expect_equal "both left the programs where they were" "$ATTACHED" "$(attached)"
+web | file halfproxy eth0
+need "with the file mended it starts" director_up
+unhurt "it"
+
 # ---- backends that cannot be reached -----------------------------------------------------------------------------
 host director ip route add unreachable 10.66.0.0/16
 web 10.9.0.1 10.66.0.1 10.3.0.77 | file halfproxy eth0
