@@ -90,7 +90,7 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 		   struct director_result *result, struct err *e);
 
 int director_confirm(struct director *director, struct err *e);
-/* Go back to the text before the running one; interfaces that vanished meanwhile are waited for. */
+/* Go back to the text before the running one, judged as strictly as what is applied. */
 int director_undo(struct director *director, struct director_result *result, struct err *e);
 int director_reload(struct director *director, struct director_result *result, struct err *e);
 

@@ -188,13 +188,49 @@ static int change(struct director *director, const char *text, size_t bytes, boo
 	return 0;
 }
 
+/* Whether the file says what will run now. A file that says what is being taken back counts as read, so that the next
+ * start does not bring it back: only another edit or a reload takes it. */
+static void note_file(struct director *director, const struct state_text *next)
+{
+	struct state *state = &director->state;
+	struct state_text file = {0};
+
+	if (!state_read_file(director->options.file, &file, NULL) && state_text_hash(&file) == state_text_hash(&state->running))
+		state->file_hash = state_text_hash(&file);
+	state->is_file = state_text_hash(next) == state->file_hash;
+	state_text_free(&file);
+}
+
+static int go_back(struct director *director, bool tolerate_missing, struct director_result *result, struct err *e)
+{
+	struct state *state = &director->state;
+	struct state_text previous = state->previous;
+	struct err why;
+	int code;
+
+	if (!previous.bytes)
+		return err_set(e, -ENOENT, "nothing to undo: no configuration was applied before the running one");
+	code = change(director, previous.bytes, previous.count, tolerate_missing, result, e);
+	if (code)
+		return code;
+	uv_timer_stop(&director->confirm_timer);
+	state->confirm_by_s = 0;
+	state->previous = (struct state_text){0};
+	note_file(director, &previous);
+	if (state_advance(state, &previous, &why))
+		log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
+	director_save(director);
+	return 0;
+}
+
+/* Nobody is there to choose another way: an interface that vanished meanwhile is waited for. */
 static void revert(uv_timer_t *timer)
 {
 	struct director *director = timer->data;
 	struct director_result result = {0};
 	struct err e;
 
-	if (director_undo(director, &result, &e)) {
+	if (go_back(director, true, &result, &e)) {
 		log_event(LOG_ERR, "revert_failed error=\"%s\" again_in_s=%d", e.text, REVERT_AGAIN_MS / 1000);
 		uv_timer_start(timer, revert, REVERT_AGAIN_MS, 0);
 	} else {
@@ -289,40 +325,13 @@ int director_confirm(struct director *director, struct err *e)
 	return 0;
 }
 
-/* Whether the file says what will run now. A file that says what is being taken back counts as read, so that the next
- * start does not bring it back: only another edit or a reload takes it. */
-static void note_file(struct director *director, const struct state_text *next)
-{
-	struct state *state = &director->state;
-	struct state_text file = {0};
-
-	if (!state_read_file(director->options.file, &file, NULL) && state_text_hash(&file) == state_text_hash(&state->running))
-		state->file_hash = state_text_hash(&file);
-	state->is_file = state_text_hash(next) == state->file_hash;
-	state_text_free(&file);
-}
-
 int director_undo(struct director *director, struct director_result *result, struct err *e)
 {
-	struct state *state = &director->state;
-	struct state_text previous = state->previous;
-	struct err why;
-	int code;
+	int code = go_back(director, false, result, e);
 
-	if (!previous.bytes)
-		return err_set(e, -ENOENT, "nothing to undo: no configuration was applied before the running one");
-	code = change(director, previous.bytes, previous.count, true, result, e);
-	if (code)
-		return code;
-	uv_timer_stop(&director->confirm_timer);
-	state->confirm_by_s = 0;
-	state->previous = (struct state_text){0};
-	note_file(director, &previous);
-	if (state_advance(state, &previous, &why))
-		log_event(LOG_ERR, "state_not_saved error=\"%s\"", why.text);
-	director_save(director);
-	log_event(LOG_NOTICE, "undone changes=%zu", result->changes.count);
-	return 0;
+	if (!code)
+		log_event(LOG_NOTICE, "undone changes=%zu", result->changes.count);
+	return code;
 }
 
 int director_reload(struct director *director, struct director_result *result, struct err *e)

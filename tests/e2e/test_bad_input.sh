@@ -103,6 +103,34 @@ cp "$RIG_DIR/lost.yaml" "$RIG_DIR/halfproxy.yaml"
 refuses "a reload with an interface that is not there is refused" "eth7" hp reload
 unhurt "a refused reload"
 
+# ---- back to an interface that is gone ----------------------------------------------------------------------------
+web | file halfproxy "eth0, eth2"
+need_reload
+web 10.3.0.77 | file next "eth0, eth2"
+need "another text with it is applied" hp apply "$RIG_DIR/next.yaml"
+host director ip link del eth2
+eventually 5 is missing interface eth2
+expect "undo goes back to an interface that runs and has vanished" hp undo
+expect "and again" hp undo
+web | file halfproxy eth0
+need_reload
+refuses "but to one that does not run it is refused, with those that are" "there is no interface eth2; there are: " hp undo
+expect_equal "and takes nothing" "" "$(interface eth2)"
+unhurt "a refused undo"
+cable director eth2 switch p-spare
+web | file halfproxy "eth0, eth2"
+need_reload
+web | file next eth0
+need "a change waits" hp apply "$RIG_DIR/next.yaml" --confirm 1s
+host director ip link del eth2
+expect "what nobody confirms is taken back all the same" eventually 5 is missing interface eth2
+unhurt "that"
+expect_text "the log says once that it was taken back" "reverted reason=" cat "$RIG_DIR/halfproxyd.log"
+expect_equal "and does not call it undone too" 2 "$(grep -c '>undone ' "$RIG_DIR/halfproxyd.log")"
+cable director eth2 switch p-spare
+web | file halfproxy eth0
+need_reload
+
 # ---- a start over a data plane that serves ----------------------------------------------------------------------
 start() { daemon -c "$RIG_DIR/halfproxy.yaml" --pins "$RIG_PINS" --state "$RIG_DIR/state"; }
 attached() { host director bpftool --json net show | jq -c '.[0].xdp | map(.devname) | sort'; }
