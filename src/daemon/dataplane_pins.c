@@ -14,22 +14,47 @@
 
 #include "base/cleanup.h"
 
+/* Cut the last part off a path. Returns false at its first. */
+static bool cut_last(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (!slash || slash == path)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+static int no_bpf_fs(const char *folder, struct err *e)
+{
+	return err_set(e, -ENODEV, "no BPF file system is mounted at %s: mount -t bpf bpf %s", folder, folder);
+}
+
 int dataplane_pins_check(const char *pins, struct err *e)
 {
 	char parent[256];
 	struct statfs fs;
-	char *slash;
 
 	snprintf(parent, sizeof(parent), "%s", pins);
-	slash = strrchr(parent, '/');
-	if (!slash || slash == parent)
+	if (!cut_last(parent))
 		return err_set(e, -EINVAL, "pins folder %s: must be a path inside a BPF file system", pins);
-	*slash = '\0';
 	if (statfs(parent, &fs) < 0)
 		return err_set(e, -errno, "pins folder %s: %m", parent);
-	if (fs.f_type != BPF_FS_MAGIC)
-		return err_set(e, -ENODEV, "no BPF file system is mounted at %s: mount -t bpf bpf %s", parent, parent);
-	return 0;
+	return fs.f_type == BPF_FS_MAGIC ? 0 : no_bpf_fs(parent, e);
+}
+
+/* Whether pins that are not there are nowhere, and not only out of sight: a BPF file system is mounted where they
+ * would lie. */
+static int check_absence(const char *pins, struct err *e)
+{
+	char folder[256];
+	struct statfs fs;
+
+	snprintf(folder, sizeof(folder), "%s", pins);
+	while (cut_last(folder))
+		if (!statfs(folder, &fs))
+			return fs.f_type == BPF_FS_MAGIC ? 0 : no_bpf_fs(folder, e);
+	return err_set(e, -EINVAL, "pins folder %s: must be a path inside a BPF file system", pins);
 }
 
 int dataplane_pins_make(const char *path, struct err *e)
@@ -95,8 +120,12 @@ int dataplane_unload(const char *pins, struct err *e)
 	struct stat st;
 	int fd, code;
 
-	if (stat(pins, &st) < 0)
-		return err_set(e, -errno, "nothing is loaded: %s: %m", pins);
+	if (stat(pins, &st) < 0) {
+		int why = -errno;
+
+		code = check_absence(pins, e);
+		return code ? code : err_set(e, why, "nothing is loaded: %s: %m", pins);
+	}
 	code = dataplane_pins_check(pins, e);
 	if (code)
 		return code;

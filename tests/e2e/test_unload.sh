@@ -27,6 +27,18 @@ expect "the director shows its program while it runs" host director sh -c 'bpfto
 
 stop halfproxyd TERM
 expect "the web still answers after a clean end" web_get "$RIG_VIP4" ""
+# ---- where the pins are out of sight --------------------------------------------------------------------------------
+hidden() { # PINS
+	ip netns exec "$RIG-director" "$BUILD/halfproxyd" --unload --pins "$1" --state "$RIG_DIR/state"
+}
+kept() { find "$RIG_DIR/state" "$RIG_PINS" | sort; host director ip neigh show proto 217 | grep -o '.*lladdr [^ ]*'; }
+KEPT=$(kept)
+refuses "unload without the BPF file system says how to mount it" "mount -t bpf bpf /sys/fs/bpf" hidden "$RIG_PINS"
+refuses "also of pins in a folder that it does not see" "mount -t bpf bpf /sys/fs/bpf" hidden "$RIG_PINS/deep/deeper"
+refuses "also outside of any" "no BPF file system is mounted at" host director "$BUILD/halfproxyd" --unload \
+	--pins "$RIG_DIR/pins" --state "$RIG_DIR/state"
+expect_equal "all of it is still there" "$KEPT" "$(kept)"
+expect "and the web still answers" web_get "$RIG_VIP4" ""
 expect "unload succeeds" unload
 expect_equal "the director is as it was before" "$BEFORE" "$(state)"
 expect_not "no pin is left" test -e "$RIG_PINS"
