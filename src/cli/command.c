@@ -153,7 +153,7 @@ static int ask(const struct command_call *call, const char *method, const char *
 	error = json_string_value(json_object_get(reply.body, "error"));
 	if (text->file && json_object_get(reply.body, "problems"))
 		print_problems(json_object_get(reply.body, "problems"), text->file, text->bytes, text->count);
-	else if (error && json_object_get(reply.body, "text"))
+	else if (json_object_get(reply.body, "text"))
 		print_problems(json_object_get(reply.body, "problems"), json_string_value(json_object_get(reply.body, "file")),
 			       json_string_value(json_object_get(reply.body, "text")),
 			       json_string_length(json_object_get(reply.body, "text")));

@@ -64,6 +64,12 @@ static void show_configuration(FILE *out, const json_t *body)
 	show_overrides(out, configuration);
 }
 
+/* A missing interface is called missing. */
+static bool is_link_down(const json_t *row)
+{
+	return json_is_false(json_object_get(row, "up")) && strcmp(text_of(row, "state"), "missing") != 0;
+}
+
 static void show_interfaces(FILE *out, const json_t *list)
 {
 	const json_t *row;
@@ -72,8 +78,8 @@ static void show_interfaces(FILE *out, const json_t *list)
 	EACH(list, i, row) {
 		const char *mode = text_of(row, "mode"), *reason = text_of(row, "reason");
 
-		fprintf(out, "interface %s: %s, %s%s%s%s%s%s\n", text_of(row, "name"), text_of(row, "role"),
-			text_of(row, "state"), *mode ? ", XDP " : "", mode,
+		fprintf(out, "interface %s: %s, %s%s%s%s%s%s%s\n", text_of(row, "name"), text_of(row, "role"),
+			text_of(row, "state"), is_link_down(row) ? ", LINK DOWN" : "", *mode ? ", XDP " : "", mode,
 			!strcmp(text_of(row, "role"), "ingress") && json_is_false(json_object_get(row, "announce"))
 				? ", announces no VIPs"
 				: "",
@@ -81,7 +87,20 @@ static void show_interfaces(FILE *out, const json_t *list)
 	}
 }
 
-static void show_backend(FILE *out, const json_t *row)
+/* What became of packets that met the backend and were not sent, in the words of the report's list. */
+static void show_problems(FILE *out, const json_t *counts, const json_t *verdicts)
+{
+	const char *name;
+	const json_t *count;
+
+	json_object_foreach((json_t *)counts, name, count) {
+		if (strcmp(name, "FORWARDED") != 0 && strcmp(name, "ICMP_FORWARDED") != 0)
+			fprintf(out, "; %s %lld: %s", name, (long long)json_integer_value(count),
+				text_of(json_object_get(verdicts, name), "text"));
+	}
+}
+
+static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
 	char packets[16], bits[16], total[16], weight[24];
 	const char *reason = text_of(row, "reason");
@@ -89,13 +108,15 @@ static void show_backend(FILE *out, const json_t *row)
 	snprintf(weight, sizeof(weight), "%.0f", number_of(row, "weight"));
 	if (number_of(row, "weight") != number_of(row, "configured_weight"))
 		snprintf(weight, sizeof(weight), "%.0f(%.0f)", number_of(row, "weight"), number_of(row, "configured_weight"));
-	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s\n", text_of(row, "address"), text_of(row, "state"), weight,
+	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s", text_of(row, "address"), text_of(row, "state"), weight,
 		number_of(row, "share") * 100, show_amount(number_of(row, "packets_per_s"), packets),
 		show_amount(number_of(row, "bytes_per_s") * 8, bits), show_amount(number_of(row, "packets"), total),
-		text_of(row, "interface"), reason);
+		text_of(row, "interface"), *text_of(row, "source") ? ", from " : "", text_of(row, "source"), reason);
+	show_problems(out, json_object_get(row, "verdicts"), verdicts);
+	fputc('\n', out);
 }
 
-static void show_service(FILE *out, const json_t *row)
+static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 {
 	char packets[16], bits[16], total[16], title[256], port[8] = "any";
 	const json_t *vip, *backend;
@@ -118,8 +139,11 @@ static void show_service(FILE *out, const json_t *row)
 			text_of(row, "name"), text_of(row, "forward"), text_of(row, "hash"),
 			*text_of(row, "reason") ? ": " : "", text_of(row, "reason"));
 	}
+	EACH(json_object_get(row, "local_vips"), i, vip)
+		fprintf(out, "   %s is an address of this host: take it off (`ip address del`)\n",
+			json_is_string(vip) ? json_string_value(vip) : "?");
 	EACH(json_object_get(row, "backends"), i, backend)
-		show_backend(out, backend);
+		show_backend(out, backend, verdicts);
 }
 
 static void show_ring(FILE *out, const json_t *services)
@@ -135,8 +159,10 @@ static void show_ring(FILE *out, const json_t *services)
 
 		fprintf(out, "ring of %.0f slots, configured %s, live %s\n", number_of(ring, "size"),
 			text_of(ring, "configured"), text_of(ring, "live"));
+		fprintf(out, "this service\n");
 		json_object_foreach((json_t *)json_object_get(row, "verdicts"), name, count)
-			fprintf(out, "  %-16s %lld\n", name, (long long)json_integer_value(count));
+			fprintf(out, "  %-16s %15lld\n", name, (long long)json_integer_value(count));
+		fprintf(out, "all packets\n");
 	}
 }
 
@@ -159,7 +185,7 @@ void show_status(FILE *out, const json_t *body)
 	show_interfaces(out, json_object_get(body, "interfaces"));
 	fprintf(out, "\n%-35s %-8s %8s %7s %8s %8s %8s\n", "SERVICE", "STATE", "WEIGHT", "SHARE", "PKT/S", "BIT/S", "PACKETS");
 	EACH(services, i, row)
-		show_service(out, row);
+		show_service(out, row, json_object_get(body, "verdicts"));
 	if (!json_array_size(services))
 		fprintf(out, "no services\n");
 	fputc('\n', out);

@@ -272,6 +272,10 @@ static void print_place(FILE *out, struct span line, uint32_t column)
 
 static void print_problem(FILE *out, const char *file, const struct problem *problem, struct span line)
 {
+	if (!problem->line) { /* of the whole */
+		fprintf(out, "%s: %s: %s\n", file, problem->kind == PROBLEM_ERROR ? "error" : "warning", problem->text);
+		return;
+	}
 	fprintf(out, "%s:%u:%u: %s: %s\n", file, problem->line, problem->column,
 		problem->kind == PROBLEM_ERROR ? "error" : "warning", problem->text);
 	print_place(out, line, problem->column);

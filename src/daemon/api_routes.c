@@ -164,14 +164,14 @@ static void serve_reload(struct director *director, const struct api_request *re
 	struct err e;
 	int code = director_reload(director, &result, &e);
 	json_t *text = result.text.bytes ? json_stringn(result.text.bytes, result.text.count) : NULL;
-	bool is_invalid = result.is_invalid;
+	bool is_doubtful = result.problems.count > 0;
 
 	(void)request;
 	reply_change(reply, code, &result, &e);
 	put_overrides(director, code, reply);
 	json_object_set_new(reply->body, "file", json_string(director->options.file));
 	/* The caller cannot always read the file that the mistakes are in. */
-	if (is_invalid && text)
+	if (is_doubtful && text)
 		json_object_set(reply->body, "text", text);
 	json_decref(text);
 }

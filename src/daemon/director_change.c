@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 
 #define REVERT_AGAIN_MS 5000
+#define LOCAL_NAMED_MOST 20
 
 void director_result_free(struct director_result *result)
 {
@@ -132,6 +133,32 @@ int director_program(struct director *director, struct config *config, bool tole
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
 
+/* A VIP that is an address of this host: the kernel would answer for it. Of the whole text, so without a line. */
+static void warn_of_local(const struct director *director, const struct config *config, struct problems *problems)
+{
+	char address[IP_TEXT_BYTES];
+	size_t found = 0;
+
+	for (size_t i = 0; i < config->service_count; i++)
+		for (size_t v = 0; v < config->services[i]->vip_count; v++) {
+			const struct ip *vip = &config->services[i]->vips[v];
+
+			if (found < LOCAL_NAMED_MOST && resolver_is_local(director->resolver, vip)) {
+				problems_add(problems, PROBLEM_WARNING, 0, 0,
+					     "service %s: %s is an address of this host: take it off (`ip address del`)",
+					     config->services[i]->name, ip_format(vip, address));
+				found++;
+			}
+		}
+}
+
+static void log_local(const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		if (!problems->list[i].line)
+			log_event(LOG_WARNING, "vip_is_local text=\"%s\"", problems->list[i].text);
+}
+
 /* Parse, validate against this host, and find what would change. Returns the configuration or NULL. */
 static struct config *judge(struct director *director, const char *text, size_t bytes, bool tolerate_missing,
 			    struct director_result *result, struct err *e)
@@ -151,6 +178,7 @@ static struct config *judge(struct director *director, const char *text, size_t 
 		config_free(config);
 		return NULL;
 	}
+	warn_of_local(director, config, &result->problems);
 	return config;
 }
 
@@ -185,6 +213,7 @@ static int change(struct director *director, const char *text, size_t bytes, boo
 	}
 	config_free(director->base);
 	director->base = base;
+	log_local(&result->problems);
 	return 0;
 }
 

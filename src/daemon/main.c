@@ -141,6 +141,8 @@ static void log_problems(const char *file, const struct problems *problems)
 	for (size_t i = 0; i < problems->count; i++) {
 		const struct problem *row = &problems->list[i];
 
+		if (!row->line)
+			continue; /* about this host, and logged with the change */
 		log_event(row->kind == PROBLEM_ERROR ? LOG_ERR : LOG_WARNING, "%s at=\"%s:%u:%u\" text=\"%s\"",
 			  row->kind == PROBLEM_ERROR ? "mistake" : "doubtful", file, row->line, row->column, row->text);
 	}

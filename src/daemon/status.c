@@ -1,5 +1,8 @@
 /* The status report: what runs, in what state, and how much of it: see api_routes.h. */
 #include <arpa/inet.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +53,17 @@ static void put_counts(json_t *into, uint64_t packets, uint64_t bytes, struct ra
 	json_object_set_new(into, "bytes_per_s", json_real(rate.bytes_per_s));
 }
 
+/* Those verdicts that any packet ended with; cells as in abi.h. */
+static json_t *counts_json(const uint64_t *cell, uint32_t cells)
+{
+	json_t *out = json_object();
+
+	for (uint32_t v = 1; v < cells && v < HP_VERDICT_COUNT; v++)
+		if (cell[v])
+			json_object_set_new(out, verdicts[v].name, json_integer((json_int_t)cell[v]));
+	return out;
+}
+
 /* ---- backends ----------------------------------------------------------------------------------------------------- */
 
 static const char *backend_state(const struct fleet_backend *backend)
@@ -81,6 +95,23 @@ static void count_slots(const struct director *director, const struct fleet_serv
 	}
 }
 
+/* The address that a tunnel's outer header bears, or the prefix that it varies within; NULL where there is none. */
+static json_t *source_json(const struct hp_adjacency *adjacency)
+{
+	struct prefix source = {.bits = (uint8_t)(32 - __builtin_popcount(adjacency->source_mask))};
+	char text[PREFIX_TEXT_BYTES];
+
+	if (!adjacency->outer_bytes)
+		return NULL;
+	if (adjacency->outer_bytes == sizeof(struct iphdr)) {
+		source.ip = ip_from4(adjacency->outer + offsetof(struct iphdr, saddr));
+	} else {
+		source.ip = ip_from6(adjacency->outer + offsetof(struct ipv6hdr, saddr));
+		source.bits += 96;
+	}
+	return json_string(adjacency->source_mask ? prefix_format(&source, text) : ip_format(&source.ip, text));
+}
+
 static void put_way(const struct director *director, json_t *into, const struct fleet_backend *backend)
 {
 	const struct hp_adjacency *adjacency = &director->plane.adjacencies[backend->adjacency];
@@ -92,6 +123,8 @@ static void put_way(const struct director *director, json_t *into, const struct 
 		json_object_set_new(into, "interface", json_string(link.name));
 	json_object_set_new(into, "mac", mac_json(adjacency->l2));
 	json_object_set_new(into, "mtu", json_integer(adjacency->mtu));
+	if (adjacency->outer_bytes)
+		json_object_set_new(into, "source", source_json(adjacency));
 }
 
 /* written: what the running text says of the service, beneath its overrides. */
@@ -111,6 +144,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 
 	dataplane_backend_sum(&director->plane, backend->number, cell);
 	put_counts(out, dataplane_sent(cell), cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
+	json_object_set_new(out, "verdicts", counts_json(cell, HP_BACKEND_CELLS));
 	put_way(director, out, backend);
 	return out;
 }
@@ -129,7 +163,6 @@ static void put_sums(const struct director *director, const struct config_servic
 {
 	uint64_t total[HP_SERVICE_CELLS] = {0}, cell[HP_SERVICE_CELLS];
 	struct rate rate = {0, 0};
-	json_t *counts = json_object();
 
 	for (size_t v = 0; v < config->vip_count; v++) {
 		const struct fleet_service *service = runtime(director, config, v);
@@ -144,17 +177,35 @@ static void put_sums(const struct director *director, const struct config_servic
 		rate.packets_per_s += one.packets_per_s;
 		rate.bytes_per_s += one.bytes_per_s;
 	}
-	for (uint32_t v = 1; v < HP_VERDICT_COUNT; v++)
-		if (total[v])
-			json_object_set_new(counts, verdicts[v].name, json_integer((json_int_t)total[v]));
 	put_counts(out, dataplane_sent(total), total[HP_CELL_BYTES], rate);
-	json_object_set_new(out, "verdicts", counts);
+	json_object_set_new(out, "verdicts", counts_json(total, HP_SERVICE_CELLS));
 }
 
-static const char *service_state(const struct fleet_service *service, const char **reason)
+static bool is_up(const struct director *director, const struct port *port)
+{
+	struct resolver_link link;
+
+	return port->ifindex && resolver_link_numbered(director->resolver, port->ifindex, &link) && link.up;
+}
+
+static bool has_way_in(const struct director *director)
+{
+	for (size_t i = 0; i < director->ports->count; i++) {
+		const struct port *port = &director->ports->list[i];
+
+		if (port->role == DATAPLANE_INGRESS && port->state == PORT_ATTACHED && is_up(director, port))
+			return true;
+	}
+	return false;
+}
+
+static const char *service_state(const struct director *director, const struct fleet_service *service, const char **reason)
 {
 	bool is_pending = false, has_weight = false;
 
+	*reason = "no interface takes packets in";
+	if (!has_way_in(director))
+		return "down";
 	*reason = "";
 	if (service->ring)
 		return "up";
@@ -185,23 +236,28 @@ static json_t *service_json(const struct director *director, size_t index)
 	const struct config_service *config = director->running->services[index];
 	const struct fleet_service *service = runtime(director, config, 0);
 	struct ring_fingerprint configured, none = {{0, 0}};
-	json_t *vips = json_array(), *out;
+	json_t *vips = json_array(), *local_vips = json_array(), *out;
 	char address[IP_TEXT_BYTES];
 	const char *reason, *state;
 
-	for (size_t v = 0; v < config->vip_count; v++)
-		json_array_append_new(vips, json_string(ip_format(&config->vips[v], address)));
+	for (size_t v = 0; v < config->vip_count; v++) {
+		ip_format(&config->vips[v], address);
+		json_array_append_new(vips, json_string(address));
+		if (resolver_is_local(director->resolver, &config->vips[v]))
+			json_array_append_new(local_vips, json_string(address));
+	}
 	if (!service)
-		return json_pack("{s:s, s:o, s:s, s:s}", "name", config->name, "vips", vips, "state", "failed", "reason",
-				 "not in the data plane");
+		return json_pack("{s:s, s:o, s:o, s:s, s:s}", "name", config->name, "vips", vips, "local_vips", local_vips,
+				 "state", "failed", "reason", "not in the data plane");
 	configured = fleet_configured_fingerprint(service);
-	state = service_state(service, &reason);
+	state = service_state(director, service, &reason);
 	out = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:{s:i, s:o, s:o}, s:o}", "name", config->name, "protocol",
 			config_protocol_name(config->protocol), "port", (int)config->port, "vips", vips, "forward",
 			config_forward_name(config->forward), "hash", config_hash_name(config->hash), "state", state, "reason",
 			reason, "ring", "size", (int)config->slots, "configured", fingerprint_json(&configured), "live",
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
 			backends_json(director, service, director->base->services[index]));
+	json_object_set_new(out, "local_vips", local_vips);
 	put_sums(director, config, out);
 	return out;
 }
@@ -261,11 +317,11 @@ static json_t *interfaces_json(const struct director *director)
 
 		if (port->state == PORT_ATTACHED)
 			mode = json_string(port->native ? "native" : "generic");
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o, s:b, s:s, s:s}", "name", port->name, "ifindex",
-						      (int)port->ifindex, "role",
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o, s:b, s:s, s:b, s:s}", "name", port->name,
+						      "ifindex", (int)port->ifindex, "role",
 						      port->role == DATAPLANE_INGRESS ? "ingress" : "egress", "mode", mode,
-						      "announce", port->announce, "state", states[port->state], "reason",
-						      port->reason));
+						      "announce", port->announce, "state", states[port->state], "up",
+						      is_up(director, port), "reason", port->reason));
 	}
 	return list;
 }

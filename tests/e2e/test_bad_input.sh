@@ -151,6 +151,37 @@ web | file halfproxy eth0
 need "with the file mended it starts" director_up
 unhurt "it"
 
+# ---- what status tells ------------------------------------------------------------------------------------------
+whole() { hp status --json | jq -r "$1"; }
+LOCAL="$RIG_VIP4 is an address of this host: take it off"
+host director ip address add "$RIG_VIP4/32" dev lo
+expect "status names a VIP that is an address of this host" eventually 5 eval 'hp status | grep -qF "$LOCAL"'
+expect_text "so does a reload" "$LOCAL" hp reload
+expect_text "and diff" "$LOCAL" hp diff "$RIG_DIR/halfproxy.yaml"
+expect_text "and the log" "vip_is_local text=" cat "$RIG_DIR/halfproxyd.log"
+host director ip address del "$RIG_VIP4/32" dev lo
+expect "and no more when it is off" eventually 5 is 0 whole '[.services[].local_vips[]] | length'
+web | file halfproxy "eth0, eth1"
+need_reload
+host backend1 ip address del "$RIG_VIP4/32" dev lo
+host backend1 sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+host backend1 ip route replace default via 10.3.0.10
+web_get "$RIG_VIP4" "" --max-time 1 >/dev/null 2>&1
+expect "a backend that lacks the VIP is named in its line" eventually 3 eval "hp status | grep -qE '10.3.0.1 .*; LOOPED [0-9]+: '"
+host backend1 ip route replace default via 10.3.0.254
+host backend1 sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+host backend1 ip address add "$RIG_VIP4/32" dev lo
+unhurt "it has it again"
+web | file halfproxy eth0
+need_reload
+host director ip link set eth0 down
+expect "with the only way in down the service is down" eventually 5 is "down no interface takes packets in" whole \
+	'.services[0] | .state + " " + .reason'
+expect_text "and the link is said to be" "interface eth0: ingress, attached, LINK DOWN" hp status
+host director ip link set eth0 up
+host director ip route replace default via 10.2.0.254
+expect "with it up the service is up" eventually 5 is up whole '.services[0].state'
+
 # ---- backends that cannot be reached -----------------------------------------------------------------------------
 host director ip route add unreachable 10.66.0.0/16
 web 10.9.0.1 10.66.0.1 10.3.0.77 | file halfproxy eth0

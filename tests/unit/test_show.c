@@ -44,16 +44,19 @@ struct row {
 };
 
 #define STATUS                                                                                                            \
-	"{'version': '1', 'pid': 42, 'uptime_s': 7, 'configuration': {'file': 'a.yaml', 'running': 'file', "             \
+	"{'version': '1', 'pid': 42, 'uptime_s': 7, 'configuration': {'file': 'a.yaml', 'running': 'file', "              \
 	"'differs_from_file': true, 'confirm_within_s': 30, 'overrides': [{'service': 'web', 'backend': '10.3.0.1', "     \
 	"'weight': 5}]}, 'interfaces': [{'name': 'eth0', 'role': 'ingress', 'state': 'attached', 'mode': 'native', "      \
 	"'announce': false, 'reason': ''}, {'name': 'eth1', 'role': 'exit', 'state': 'missing', 'mode': '', 'announce': " \
-	"true, 'reason': 'no such device'}], 'services': [{'name': 'web', 'vips': ['10.2.0.1', '2001:db8::1'], "          \
+	"true, 'up': false, 'reason': 'no such device'}, {'name': 'eth2', 'role': 'ingress', 'state': 'attached', "       \
+	"'mode': 'generic', 'announce': true, 'up': false, 'reason': ''}], 'services': [{'name': 'web', "                 \
+	"'vips': ['10.2.0.1', '2001:db8::1'], 'local_vips': ['10.2.0.1'], "                                               \
 	"'protocol': 'tcp', 'port': 80, 'forward': 'ipip', 'hash': 'flow', 'state': 'up', 'reason': '', "                 \
 	"'packets_per_s': 1234, 'bytes_per_s': 125000, 'packets': 1234567, 'ring': {'size': 1009, 'configured': 'aa', "   \
 	"'live': 'bb'}, 'verdicts': {'FORWARDED': 12}, 'backends': [{'address': '10.3.0.1', 'state': 'up', 'weight': 5, " \
 	"'configured_weight': 1, 'share': 0.8333, 'packets_per_s': 1000, 'bytes_per_s': 125, 'packets': 9, 'interface': " \
-	"'eth0', 'reason': ''}, {'address': '10.3.0.2', 'state': 'unresolved', 'weight': 1, 'configured_weight': 1, "     \
+	"'eth0', 'source': '10.2.0.10', 'verdicts': {'FORWARDED': 9, 'LOOPED': 4}, 'reason': ''}, "                       \
+	"{'address': '10.3.0.2', 'state': 'unresolved', 'weight': 1, 'configured_weight': 1, "                            \
 	"'share': 0, 'packets': 0, 'reason': 'no route'}]}], 'verdicts': {'NOT_VIP': {'count': 3, 'text': 'not ours'}, "  \
 	"'LOOPED': {'count': 0, 'text': 'came back'}}}"
 
@@ -82,15 +85,20 @@ static const struct row rows[] = {
 	 "override: web 10.3.0.1 weight 5 (`halfproxy reset web` drops it)\n"
 	 "interface eth0: ingress, attached, XDP native, announces no VIPs\n"
 	 "interface eth1: exit, missing: no such device\n"
+	 "interface eth2: ingress, attached, LINK DOWN, XDP generic\n"
 	 "\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
 	 "tcp 10.2.0.1:80                     up                            1.2k     1.0M     1.2M  web, ipip, flow\n"
 	 "   and tcp [2001:db8::1]:80\n"
-	 "  -> 10.3.0.1                         up           5(1)   83.3%     1.0k     1.0k        9  eth0\n"
+	 "   10.2.0.1 is an address of this host: take it off (`ip address del`)\n"
+	 "  -> 10.3.0.1                         up           5(1)   83.3%     1.0k     1.0k        9  "
+	 "eth0, from 10.2.0.10; LOOPED 4: came back\n"
 	 "  -> 10.3.0.2                         unresolved        1    0.0%        0        0        0  no route\n"
 	 "\n"
 	 "ring of 1009 slots, configured aa, live bb\n"
-	 "  FORWARDED        12\n"
+	 "this service\n"
+	 "  FORWARDED                     12\n"
+	 "all packets\n"
 	 "  NOT_VIP                        3  not ours\n"},
 	{"an answer that lacks everything", show_status, "{}",
 	 "halfproxyd , pid 0, up 0 s, \n\n"
