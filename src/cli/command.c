@@ -215,9 +215,11 @@ static int check(const struct command_call *call)
 		printf("{\"ok\": %s, \"errors\": %zu, \"warnings\": %zu}\n", config ? "true" : "false", problems.errors,
 		       problems.warnings);
 	else if (config)
-		printf("%s: ok, %zu services, %zu backends\n", call->argv[0], config->service_count, backends);
+		printf("%s: ok, %zu service%s, %zu backend%s\n", call->argv[0], config->service_count,
+		       config->service_count == 1 ? "" : "s", backends, backends == 1 ? "" : "s");
 	else
-		fprintf(stderr, "halfproxy: %s: %zu mistakes\n", call->argv[0], problems.errors);
+		fprintf(stderr, "halfproxy: %s: %zu mistake%s\n", call->argv[0], problems.errors,
+			problems.errors == 1 ? "" : "s");
 	problems_free(&problems);
 	if (!config)
 		return REFUSED;

@@ -52,7 +52,7 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {NULL, 0, NULL, 0}};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "s:p:Vh", rows, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "s:p:Vh0123456789", rows, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			call->socket = optarg;
@@ -73,6 +73,8 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			usage(stdout);
 			return 0;
 		default:
+			if (option >= '0' && option <= '9')
+				fprintf(stderr, "halfproxy: \"-%c\" is no option, and no number here is negative\n", option);
 			return 2;
 		}
 	}

@@ -114,11 +114,12 @@ static void check_keys(struct config_reader *reader, struct config_draft *draft,
 		memset(&row, 0, sizeof(row));
 		row.key.vip = service->vips[i];
 		row.key.what = 'v';
-		row.line = draft->at->line;
+		row.line = at->line;
 		find_or_add(table, &row, &is_new);
 		if (draft->is_key_wrong)
 			continue;
 		row.key.what = 'k';
+		row.line = draft->at->line;
 		row.key.port = service->port;
 		row.key.protocol = service->protocol;
 		found = find_or_add(table, &row, &is_new);

@@ -143,6 +143,23 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	diff_backends(a, b, out);
 }
 
+static void diff_interface(const struct config_interface *a, const struct config_interface *b, struct config_changes *out)
+{
+	static const char *const modes[] = {
+		[CONFIG_MODE_AUTO] = "auto", [CONFIG_MODE_NATIVE] = "native", [CONFIG_MODE_GENERIC] = "generic"};
+	static const char *const vlans[] = {
+		[CONFIG_VLAN_AUTO] = "auto", [CONFIG_VLAN_ON] = "on", [CONFIG_VLAN_OFF] = "off"};
+	static const char *const announces[] = {"none", "all"};
+
+	if (a->announce != b->announce)
+		add(out, CONFIG_CHANGE, "interfaces", "%s: announce %s -> %s", b->name, announces[a->announce],
+		    announces[b->announce]);
+	if (a->mode != b->mode)
+		add(out, CONFIG_CHANGE, "interfaces", "%s: mode %s -> %s", b->name, modes[a->mode], modes[b->mode]);
+	if (a->vlan != b->vlan)
+		add(out, CONFIG_CHANGE, "interfaces", "%s: vlan %s -> %s", b->name, vlans[a->vlan], vlans[b->vlan]);
+}
+
 static void diff_interfaces(const struct config *a, const struct config *b, struct config_changes *out)
 {
 	for (size_t i = 0; a && i < a->interface_count; i++) {
@@ -161,8 +178,8 @@ static void diff_interfaces(const struct config *a, const struct config *b, stru
 				was = &a->interfaces[i];
 		if (!was)
 			add(out, CONFIG_ADD, "interfaces", "%s", now->name);
-		else if (was->announce != now->announce || was->mode != now->mode || was->vlan != now->vlan)
-			add(out, CONFIG_CHANGE, "interfaces", "%s: announce, mode or vlan", now->name);
+		else
+			diff_interface(was, now, out);
 	}
 }
 
@@ -171,12 +188,24 @@ static bool source_equal(const struct config_source *a, const struct config_sour
 	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
 }
 
+static const char *source_text(const struct config_source *source, char text[static PREFIX_TEXT_BYTES])
+{
+	return source->set ? prefix_format(&source->prefix, text) : "the route's";
+}
+
+static void diff_source(const char *key, const struct config_source *a, const struct config_source *b,
+			struct config_changes *out)
+{
+	char before[PREFIX_TEXT_BYTES], after[PREFIX_TEXT_BYTES];
+
+	if (!source_equal(a, b))
+		add(out, CONFIG_CHANGE, "tunnel", "%s %s -> %s", key, source_text(a, before), source_text(b, after));
+}
+
 static void diff_rest(const struct config *a, const struct config *b, struct config_changes *out)
 {
-	if (!source_equal(&a->source4, &b->source4))
-		add(out, CONFIG_CHANGE, "tunnel", "source4");
-	if (!source_equal(&a->source6, &b->source6))
-		add(out, CONFIG_CHANGE, "tunnel", "source6");
+	diff_source("source4", &a->source4, &b->source4, out);
+	diff_source("source6", &a->source6, &b->source6, out);
 	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
 		add(out, CONFIG_CHANGE, "limits", "take effect when the data plane is made anew (halfproxyd --unload)");
 	if (strcmp(a->api_socket, b->api_socket) != 0 || strcmp(a->api_group, b->api_group) != 0)
@@ -188,8 +217,8 @@ static void added(const struct config_service *service, struct config_changes *o
 	char vips[200];
 
 	list_vips(service, vips, sizeof(vips));
-	add(out, CONFIG_ADD, service->name, "service %s port %u, %s, with %zu backends", vips, service->port,
-	    config_forward_name(service->forward), service->backend_count);
+	add(out, CONFIG_ADD, service->name, "service %s port %u, %s, with %zu backend%s", vips, service->port,
+	    config_forward_name(service->forward), service->backend_count, service->backend_count == 1 ? "" : "s");
 }
 
 /* The same service in the same place, as nearly all are: neither compared nor looked up. */

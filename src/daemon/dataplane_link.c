@@ -27,7 +27,7 @@ static int taken(const char *name, uint32_t ifindex, struct err *e)
 		bpf_obj_get_info_by_fd(fd, &info, &info_bytes);
 	return err_set(e, -EBUSY,
 		       "interface %s runs somebody else's XDP program \"%s\" (id %u): take it off (`ip link set dev %s "
-		       "xdp off`, or end the program that put it there), then reload",
+		       "xdp off`, or end the program that put it there), then start again, or reload",
 		       name, info.name, id, name);
 }
 

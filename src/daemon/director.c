@@ -104,7 +104,8 @@ static void tell_ready(struct director *director)
 		return;
 	director->is_ready = true;
 	uv_timer_stop(&director->ready_timer);
-	sd_notifyf(0, "READY=1\nSTATUS=serving %zu services", director->running->service_count);
+	sd_notifyf(0, "READY=1\nSTATUS=serving %zu service%s", director->running->service_count,
+		   director->running->service_count == 1 ? "" : "s");
 	log_event(LOG_NOTICE, "ready services=%zu adopted=%s", director->running->service_count,
 		  director->plane.adopted ? "yes" : "no");
 }

@@ -327,8 +327,12 @@ int director_apply(struct director *director, const char *text, size_t bytes, ui
 	director_save(director);
 	if (confirm_s)
 		wait_for_confirm(director, confirm_s);
-	log_event(LOG_NOTICE, "applied changes=%zu services=%zu confirm_within_s=%u", result->changes.count,
-		  director->running->service_count, confirm_s);
+	if (confirm_s)
+		log_event(LOG_NOTICE, "applied changes=%zu services=%zu confirm_within_s=%u", result->changes.count,
+			  director->running->service_count, confirm_s);
+	else
+		log_event(LOG_NOTICE, "applied changes=%zu services=%zu", result->changes.count,
+			  director->running->service_count);
 	return 0;
 }
 

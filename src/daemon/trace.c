@@ -124,7 +124,7 @@ static uint32_t ip_bytes(const struct traced *traced)
 static void tell_service(json_t *steps, const struct fleet_service *service, const struct hp_trace *trace)
 {
 	if (!service) {
-		step(steps, "service", "none: %s", status_verdict_text(trace->verdict));
+		step(steps, "service", "none");
 		return;
 	}
 	step(steps, "service", "%s, found by %s", service->config->name,
@@ -139,7 +139,7 @@ static void tell_pick(json_t *steps, const struct fleet_service *service, const 
 	if (!service)
 		return;
 	if (!trace->ring) {
-		step(steps, "pick", "the service has no ring: %s", status_verdict_text(trace->verdict));
+		step(steps, "pick", "the service has no ring");
 		return;
 	}
 	step(steps, "pick", "hash of the %s is 0x%08x, which is slot %u of %u: backend %s",

@@ -92,11 +92,13 @@ across() { # NAME VIP BACKEND-FAMILY DIRECTOR-ADDRESS TUNNEL-FILTER SOURCE-FIELD
 	restart "{$key: \"$7\"}"
 	look fetch_many
 	expect_equal "$NAME: with an address, tunnels come from it" "$7" "$(outer_sources)"
+	expect_text "$NAME: which status shows" ", from $7" hp status
 
 	restart "{$key: \"$8\"}"
 	look fetch_many
 	all=$(outer_sources)
 	expect "$NAME: with a prefix, 24 flows have many sources: $(wc -l <<<"$all")" [ "$(wc -l <<<"$all")" -ge 15 ]
+	expect_text "$NAME: status shows the prefix" ", from $8" hp status
 	expect_equal "$NAME: all of the prefix" "" "$(grep -vE "^$9" <<<"$all")"
 	expect_equal "$NAME: each flow has one source" "$(flows | cut -f1 | sort -u | wc -l)" "$(flows | wc -l)"
 	expect "$NAME: an upload from a varied source" carries

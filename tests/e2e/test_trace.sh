@@ -40,5 +40,6 @@ expect_text "people read the backend's address" "10.3.0." hp trace 192.168.1.1:4
 expect_text "a service of any port is found" "10.3.0.2" hp trace 192.168.1.1:5353 "$RIG_VIP4:53" --protocol udp
 expect_text "a port without a service is said to be one" "VIP_OTHER" hp trace --json 192.168.1.1:41000 "$RIG_VIP4:81"
 expect_text "so is an address that is no VIP" "NOT_VIP" hp trace --json 192.168.1.1:41000 10.2.0.77:80
+expect_equal "which is said once" 1 "$(hp trace 192.168.1.1:41000 10.2.0.77:80 | grep -c 'destination is not a VIP')"
 expect_not "nonsense is refused" hp trace 192.168.1.1:99999 "$RIG_VIP4:80"
 finish

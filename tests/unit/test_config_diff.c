@@ -26,7 +26,7 @@ static const struct {
 	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, "
 	      "backends: [{address: "
 	      "10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
-	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backends\n"},
+	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backend\n"},
 	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},
 	{"a service renamed", HEAD WEB, HEAD "- {name: www, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n",
 	 "add www: service 10.2.0.1 port 80, l2, with 2 backends\nremove web: service removed\n"},
@@ -47,15 +47,19 @@ static const struct {
 	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"},
 	{"interfaces come, go and change", "interfaces: [eth0, eth1]\nservices: []\n",
 	 "interfaces: [{name: eth1, announce: none}, eth2]\nservices: []\n",
-	 "remove interfaces: eth0\nchange interfaces: eth1: announce, mode or vlan\nadd interfaces: eth2\n"},
+	 "remove interfaces: eth0\nchange interfaces: eth1: announce all -> none\nadd interfaces: eth2\n"},
 	{"the rest of the file", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.9.0.0/16, source6: \"fd00::/96\"}\nlimits: {services: 5}\n"
 	 "api: {group: wheel}\n",
-	 "change tunnel: source4\nchange tunnel: source6\n"
+	 "change tunnel: source4 the route's -> 10.9.0.0/16\nchange tunnel: source6 the route's -> fd00::/96\n"
 	 "change limits: take effect when the data plane is made anew (halfproxyd --unload)\n"
 	 "change api: takes effect when the daemon is started again\n"},
 	{"a source that gets longer", "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/8}\n",
-	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n", "change tunnel: source4\n"},
+	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n",
+	 "change tunnel: source4 10.0.0.0/8 -> 10.0.0.0/16\n"},
+	{"an interface's mode and VLANs", "interfaces: [eth0]\nservices: []\n",
+	 "interfaces: [{name: eth0, mode: generic, vlan: off}]\nservices: []\n",
+	 "change interfaces: eth0: mode auto -> generic\nchange interfaces: eth0: vlan auto -> off\n"},
 	{"a default seed that moves every service", "seed: 1\n" ONE("backends: [10.3.0.1]"),
 	 "seed: 2\n" ONE("backends: [10.3.0.1]"),
 	 "change web: seed 0x1 -> 0x2\n"},

@@ -130,6 +130,7 @@ static const struct row rows[] = {
 	{"a name without a value", WEB("name: "), 3, WEB_COLUMN + 6, "a service's name has no value"},
 	{"a protocol near a known one", WEB("protocol: upd"), 3, WEB_COLUMN + 10,
 	 "must be one of tcp, udp, not \"upd\": did you mean \"udp\"?"},
+	{"a protocol in capitals", WEB("protocol: TCP"), 3, WEB_COLUMN + 10, "did you mean \"tcp\"?"},
 	{"a protocol of a later version", WEB("protocol: quic"), 3, WEB_COLUMN + 10,
 	 "\"quic\" is not in this version of halfproxy: it knows tcp, udp"},
 	{"a way to forward of a later version", WEB("forward: gue"), 3, WEB_COLUMN + 9, "it knows l2, ipip"},
@@ -210,6 +211,9 @@ static const struct row rows[] = {
 	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, backends: [10.2.0.2]}\n- {vip: 10.2.0.2, port: 80, backends: [10.3.0.1]}\n"),
 	 3, 40,
 	 "backend 10.2.0.2 is a VIP itself (line 4)"},
+	{"a backend that is a VIP of some lines before",
+	 TEXT(HEAD "- name: a\n  port: 80\n  vip: 10.2.0.1\n  backends: [10.2.0.1]\n"), 6, 14,
+	 "backend 10.2.0.1 is a VIP itself (line 5)"},
 	{"a backend of the other family by l2", TO("[10.3.0.1, \"2001:db8::1\"]"), 3, TO_COLUMN + 11,
 	 "are of different families"},
 

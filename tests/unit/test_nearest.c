@@ -21,7 +21,7 @@ static const struct {
 	{"a word of another meaning", "backend", NULL},
 	{"no letters at all", "", NULL},
 	{"one letter is near nothing", "v", NULL},
-	{"capitals are other letters", "VIP", NULL},
+	{"capitals are no other letters", "VIP", "vip"},
 	{"a word of 32 letters", "abcdefghijklmnopqrstuvwxyzabcdef", NULL},
 	{"a word longer than any", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", NULL},
 	{"bytes beyond ASCII count each", "v\xc3\xadp", "vip"},
