@@ -155,6 +155,7 @@ unhurt "it"
 whole() { hp status --json | jq -r "$1"; }
 LOCAL="$RIG_VIP4 is an address of this host: take it off"
 host director ip address add "$RIG_VIP4/32" dev lo
+# shellcheck disable=SC2016 # for eval
 expect "status names a VIP that is an address of this host" eventually 5 eval 'hp status | grep -qF "$LOCAL"'
 expect_text "so does a reload" "$LOCAL" hp reload
 expect_text "and diff" "$LOCAL" hp diff "$RIG_DIR/halfproxy.yaml"
