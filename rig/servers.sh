@@ -8,11 +8,11 @@ RIG_DNS_DOMAIN=halfproxy.test
 web_up() {
 	local dir=$RIG_DIR/web$1 own listen
 	mkdir -p "$dir/www" "$dir/tmp"
-	echo "hello from backend$1, 10.3.0.$1" >"$dir/www/index.html"
 	[ -e "$RIG_DIR/file" ] || head -c $RIG_FILE_BYTES /dev/urandom >"$RIG_DIR/file"
 	ln "$RIG_DIR/file" "$dir/www/file"
 	own=10.3.0.$1 listen=$2
 	[[ $2 != *:* ]] || { own="[fd00:3::$1]" listen="[$2]"; }
+	echo "hello from backend$1, $(tr -d '[]' <<<"$own")" >"$dir/www/index.html"
 	cat >"$dir/nginx.conf" <<-END
 		daemon off;
 		user root;

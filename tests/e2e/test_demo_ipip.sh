@@ -12,5 +12,8 @@ for family in "" --ipv6; do
 			rig/demo --forward ipip $family $protocol
 	done
 done
+OUTPUT=$(rig/demo --forward ipip --ipv6)
+expect_text "a page over IPv6 names the backend by its IPv6 address" "hello from backend1, fd00:3::1" echo "$OUTPUT"
+expect_not "no line ends in blanks" grep -n ' $' <<<"$OUTPUT"
 expect_equal "the demos left no namespace" "" "$(ip netns list)"
 finish

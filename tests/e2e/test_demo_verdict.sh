@@ -55,6 +55,8 @@ rig_down
 
 expect_text "an unknown method is refused by name" '"gre"' rig/demo --forward gre
 expect_text "an unknown option is refused by name" "--ipv7" rig/demo --ipv7
+expect_text "a method that is missing is asked for" "--forward lacks its value" rig/demo --forward
+expect_text "the usage is what the user types" "usage: ./run demo" rig/demo --help
 expect_not "removing what was not kept fails" rig/demo --remove hp1
 KEPT=$(rig/demo --keep)
 expect "a kept demo says how to remove it" grep -q "demo --remove hp" <<<"$KEPT"
