@@ -54,6 +54,7 @@ static int retreat(struct setup *setup, const struct setup *target, struct err *
 		code = tunnel_fill(target, e);
 	} else if (setup->has_tunnel_parts) {
 		tunnel_down(setup);
+		printf("tunnels on %s are closed\n", setup->interface);
 		setup->has_tunnel_parts = false;
 	}
 	/* Silent until the last VIP is gone. */

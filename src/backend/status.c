@@ -190,7 +190,7 @@ int agent_status(const struct agent_request *request, struct err *e)
 		return err_set(e, -ENOMEM, "%m");
 	code = agent_load(setup, e);
 	if (!code && setup_has_tunnel(setup) && geteuid() != 0)
-		code = err_set(e, -EPERM, "whether tunnels are open can only root see");
+		code = err_set(e, -EPERM, "only root can see whether tunnels are open");
 	if (!code)
 		code = host_read_addresses(addresses, e);
 	if (code)

@@ -98,8 +98,10 @@ static int find_interface(const struct agent_request *request, const struct setu
 		snprintf(found, 16, "%s", request->interface);
 	else if (setup->interface[0])
 		snprintf(found, 16, "%s", setup->interface);
-	else if (!host_route_interface(to, found, e))
-		return -ENETUNREACH;
+	else if (!host_route_interface(to, found, e)) /* nobody named the far address, so no message does */
+		return to != &far4 && to != &far6 ? -ENETUNREACH :
+		       err_set(e, -ENETUNREACH, "there is no default route, so the interface where packets arrive must be "
+						"named: --interface IF");
 	if (setup->interface[0] && strcmp(setup->interface, found) != 0)
 		return err_set(e, -EBUSY, "this backend is set up on %s already: `halfproxy-backend down` first",
 			       setup->interface);

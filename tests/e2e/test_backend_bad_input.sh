@@ -89,7 +89,7 @@ host backend1 ip link set dev eth0 xdp off
 host backend1 ip route del default
 host backend1 ip -6 route del default
 remember
-refuses "no route to find the interface by" "must be named: --interface IF" up --vip 10.2.0.1
+refuses "no route to find the interface by" "there is no default route, so the interface where packets arrive must be named" up --vip 10.2.0.1
 host backend1 ip route add default via 10.3.0.254
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ expect_text "without privileges up says that root is needed" "not run as root" p
 same "and changes nothing"
 need "up" agent up --vip 10.2.0.1 "${TUNNEL[@]}"
 remember
-expect_text "status without privileges does not guess" "only root" powerless status
+expect_text "status without privileges does not guess" "only root can see whether tunnels are open" powerless status
 expect_text "down without privileges fails" "not run as root" powerless down
 same "and changes nothing"
 need "down" agent down

@@ -14,7 +14,7 @@ remember
 # ---- plain -----------------------------------------------------------------------------------------------------------
 need "up" agent up "${BOTH[@]}"
 expect_not "up changed something" diff -q "$RIG_DIR/before" <(snapshot)
-need "down" agent down
+expect_text "down says that the tunnels are closed" "tunnels on eth0 are closed" agent down
 same "after down all is as it was before up"
 need "up" agent up "${BOTH[@]}"
 need "up with other VIPs" agent up --vip 10.2.0.9 fd00:2::9 --forward ipip --from 10.2.0.77
