@@ -1,58 +1,132 @@
-/* Listeners, out of /proc/net: see listeners.h. */
+/* Listeners, as the kernel's socket diagnostics tell them: see listeners.h. /proc/net would not tell whether an IPv6
+ * wildcard takes IPv4 as well. */
 #include "backend/listeners.h"
 
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 
-/* The addresses of /proc/net/{tcp,udp}{,6} are words of the host's order. */
-static bool read_socket_address(const char *hex, bool is4, struct ip *out)
-{
-	uint32_t words[4];
+#define BUFFER_BYTES 32768
+#define LISTENERS_MOST 64 /* more are more than a line shows */
 
-	if (is4) {
-		if (sscanf(hex, "%8X", &words[0]) != 1)
-			return false;
-		*out = ip_from4(words);
-		return true;
-	}
-	if (sscanf(hex, "%8X%8X%8X%8X", &words[0], &words[1], &words[2], &words[3]) != 4)
-		return false;
-	*out = ip_from6(words);
-	return true;
+struct listener {
+	uint8_t protocol;
+	uint16_t port;
+	bool is_wildcard;
+};
+
+struct search {
+	const struct ip *vip;
+	uint8_t protocol;
+	struct listener found[LISTENERS_MOST];
+	size_t count;
+};
+
+static bool is_v6only(const struct nlmsghdr *message)
+{
+	const char *end = mnl_nlmsg_get_payload_tail(message);
+	const struct nlattr *attr = mnl_nlmsg_get_payload_offset(message, sizeof(struct inet_diag_msg));
+
+	for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr))
+		if (mnl_attr_get_type(attr) == INET_DIAG_SKV6ONLY)
+			return mnl_attr_get_u8(attr) != 0;
+	return false;
 }
 
-static void list_table(const char *table, const struct ip *vip, const char *name, char *out, size_t room)
+static int take_socket(const struct nlmsghdr *message, void *context)
 {
-	bool is4 = !strchr(table, '6');
-	auto_fclose FILE *file = fopen(table, "re");
-	bool is_tcp = strstr(table, "tcp") != NULL;
-	char line[512], local[64];
-	unsigned int port, state;
-	struct ip ip;
+	const struct inet_diag_msg *diag = mnl_nlmsg_get_payload(message);
+	struct search *search = context;
+	struct listener one = {.protocol = search->protocol, .port = ntohs(diag->id.idiag_sport)};
+	struct ip ip = diag->idiag_family == AF_INET ? ip_from4(diag->id.idiag_src) : ip_from6(diag->id.idiag_src);
 
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %*d: %32[0-9A-F]:%X %*[0-9A-F]:%*X %X", local, &port, &state) != 3)
-			continue;
-		if (state != (is_tcp ? 10u : 7u) || !read_socket_address(local, is4, &ip))
-			continue;
-		if (!ip_equal(&ip, vip) && !ip_is_unspecified(&ip))
-			continue;
-		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", *out ? ", " : "", name, port,
-			 ip_is_unspecified(&ip) ? (is_tcp ? "" : " (wildcard: must answer from the VIP by IP_PKTINFO)") : "");
-	}
+	one.is_wildcard = ip_is_unspecified(&ip);
+	if (!one.port || (!one.is_wildcard && !ip_equal(&ip, search->vip)))
+		return MNL_CB_OK;
+	if (one.is_wildcard && diag->idiag_family == AF_INET6 && ip_is4(search->vip) && is_v6only(message))
+		return MNL_CB_OK;
+	for (size_t i = 0; i < search->count; i++)
+		if (search->found[i].protocol == one.protocol && search->found[i].port == one.port &&
+		    search->found[i].is_wildcard == one.is_wildcard)
+			return MNL_CB_OK;
+	if (search->count < LISTENERS_MOST)
+		search->found[search->count++] = one;
+	return MNL_CB_OK;
 }
 
-void listeners_list(const struct ip *vip, char *out, size_t room)
+/* Hand every socket of a family that waits for the protocol's packets to take_socket. Returns 0 or -errno. */
+static int dump(struct mnl_socket *netlink, uint8_t family, struct search *search)
 {
+	auto_free char *buffer = malloc(BUFFER_BYTES);
+	struct nlmsghdr *message;
+	struct inet_diag_req_v2 *request;
+	int code = 1;
+
+	if (!buffer)
+		return -ENOMEM;
+	message = mnl_nlmsg_put_header(buffer);
+	message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	request = mnl_nlmsg_put_extra_header(message, sizeof(*request));
+	request->sdiag_family = family;
+	request->sdiag_protocol = search->protocol;
+	request->idiag_states = 1u << (search->protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
+	if (mnl_socket_sendto(netlink, message, message->nlmsg_len) < 0)
+		return -errno;
+	while (code > 0) {
+		ssize_t got = mnl_socket_recvfrom(netlink, buffer, BUFFER_BYTES);
+
+		if (got < 0)
+			return -errno;
+		code = mnl_cb_run(buffer, (size_t)got, 0, mnl_socket_get_portid(netlink), take_socket, search);
+	}
+	return code < 0 ? -errno : 0;
+}
+
+static int find(struct search *search)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	int code = 0;
+
+	if (!netlink)
+		return -errno;
+	if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
+		code = -errno;
+	for (size_t i = 0; !code && i < sizeof(protocols); i++) {
+		search->protocol = protocols[i];
+		if (ip_is4(search->vip))
+			code = dump(netlink, AF_INET, search);
+		if (!code)
+			code = dump(netlink, AF_INET6, search);
+	}
+	mnl_socket_close(netlink);
+	return code;
+}
+
+int listeners_list(const struct ip *vip, char *out, size_t room)
+{
+	struct search search = {.vip = vip};
+	int code = find(&search);
+
 	out[0] = '\0';
-	if (ip_is4(vip)) {
-		list_table("/proc/net/tcp", vip, "tcp", out, room);
-		list_table("/proc/net/udp", vip, "udp", out, room);
+	for (size_t i = 0; !code && i < search.count; i++) {
+		const struct listener *one = &search.found[i];
+		bool is_tcp = one->protocol == IPPROTO_TCP;
+
+		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", i ? ", " : "", is_tcp ? "tcp" : "udp", one->port,
+			 one->is_wildcard && !is_tcp ? " (wildcard: must answer from the VIP by IP_PKTINFO)" : "");
 	}
-	list_table("/proc/net/tcp6", vip, "tcp", out, room);
-	list_table("/proc/net/udp6", vip, "udp", out, room);
+	return code;
 }

@@ -6,7 +6,8 @@
 
 #include "base/ip.h"
 
-/* Whether something listens for TCP or UDP on the address or on the wildcard, as a text for people; "" for none. */
-void listeners_list(const struct ip *vip, char *out, size_t room);
+/* What listens for TCP or UDP on the address, or on a wildcard that takes its family, each once, as a text for people;
+ * "" for nothing. Returns 0, or -errno with "" where the kernel has no socket diagnostics. */
+int listeners_list(const struct ip *vip, char *out, size_t room);
 
 #endif

@@ -81,8 +81,10 @@ static void judge_vip(struct report *report, const struct setup_vip *vip, const 
 		snprintf(fix, sizeof(fix), "ip -6 neigh del proxy %s dev %s", text, proxy);
 		item(report, false, "proxy", fix, "%s answers neighbour solicitations for %s", proxy, text);
 	}
-	listeners_list(&vip->address, listeners, sizeof(listeners));
-	item(report, true, "listeners", "", "on %s: %s", text, *listeners ? listeners : "nothing listens yet");
+	if (listeners_list(&vip->address, listeners, sizeof(listeners)))
+		item(report, true, "listeners", "", "on %s: this kernel does not tell (it lacks tcp_diag or udp_diag)", text);
+	else
+		item(report, true, "listeners", "", "on %s: %s", text, *listeners ? listeners : "nothing listens yet");
 }
 
 static void judge_settings(struct report *report, const struct setup *setup)

@@ -52,6 +52,36 @@ expect "all is right" agent status
 expect_equal "as JSON too: every item has its four fields" true \
 	"$(agent status --json | jq 'length > 10 and all(.[]; has("item") and has("ok") and has("text") and has("fix"))')"
 
+# ---- listeners -------------------------------------------------------------------------------------------------------
+# listen ADDRESS...: TCP sockets on port 80, for IPv6 alone where the address is IPv6, or for both after "both".
+listen() {
+	cat >"$RIG_DIR/sockets.py" <<-'END'
+		import signal, socket, sys
+		kept = []
+		for address in sys.argv[1:]:
+		    s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET)
+		    if ':' in address:
+		        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not address.startswith('both'))
+		    s.bind((address.removeprefix('both'), 80))
+		    s.listen()
+		    kept.append(s)
+		signal.pause()
+	END
+	serve backend1 sockets /usr/bin/python3 "$RIG_DIR/sockets.py" "$@"
+	eventually 5 host backend1 sh -c 'ss -Hltn "sport = 80" | grep -q .'
+}
+# heard SENTENCE WANTED4 WANTED6 ADDRESS...
+heard() {
+	listen "${@:4}"
+	expect_equal "$1" "on 10.2.0.1: $2; on fd00:2::1: $3" "$(agent status --json | jq -r '[.[] | select(.item == "listeners" and
+		(.text | test("10.2.0.1|fd00:2::1"))).text] | join("; ")')"
+	stop sockets
+}
+heard "an IPv6-only wildcard is none of the IPv4 VIP's" "nothing listens yet" tcp/80 ::
+heard "one that takes IPv4 as well is" tcp/80 tcp/80 both::
+heard "a port is named once, though two sockets have it" tcp/80 tcp/80 0.0.0.0 ::
+heard "the VIP's own sockets are named" tcp/80 "nothing listens yet" 10.2.0.1
+
 # ---- addresses -------------------------------------------------------------------------------------------------------
 wrong "a missing IPv4 VIP" "10.2.0.1 is not on lo" on_backend ip address del 10.2.0.1/32 dev lo
 wrong "a missing IPv6 VIP" "fd00:2::1 is not on lo" on_backend ip address del fd00:2::1/128 dev lo
