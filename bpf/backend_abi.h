@@ -38,6 +38,16 @@ struct hpb_address6 {
 	__be32 word[4];
 };
 
+/* The last sender refused, by outer family: IPv4 in the first word, and when, by the monotonic clock; 0: never. */
+struct hpb_refused {
+	__u64 at_ns;
+	__be32 address[4];
+};
+
+#define HPB_REFUSED4 0
+#define HPB_REFUSED6 1
+#define HPB_REFUSED_COUNT 2
+
 /* What a VIP's packets come by; bits of a map's value. */
 #define HPB_VIP_L2 1u
 #define HPB_VIP_TUNNEL 2u

@@ -51,6 +51,13 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HPB_REFUSED_COUNT);
+	__type(key, __u32);
+	__type(value, struct hpb_refused);
+} refused SEC(".maps");
+
 static __always_inline void backend_count(enum hpb_counter counter)
 {
 	__u32 key = counter;

@@ -149,6 +149,22 @@ static __always_inline enum hpb_counter decap_judge(struct decap *d)
 	return d->is_allowed ? HPB_COUNTER_COUNT : HPB_REFUSED_SENDER;
 }
 
+/* Remember the sender for status. Two CPUs may write at once; a mixed address is replaced by the next packet's. */
+static __always_inline void decap_note_refused(const struct decap *d, __u32 family)
+{
+	struct hpb_refused *last = bpf_map_lookup_elem(&refused, &family);
+	struct iphdr *ip4 = d->data + (d->l3_offset & DECAP_OFFSET_MASK);
+	struct ipv6hdr *ip6 = (void *)ip4;
+
+	if (!last)
+		return;
+	if (family == HPB_REFUSED4 && (void *)(ip4 + 1) <= d->end)
+		last->address[0] = ip4->saddr;
+	if (family == HPB_REFUSED6 && (void *)(ip6 + 1) <= d->end)
+		__builtin_memcpy(last->address, &ip6->saddr, sizeof(last->address));
+	last->at_ns = bpf_ktime_get_ns();
+}
+
 /* Move the link header, tags and all, up to the inner packet. link_bytes is a constant. */
 static __always_inline int decap_shift(struct xdp_md *ctx, const struct decap *d, __u32 link_bytes)
 {
@@ -187,6 +203,8 @@ static __always_inline int decap(struct xdp_md *ctx)
 	judged = decap_judge(&d);
 	if (judged != HPB_COUNTER_COUNT) {
 		backend_count(judged);
+		if (judged == HPB_REFUSED_SENDER)
+			decap_note_refused(&d, ethertype == bpf_htons(ETH_P_IP) ? HPB_REFUSED4 : HPB_REFUSED6);
 		return XDP_PASS;
 	}
 	if (d.l3_offset == ETH_HLEN)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/agent.h"
@@ -12,6 +13,8 @@
 #include "backend/settings.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
+
+#define REFUSED_RECENT_S 600
 
 /* The report while it grows. */
 struct report {
@@ -118,6 +121,43 @@ static void list_senders(const struct setup *setup, char *out, size_t room)
 		snprintf(out + strlen(out), room - strlen(out), "%s%s", i ? ", " : "", prefix_format(&setup->senders[i], prefix));
 }
 
+static bool is_within(const struct ip *ip, const struct prefix *prefix)
+{
+	const uint8_t *a = ip_is4(ip) ? ip_bytes4(ip) : ip->byte;
+	const uint8_t *b = ip_is4(ip) ? ip_bytes4(&prefix->ip) : prefix->ip.byte;
+	size_t whole = prefix->bits / 8u;
+	unsigned int rest = prefix->bits % 8u;
+
+	return ip_is4(ip) == ip_is4(&prefix->ip) && !memcmp(a, b, whole) && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
+}
+
+/* A sender refused of late is wrong; the counter, which never goes back, is not. One that has been named since is right. */
+static void judge_refused(struct report *report, const struct setup *setup, const struct hpb_refused refused[])
+{
+	struct timespec now;
+	char fix[256], text[IP_TEXT_BYTES], vip[IP_TEXT_BYTES] = "VIP";
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; i < setup->vip_count; i++)
+		if (setup->vips[i].methods & SETUP_IPIP)
+			ip_format(&setup->vips[i].address, vip);
+	for (int i = 0; i < HPB_REFUSED_COUNT; i++) {
+		struct ip ip = i == HPB_REFUSED4 ? ip_from4(refused[i].address) : ip_from6(refused[i].address);
+		long long ago_s = (long long)now.tv_sec - (long long)(refused[i].at_ns / 1000000000u);
+		bool is_named = false;
+
+		for (size_t j = 0; j < setup->sender_count; j++)
+			is_named |= is_within(&ip, &setup->senders[j]);
+		if (!refused[i].at_ns || is_named)
+			continue;
+		ip_format(&ip, text);
+		snprintf(fix, sizeof(fix), "halfproxy-backend up --vip %s --forward ipip --from %s # if it is your director's", vip,
+			 text);
+		item(report, ago_s > REFUSED_RECENT_S, "sender", fix,
+		     "%s, which --from does not name, sent a tunnelled packet for a VIP %lld s ago", text, ago_s);
+	}
+}
+
 static void judge_tunnel(struct report *report, const struct setup *setup)
 {
 	static const char *const texts[] = {
@@ -147,6 +187,7 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	     state.limits.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
 	if (state.is_decap && state.is_mss && !state.is_whole)
 		item(report, false, "programs", again, "they are of another version, or their pins are gone");
+	judge_refused(report, setup, state.refused);
 	for (size_t i = 0; i < HPB_COUNTER_COUNT; i++)
 		item(report, true, "counter", "", "%llu %s", (unsigned long long)state.counters[i], texts[i]);
 }

@@ -221,4 +221,5 @@ void tunnel_look(const struct setup *setup, struct tunnel_state *out)
 	if (fd >= 0)
 		bpf_map_lookup_elem(fd, &zero, &out->limits);
 	tunnel_read_counters(out->counters);
+	tunnel_read_refused(out->refused);
 }

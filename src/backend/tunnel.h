@@ -18,6 +18,7 @@ struct tunnel_state {
 	bool is_filled; /* the maps hold the setup's VIPs and senders, no more and no less */
 	struct hpb_settings limits;
 	uint64_t counters[HPB_COUNTER_COUNT];
+	struct hpb_refused refused[HPB_REFUSED_COUNT];
 };
 
 /* Whether tunnels can be opened on the interface; changes nothing. -ENODEV without a BPF file system, -EBUSY when

@@ -25,10 +25,12 @@ enum map {
 	SENDERS6,
 	SETTINGS,
 	COUNTERS,
+	REFUSED,
 	MAPS
 };
 
-static const char *const map_names[MAPS] = {"vips4", "vips6", "senders4", "senders6", "settings", "counters"};
+static const char *const map_names[MAPS] = {"vips4", "vips6", "senders4", "senders6", "settings", "counters",
+						 "refused"};
 
 static char last_words[300];
 
@@ -325,4 +327,12 @@ void tunnel_read_counters(uint64_t *counters)
 		for (int cpu = 0; cpu < cpus; cpu++)
 			counters[key] += values[cpu];
 	}
+}
+
+void tunnel_read_refused(struct hpb_refused refused[static HPB_REFUSED_COUNT])
+{
+	auto_close int fd = tunnel_open_pin(map_names[REFUSED]);
+
+	for (uint32_t key = 0; fd >= 0 && key < HPB_REFUSED_COUNT; key++)
+		bpf_map_lookup_elem(fd, &key, &refused[key]);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "backend/setup.h"
+#include "backend_abi.h"
 #include "base/err.h"
 
 #define TUNNEL_PINS "/sys/fs/bpf/halfproxy-backend"
@@ -30,6 +31,7 @@ bool tunnel_has_maps(void);
 bool tunnel_is_filled(const struct setup *setup);
 
 void tunnel_read_counters(uint64_t *counters);
+void tunnel_read_refused(struct hpb_refused refused[static HPB_REFUSED_COUNT]);
 void tunnel_remove_pins(void);
 
 /* What libbpf said last; "" for nothing. */

@@ -71,10 +71,16 @@ stays_out "nor another IPv6 sender's" fd00:2::b 10.2.0.1 "$REFUSED"
 stays_out "nor the client's own" 192.168.1.1 10.2.0.1 "$REFUSED"
 stays_out "nor a neighbour's of the backend" 10.3.0.254 10.2.0.1 "$REFUSED"
 stays_out "nor the backend's own address's" 10.3.0.1 10.2.0.1 "$REFUSED"
+refusals() { agent status --json | jq -r '.[] | select(.item == "sender" and (.ok | not)).fix'; }
+expect_text "status names the last sender refused, and how to name it" "--forward ipip --from 10.3.0.1 #" refusals
+expect_text "of each family" "--forward ipip --from fd00:2::b #" refusals
+expect_equal "with exit status 1" 1 "$(agent status >/dev/null; echo $?)"
 stays_out "the named sender reaches no address but the VIPs" 10.2.0.10 10.3.0.1 "$OTHER"
 stays_out "nor a VIP that comes by l2" 10.2.0.10 10.2.0.5 "$OTHER"
 stays_out "nor the loopback" 10.2.0.10 127.0.0.1 "$OTHER"
 
+need "what status says, done" agent up --vip 10.2.0.1 --forward ipip --from 10.3.0.1 fd00:2::b
+expect "mends it" agent status
 need "any, when said" agent up --vip 10.2.0.1 --forward ipip --from any
 arrives "opens them for all" 203.0.113.9 10.2.0.1
 arrives "of both families" 2001:db8::9 fd00:2::1

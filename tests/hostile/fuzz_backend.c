@@ -16,6 +16,7 @@ static const __u8 vip4[4] = {10, 2, 0, 1}, vip6[16] = {0x20, 0x01, 0x0d, 0xb8, [
 static __u32 tunnelled = HPB_VIP_L2 | HPB_VIP_TUNNEL;
 static struct hpb_settings limits = {MSS4, MSS6};
 static __u64 counts[HPB_COUNTER_COUNT];
+static struct hpb_refused refusals[HPB_REFUSED_COUNT];
 static __u8 *segment; /* the frame that leaves */
 static size_t segment_bytes;
 
@@ -33,7 +34,14 @@ static void *look_up(void *map, const void *key)
 		return bytes[sizeof(__u32)] == SENDER_BYTE ? &tunnelled : NULL;
 	if (map == &settings)
 		return &limits;
+	if (map == &refused)
+		return *(const __u32 *)key < HPB_REFUSED_COUNT ? &refusals[*(const __u32 *)key] : NULL;
 	return map == &counters && *(const __u32 *)key < HPB_COUNTER_COUNT ? &counts[*(const __u32 *)key] : NULL;
+}
+
+static __u64 any_time(void)
+{
+	return 1;
 }
 
 static long load_bytes(const void *skb, __u32 offset, void *to, __u32 bytes)
@@ -69,6 +77,7 @@ static long replace_sum(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 t
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	bpf_map_lookup_elem = look_up;
+	bpf_ktime_get_ns = any_time;
 	bpf_xdp_adjust_head = bpf_user_adjust_head;
 	bpf_skb_load_bytes = load_bytes;
 	bpf_skb_store_bytes = store_bytes;
