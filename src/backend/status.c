@@ -128,10 +128,12 @@ static bool is_within(const struct ip *ip, const struct prefix *prefix)
 	size_t whole = prefix->bits / 8u;
 	unsigned int rest = prefix->bits % 8u;
 
-	return ip_is4(ip) == ip_is4(&prefix->ip) && !memcmp(a, b, whole) && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
+	if (ip_is4(ip) != ip_is4(&prefix->ip) || memcmp(a, b, whole) != 0)
+		return false;
+	return !rest || (a[whole] ^ b[whole]) >> (8 - rest) == 0;
 }
 
-/* A sender refused of late is wrong; the counter, which never goes back, is not. One that has been named since is right. */
+/* A sender refused of late is wrong; the counter, which never goes back, is not. One named since is right. */
 static void judge_refused(struct report *report, const struct setup *setup, const struct hpb_refused refused[])
 {
 	struct timespec now;
@@ -151,8 +153,9 @@ static void judge_refused(struct report *report, const struct setup *setup, cons
 		if (!refused[i].at_ns || is_named)
 			continue;
 		ip_format(&ip, text);
-		snprintf(fix, sizeof(fix), "halfproxy-backend up --vip %s --forward ipip --from %s # if it is your director's", vip,
-			 text);
+		/* No command to be run blindly: it would trust whoever sent a packet. */
+		snprintf(fix, sizeof(fix), "if it is your director's: halfproxy-backend up --vip %s --forward ipip --from %s",
+			 vip, text);
 		item(report, ago_s > REFUSED_RECENT_S, "sender", fix,
 		     "%s, which --from does not name, sent a tunnelled packet for a VIP %lld s ago", text, ago_s);
 	}

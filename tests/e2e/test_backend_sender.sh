@@ -72,8 +72,8 @@ stays_out "nor the client's own" 192.168.1.1 10.2.0.1 "$REFUSED"
 stays_out "nor a neighbour's of the backend" 10.3.0.254 10.2.0.1 "$REFUSED"
 stays_out "nor the backend's own address's" 10.3.0.1 10.2.0.1 "$REFUSED"
 refusals() { agent status --json | jq -r '.[] | select(.item == "sender" and (.ok | not)).fix'; }
-expect_text "status names the last sender refused, and how to name it" "--forward ipip --from 10.3.0.1 #" refusals
-expect_text "of each family" "--forward ipip --from fd00:2::b #" refusals
+expect_text "status names the last sender refused, and how to name it" "if it is your director's: halfproxy-backend up --vip fd00:2::1 --forward ipip --from 10.3.0.1" refusals
+expect_text "of each family" "--forward ipip --from fd00:2::b" refusals
 expect_equal "with exit status 1" 1 "$(agent status >/dev/null; echo $?)"
 stays_out "the named sender reaches no address but the VIPs" 10.2.0.10 10.3.0.1 "$OTHER"
 stays_out "nor a VIP that comes by l2" 10.2.0.10 10.2.0.5 "$OTHER"

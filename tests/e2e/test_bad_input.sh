@@ -46,6 +46,7 @@ expect_not "of which nothing is made" ls -d "$RIG_PINS-other" "$RIG_DIR/state-ot
 refuses "unload while it runs is refused" "process $PID" daemon --unload --pins "$RIG_PINS" --state "$RIG_DIR/state"
 refuses "also of other pins" "process $PID" daemon --unload --pins "$RIG_PINS-other"
 # The claim's queue holds some 4,000.
+# shellcheck disable=SC2016 # perl's own variables
 need "many come to see" host director setpriv --reuid=65534 --clear-groups perl -MSocket -e '
 	for (1 .. 6000) {
 		socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die;
