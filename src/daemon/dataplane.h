@@ -75,7 +75,8 @@ bool dataplane_is_serving(const char *pins);
 void dataplane_close(struct dataplane *plane);
 
 /* Take everything away: links, programs, maps, the folder. Returns -ENOENT when there is nothing under `pins`,
- * -EBUSY when a daemon holds them, -ENODEV when `pins` is not inside a BPF file system. */
+ * -EBUSY when a daemon holds them, -ENODEV when `pins` is not inside a BPF file system; -ENOTEMPTY when the folder
+ * stays because of something in it that is not ours, and all else is gone. */
 int dataplane_unload(const char *pins, struct err *e);
 
 /* Attach to an interface, or make the link that is pinned there run this version's program.

@@ -135,7 +135,9 @@ int dataplane_unload(const char *pins, struct err *e)
 	dataplane_pins_remove(pins, "links");
 	dataplane_pins_remove(pins, "maps");
 	close(fd);
-	if (rmdir(pins) < 0)
-		return err_set(e, -errno, "pins folder %s: %m", pins);
-	return 0;
+	if (!rmdir(pins))
+		return 0;
+	if (errno == ENOTEMPTY)
+		return err_set(e, -ENOTEMPTY, "pins folder %s holds something that is not ours", pins);
+	return err_set(e, -errno, "pins folder %s: %m", pins);
 }

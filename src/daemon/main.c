@@ -116,12 +116,14 @@ static int unload(const struct options *options)
 	int claim = instance_claim(&e);
 	int code = claim < 0 ? claim : dataplane_unload(options->director.pins, &e);
 
-	if (code && code != -ENOENT) {
+	if (code && code != -ENOENT && code != -ENOTEMPTY) {
 		log_event(LOG_ERR, "unload_failed error=\"%s\"", e.text);
 		return 1;
 	}
-	if (code)
+	if (code == -ENOENT)
 		log_event(LOG_NOTICE, "nothing_to_unload pins=%s", options->director.pins);
+	if (code == -ENOTEMPTY) /* all that is ours is gone */
+		log_event(LOG_WARNING, "pins_left error=\"%s\"", e.text);
 	if (resolver_forget_neighbours(&e))
 		log_event(LOG_WARNING, "neighbours_left error=\"%s\"", e.text);
 	if (!strcmp(options->director.state, STATE_FOLDER))

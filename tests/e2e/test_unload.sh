@@ -49,4 +49,12 @@ need "the backend is ready again" eventually 10 all_ready
 expect "the web answers again" web_get "$RIG_VIP4" ""
 expect_not "unload while the daemon runs is refused" unload
 expect "and it still runs" web_get "$RIG_VIP4" ""
+
+stop halfproxyd TERM
+mkdir "$RIG_PINS/stranger"
+expect_text "what somebody else put among the pins is told" "pins_left" unload
+expect "and stays" test -d "$RIG_PINS/stranger"
+expect_equal "all else is as it was before" "$BEFORE" "$(state)"
+expect "and to unload again is no error" unload
+rmdir "$RIG_PINS/stranger" "$RIG_PINS"
 finish
