@@ -225,6 +225,12 @@ captures_end() {
 # packets NAME [FILTER...]: those captured, a line each, with MAC addresses and lengths.
 packets() { tcpdump -nn -e -r "$RIG_DIR/$1.pcap" "${@:2}" 2>/dev/null; }
 
+# malformed NAME FILTER: what tshark finds malformed among the frames that its filter takes. Streams are not put
+# together: a retransmission that overlaps is no fault of a frame.
+malformed() {
+	tshark -r "$RIG_DIR/$1.pcap" -o tcp.desegment_tcp_streams:FALSE -Y "($2) && _ws.malformed" 2>/dev/null
+}
+
 # ---- halfproxy on this rig --------------------------------------------------------------------------------------
 
 # Backend number N's address, of VIP's family or as asked: backend_address N [4|6]

@@ -33,7 +33,7 @@ for forward in l2 ipip; do
 		expect "$forward IPv$family: four streams at once" moves '[.end.streams[].receiver.bytes > 1e5] | all' \
 			--parallel 4
 		expect "$forward IPv$family: UDP loses less than 1 %" \
-			moves '.end.sum.packets > 1000 and .end.sum.lost_percent < 1' --udp --bitrate 20M --length 1200
+			moves '.end.sum.packets > 1000 and .end.sum.lost_percent < 1' --udp --bitrate 6M --length 1200
 		rig_down
 	done
 done

@@ -83,8 +83,7 @@ across() { # NAME VIP BACKEND-FAMILY DIRECTOR-ADDRESS TUNNEL-FILTER SOURCE-FIELD
 	look carries
 	expect_equal "$NAME: tunnels come from the director's own address" "$4" "$(outer_sources)"
 	expect_equal "$NAME: and lead to the backend" "$(backend_address 1 "$3")" "$(sent "${SOURCE_FIELD%src}dst" | cut -d, -f1 | sort -u)"
-	expect_equal "$NAME: tshark finds nothing malformed in them" "" "$(tshark -r "$RIG_DIR/front.pcap" \
-		-Y "eth.src == $DIRECTOR_MAC && _ws.malformed" 2>/dev/null)"
+	expect_equal "$NAME: tshark finds nothing malformed in them" "" "$(malformed front "eth.src == $DIRECTOR_MAC")"
 	expect "$NAME: not one frame of them was longer than the path" [ "$(tshark -r "$RIG_DIR/front.pcap" \
 		-Y "eth.src == $DIRECTOR_MAC && frame.len > 1514" 2>/dev/null | wc -l)" = 0 ]
 	expect_equal "$NAME: nothing was too big" 0 "$(hp status --json | jq '.verdicts.TOO_BIG.count')"
