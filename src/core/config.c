@@ -112,6 +112,19 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }
 
+bool config_source_equal(const struct config_source *a, const struct config_source *b)
+{
+	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
+}
+
+ptrdiff_t config_find_service(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (!strcmp(config->services[i]->name, name))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
 const char *config_forward_name(enum config_forward forward)
 {
 	switch (forward) {

@@ -103,6 +103,12 @@ bool config_set_weight(struct config *config, size_t index, size_t backend, uint
 /* Whether two services are configured the same, in everything but the line they stand on. */
 bool config_service_equal(const struct config_service *a, const struct config_service *b);
 
+/* Whether two outer sources are the same; those not set are. */
+bool config_source_equal(const struct config_source *a, const struct config_source *b);
+
+/* Index of the service of that name, or -1. */
+ptrdiff_t config_find_service(const struct config *config, const char *name);
+
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
 const char *config_protocol_name(uint8_t protocol);

@@ -183,11 +183,6 @@ static void diff_interfaces(const struct config *a, const struct config *b, stru
 	}
 }
 
-static bool source_equal(const struct config_source *a, const struct config_source *b)
-{
-	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
-}
-
 static const char *source_text(const struct config_source *source, char text[static PREFIX_TEXT_BYTES])
 {
 	return source->set ? prefix_format(&source->prefix, text) : "the route's";
@@ -198,7 +193,7 @@ static void diff_source(const char *key, const struct config_source *a, const st
 {
 	char before[PREFIX_TEXT_BYTES], after[PREFIX_TEXT_BYTES];
 
-	if (!source_equal(a, b))
+	if (!config_source_equal(a, b))
 		add(out, CONFIG_CHANGE, "tunnel", "%s %s -> %s", key, source_text(a, before), source_text(b, after));
 }
 

@@ -21,10 +21,7 @@ void director_result_free(struct director_result *result)
 
 ptrdiff_t director_find_service(const struct director *director, const char *name)
 {
-	for (size_t i = 0; i < director->running->service_count; i++)
-		if (!strcmp(director->running->services[i]->name, name))
-			return (ptrdiff_t)i;
-	return -1;
+	return config_find_service(director->running, name);
 }
 
 int director_no_service(const struct director *director, const char *name, struct err *e)
@@ -80,11 +77,6 @@ static int share_equal(struct config *config, const struct config *former)
 
 /* ---- program ------------------------------------------------------------------------------------------------------ */
 
-static bool source_equal(const struct config_source *a, const struct config_source *b)
-{
-	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
-}
-
 static void use_sources(struct director *director, const struct config *config)
 {
 	if (config)
@@ -119,8 +111,8 @@ int director_program(struct director *director, struct config *config, bool tole
 		return code;
 	}
 	ports_trim(director->ports, config);
-	is_new_source = former && (!source_equal(&former->source4, &config->source4) ||
-				   !source_equal(&former->source6, &config->source6));
+	is_new_source = former && (!config_source_equal(&former->source4, &config->source4) ||
+				   !config_source_equal(&former->source6, &config->source6));
 	if (is_new_source)
 		rewrite_headers(director);
 	/* Numbers may lie far apart after an adoption. */

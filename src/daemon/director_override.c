@@ -9,14 +9,6 @@
 
 #define BACKENDS_NAMED_MOST 8
 
-static ptrdiff_t find_in(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->service_count; i++)
-		if (!strcmp(config->services[i]->name, name))
-			return (ptrdiff_t)i;
-	return -1;
-}
-
 static ptrdiff_t find_backend(const struct config_service *service, const struct ip *address)
 {
 	for (size_t i = 0; i < service->backend_count; i++)
@@ -32,7 +24,7 @@ struct config *director_overlay(const struct config *base, const struct state *s
 	for (size_t i = 0; config && i < state->override_count; i++) {
 		const struct state_override *row = &state->overrides[i];
 		bool is_left_out = but_for && !strcmp(row->service, but_for);
-		ptrdiff_t service = is_left_out ? -1 : find_in(config, row->service);
+		ptrdiff_t service = is_left_out ? -1 : config_find_service(config, row->service);
 		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
 
 		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
