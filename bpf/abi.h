@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define HP_ABI_VERSION 1
+#define HP_ABI_VERSION 2
 
 /* ---- verdicts ------------------------------------------------------------------------------------------ */
 
@@ -128,10 +128,26 @@ static inline __attribute__((always_inline)) __u32 hp_key6_bucket(const __be32 *
 /* Number 0 is no service: its row of counters holds the verdicts on packets of no service. */
 struct hp_service {
 	__u32 now;    /* block where the extent of the current ring begins; 0: no usable backend */
-	__u32 before; /* the ring that a change has left; 0: none. Read and written as one with now */
+	__u32 before; /* block of the ring that a change has left, 0: none; and flags. Read and written as one with now */
 };
 
 _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one store");
+
+/* Blocks are numbered below this, so that flags have room above a block's number in `before`. */
+#define HP_BLOCKS_MOST (1u << 26)
+#define HP_BLOCK_MASK (HP_BLOCKS_MOST - 1)
+
+/* What a service lives through; neither of the first two: it is steady. What each means for a packet is in rules.h. */
+#define HP_MOTION_MOVING (1u << 31)
+#define HP_MOTION_SETTLING (1u << 30)
+#define HP_MOTION_ASKS (1u << 29) /* remembered flows may sit where both rings agree, so the table is always asked */
+#define HP_MOTION_ANY (HP_MOTION_MOVING | HP_MOTION_SETTLING)
+
+/* When a service's motion is over, for a daemon that starts anew; packets do not read it. */
+struct hp_motion {
+	__u64 until_s; /* boot clock: a service that moves starts settling; 0: not moving */
+	__u64 zero;
+};
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 
@@ -230,6 +246,56 @@ struct hp_interface_row {
 	__u32 zero;
 	struct hp_interface interface;
 };
+
+/* ---- remembered flows ---------------------------------------------------------------------------------- */
+
+/* A flow that a change put at risk. The key is struct hp_flow, its zeroes zero. In one of two maps: `unproven`, where
+ * the least recently used makes room, and `flows`, which a packet at least HP_PROVEN_AFTER_NS later promotes it to and
+ * which evicts nobody. Packets write single members in place; the daemon removes entries. */
+struct hp_remembered {
+	__u64 since_ns; /* boot clock: when it was remembered */
+	__u64 seen_ns;	/* when its last packet came that counts */
+	__u32 backend;	/* number */
+	__u32 marks;
+};
+
+_Static_assert(sizeof(struct hp_remembered) == 24, "hp_remembered has padding");
+
+#define HP_FLOW_OPENED 1u /* it was remembered by its opening packet; else it was met under way */
+#define HP_FLOW_FIN 2u	  /* the client has said that it will send no more */
+#define HP_FLOW_RST 4u	  /* a packet that may have been forged said that it is over */
+#define HP_FLOW_CLOSING (HP_FLOW_FIN | HP_FLOW_RST)
+
+#define HP_PROVEN_AFTER_NS 1000000000ULL
+#define HP_CLOSING_NS 60000000000ULL /* silence after which a closing flow is forgotten */
+
+/* One list: name, what it says. What packets did to the tables. */
+#define HP_FLOW_EVENTS(X)                                                                        \
+	X(REMEMBERED, "flows remembered, not yet proven")                                        \
+	X(PROMOTED, "flows proven by a packet a second later")                                   \
+	X(REOPENED, "remembered flows opened anew, with another backend")                        \
+	X(FORGOTTEN, "remembered flows opened anew, which need no memory")                       \
+	X(NOT_REMEMBERED, "flows that the table of unproven flows did not take")                 \
+	X(NOT_PROMOTED, "packets of proven flows that the full table of flows did not take")     \
+	X(STRANDED, "packets of remembered flows whose backend is dead, sent to another")
+
+enum hp_flow_event {
+#define HP_FLOW_EVENT_ENUM(name, text) HP_FLOW_##name##_EVENT,
+	HP_FLOW_EVENTS(HP_FLOW_EVENT_ENUM)
+#undef HP_FLOW_EVENT_ENUM
+		HP_FLOW_EVENT_COUNT
+};
+
+#define HP_FLOW_EVENT_CELLS 8
+
+/* A row for each CPU, a page long. */
+struct hp_flow_counts {
+	__u64 cell[HP_FLOW_EVENT_CELLS];
+	__u64 zero[512 - HP_FLOW_EVENT_CELLS];
+};
+
+_Static_assert(sizeof(struct hp_flow_counts) == 4096, "hp_flow_counts is a page");
+_Static_assert(HP_FLOW_EVENT_COUNT <= HP_FLOW_EVENT_CELLS, "a flow event has no cell");
 
 /* ---- counters ------------------------------------------------------------------------------------------ */
 
