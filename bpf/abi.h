@@ -255,11 +255,13 @@ struct hp_interface_row {
 struct hp_remembered {
 	__u64 since_ns; /* boot clock: when it was remembered */
 	__u64 seen_ns;	/* when its last packet came that counts */
-	__u32 backend;	/* number */
+	__u32 backend;	/* number; read as one with check: */
+	__u32 check;	/* hp_flow_check() of its key: an entry may be another flow's before a packet that found it has read it */
 	__u32 marks;
+	__u32 zero;
 };
 
-_Static_assert(sizeof(struct hp_remembered) == 24, "hp_remembered has padding");
+_Static_assert(sizeof(struct hp_remembered) == 32, "hp_remembered has padding");
 
 #define HP_FLOW_OPENED 1u /* it was remembered by its opening packet; else it was met under way */
 #define HP_FLOW_FIN 2u	  /* the client has said that it will send no more */
@@ -340,6 +342,19 @@ struct hp_trace {
 	__u32 backend; /* number, 0 none */
 	__u32 adjacency; /* index, 0 none: it met none */
 	__u32 any_port;	 /* 1: the service was found by its address and protocol alone */
+	__u32 motion;	 /* HP_MOTION_*; of a service that is steady and keeps no ring `before`, this and what follows is 0 */
+	__u32 now;	 /* backend that the ring `now` names */
+	__u32 before;	 /* backend that the ring `before` names */
+	__u32 before_lives;
+	__u32 asked;	 /* 1: the tables of flows were asked */
+	__u32 known;	 /* backend that the flow is remembered with, 0: not remembered */
+	__u32 known_lives;
+	__u32 is_unproven;
+	__u32 marks;	 /* HP_FLOW_* of what is remembered */
+	__u32 kind;	 /* enum hp_packet_kind */
+	__u32 deed;	 /* enum hp_deed that the packet would lead to */
+	__u32 alternate; /* backend named for a second chance, 0: none */
+	__u64 since_ns, seen_ns; /* of what is remembered, by the boot clock */
 };
 
 /* ---- the flow's hash ----------------------------------------------------------------------------------- */
@@ -393,6 +408,12 @@ static inline __attribute__((always_inline)) __u32 hp_flow_hash(const struct hp_
 static inline __attribute__((always_inline)) __u32 hp_slot(__u32 hash, __u32 size)
 {
 	return (__u32)(((__u64)hash * size) >> 32);
+}
+
+/* What tells the entry of a flow from one that was reused for another. */
+static inline __attribute__((always_inline)) __u32 hp_flow_check(const struct hp_flow *flow)
+{
+	return hp_flow_hash(flow, HP_HASH_FLOW, 0x6f6e65666c6f7721ULL);
 }
 
 #endif

@@ -29,7 +29,26 @@ HP_MAPPED_ARRAY(interfaces, struct hp_interface_row);
 HP_MAPPED_ARRAY(meta, struct hp_meta);
 HP_MAPPED_ARRAY(service_counts, struct hp_service_counts);
 HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
+HP_MAPPED_ARRAY(motions, struct hp_motion);
+HP_MAPPED_ARRAY(flow_counts, struct hp_flow_counts);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
+
+/* Remembered flows that are proven. Memory is taken when one is remembered, so that a steady director needs little. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_flow);
+	__type(value, struct hp_remembered);
+} flows SEC(".maps");
+
+/* Remembered flows that are not proven: what a flood wears out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct hp_flow);
+	__type(value, struct hp_remembered);
+} unproven SEC(".maps");
 
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {

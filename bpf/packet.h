@@ -32,6 +32,7 @@ struct packet {
 	__u32 service;	  /* number; 0 until found */
 	__u32 hash;
 	__u32 backend; /* number; 0 until picked */
+	__u32 alternate; /* the backend that a gue packet names for a second chance; 0: none */
 	int action;    /* of HP_FORWARDED: XDP_TX or XDP_REDIRECT */
 };
 

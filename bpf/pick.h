@@ -1,8 +1,9 @@
-/* Pick: hash the flow, read one slot of the service's ring. */
+/* Pick: hash the flow, read one slot of the service's ring; while a change is being lived through, see continuity.h. */
 #ifndef HP_PICK_H
 #define HP_PICK_H
 
 #include "packet.h"
+#include "continuity.h"
 
 static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32 size, __u32 slot)
 {
@@ -14,24 +15,22 @@ static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32
 	record->size = size;
 	record->hash = pkt->hash;
 	record->slot = slot;
-	record->backend = pkt->backend;
 }
 
-/* Choose the backend of a flow.
- *
- * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
- * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
- * that is indexed by source can place it. */
-static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
+static ALWAYS_INLINE void pick_trace_backend(const struct packet *pkt)
 {
-	__u32 ring, slot, at, number = pkt->service;
-	struct hp_service *record = bpf_map_lookup_elem(&services, &number);
-	union hp_block *head, *block;
+	struct hp_trace *record = trace_record();
 
-	if (!record)
-		return HP_NO_BACKEND;
-	ring = *(volatile __u32 *)&record->now;
-	head = bpf_map_lookup_elem(&slots, &ring);
+	if (record)
+		record->backend = pkt->backend;
+}
+
+/* The backend that the ring names. Sets hash, and backend where there is one. */
+static ALWAYS_INLINE enum hp_verdict pick_slot(struct packet *pkt, __u32 ring)
+{
+	union hp_block *head = bpf_map_lookup_elem(&slots, &ring), *block;
+	__u32 slot, at;
+
 	if (!head || !ring)
 		return HP_NO_BACKEND;
 	if (unlikely(pkt->is_later_fragment) && head->head.hash != HP_HASH_SOURCE)
@@ -45,6 +44,30 @@ static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
 	pkt->backend = block->slot[slot % HP_SLOTS_PER_BLOCK];
 	pick_trace(pkt, ring, head->head.size, slot);
 	return pkt->backend ? HP_CONTINUE : HP_NO_BACKEND;
+}
+
+/* Choose the backend of a flow.
+ *
+ * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
+ * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
+ * that is indexed by source can place it. */
+static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
+{
+	__u32 number = pkt->service;
+	struct hp_service *record = bpf_map_lookup_elem(&services, &number);
+	enum hp_verdict verdict;
+	__u64 rings;
+
+	if (!record)
+		return HP_NO_BACKEND;
+	rings = *(volatile __u64 *)record;
+	verdict = pick_slot(pkt, (__u32)rings);
+	if (unlikely(rings >> 32) && verdict != HP_FRAGMENT) {
+		continuity_pick(pkt, (__u32)(rings >> 32));
+		verdict = pkt->backend ? HP_CONTINUE : HP_NO_BACKEND;
+	}
+	pick_trace_backend(pkt);
+	return verdict;
 }
 
 #endif

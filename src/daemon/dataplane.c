@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/kernel.h"
 #include "director.skel.h"
 
+#define ABI_LEAST 1u /* the oldest pins that are adopted */
 #define CELLS_PER_PAGE(type) (4096u / (uint32_t)sizeof(type))
 
 /* A map and where it is mapped; pointer_at 0: not mapped (the first member of struct dataplane is no pointer). */
@@ -19,16 +21,18 @@ struct map_row {
 	const char *name;
 	size_t pointer_at;
 	uint32_t value_bytes;
+	uint32_t since; /* the ABI version that brought it: pins of an older one get it made */
 };
 
-#define MAPPED(member, type) {#member, offsetof(struct dataplane, member), sizeof(type)}
+#define MAPPED_SINCE(abi, member, type) {#member, offsetof(struct dataplane, member), sizeof(type), abi}
+#define MAPPED(member, type) MAPPED_SINCE(1, member, type)
 
 static const struct map_row map_rows[] = {
-	{"ports", 0, 0},
-	{"keys4", offsetof(struct dataplane, buckets4), sizeof(struct hp_bucket4)},
-	{"keys6", offsetof(struct dataplane, buckets6), sizeof(struct hp_bucket6)},
+	{"ports", 0, 0, 1},
+	{"keys4", offsetof(struct dataplane, buckets4), sizeof(struct hp_bucket4), 1},
+	{"keys6", offsetof(struct dataplane, buckets6), sizeof(struct hp_bucket6), 1},
 	MAPPED(services, struct hp_service),
-	{"slots", offsetof(struct dataplane, blocks), sizeof(union hp_block)},
+	{"slots", offsetof(struct dataplane, blocks), sizeof(union hp_block), 1},
 	MAPPED(backends, struct hp_backend),
 	MAPPED(adjacencies, struct hp_adjacency),
 	MAPPED(identities, struct hp_identity),
@@ -36,6 +40,10 @@ static const struct map_row map_rows[] = {
 	MAPPED(backend_counts, struct hp_backend_counts),
 	MAPPED(interfaces, struct hp_interface_row),
 	MAPPED(meta, struct hp_meta),
+	{"flows", 0, 0, 2},
+	{"unproven", 0, 0, 2},
+	MAPPED_SINCE(2, motions, struct hp_motion),
+	MAPPED_SINCE(2, flow_counts, struct hp_flow_counts),
 };
 
 #define MAP_ROWS (sizeof(map_rows) / sizeof(map_rows[0]))
@@ -147,10 +155,15 @@ static int map_entries(struct director_bpf *skel, const struct dataplane_limits 
 	failed |= bpf_map__set_max_entries(skel->maps.identities, limits->backends);
 	failed |= bpf_map__set_max_entries(skel->maps.service_counts, skel->rodata->hp_service_stride * cpus);
 	failed |= bpf_map__set_max_entries(skel->maps.backend_counts, skel->rodata->hp_backend_stride * cpus);
+	failed |= bpf_map__set_max_entries(skel->maps.motions, limits->services);
+	failed |= bpf_map__set_max_entries(skel->maps.flow_counts, cpus);
+	failed |= bpf_map__set_max_entries(skel->maps.flows, limits->flows);
+	failed |= bpf_map__set_max_entries(skel->maps.unproven, limits->unproven);
 	return failed ? -EINVAL : 0;
 }
 
-/* Let the object use the maps that are pinned. Their sizes say what the limits were. */
+/* Let the object use the maps that are pinned. Their sizes say what the limits were. Maps that came after the pins'
+ * version are made. */
 static int reuse_pinned(struct dataplane *plane, struct director_bpf *skel, struct err *e)
 {
 	char path[DATAPLANE_PATH_BYTES];
@@ -162,6 +175,8 @@ static int reuse_pinned(struct dataplane *plane, struct director_bpf *skel, stru
 
 		dataplane_path(plane, "maps", map_rows[i].name, path);
 		fd = bpf_obj_get(path);
+		if (fd < 0 && errno == ENOENT && map_rows[i].since > plane->abi)
+			continue;
 		if (fd < 0)
 			return err_set(e, -errno, "pinned map %s: %m; `halfproxyd --unload` starts anew", path);
 		failed = bpf_map__reuse_fd(map, fd);
@@ -171,6 +186,9 @@ static int reuse_pinned(struct dataplane *plane, struct director_bpf *skel, stru
 	plane->limits.services = bpf_map__max_entries(skel->maps.services);
 	plane->limits.backends = bpf_map__max_entries(skel->maps.backends);
 	plane->limits.blocks = bpf_map__max_entries(skel->maps.slots);
+	plane->limits.flows = bpf_map__max_entries(skel->maps.flows);
+	plane->limits.unproven = bpf_map__max_entries(skel->maps.unproven);
+	bpf_map__set_max_entries(skel->maps.motions, plane->limits.services);
 	return 0;
 }
 
@@ -205,7 +223,8 @@ static void unmap_all(struct dataplane *plane)
 	}
 }
 
-static int pin_all(struct dataplane *plane, struct err *e)
+/* Pin the maps that came after ABI version `abi`; 0: all. One of them may be there since a start that was cut short. */
+static int pin_newer(struct dataplane *plane, uint32_t abi, struct err *e)
 {
 	char path[DATAPLANE_PATH_BYTES];
 
@@ -213,6 +232,8 @@ static int pin_all(struct dataplane *plane, struct err *e)
 		int failed;
 
 		dataplane_path(plane, "maps", map_rows[i].name, path);
+		if (map_rows[i].since <= abi || !access(path, F_OK))
+			continue;
 		failed = bpf_map__pin(bpf_object__find_map_by_name(plane->live->obj, map_rows[i].name), path);
 		if (failed)
 			return err_set(e, failed, "pinning %s: %m", path);
@@ -220,7 +241,7 @@ static int pin_all(struct dataplane *plane, struct err *e)
 	return 0;
 }
 
-/* Whether finished maps are pinned and serve packets: 1, 0, or -EPROTO when they are not of this ABI. Maps of a start
+/* Whether finished maps are pinned and serve packets: 1, 0, or -EPROTO when they are of an ABI that is not known. Maps of a start
  * that was cut short are removed: no link points at them, and their sizes may be those of another file. */
 static int find_pinned(struct dataplane *plane, struct err *e)
 {
@@ -235,14 +256,16 @@ static int find_pinned(struct dataplane *plane, struct err *e)
 	dataplane_path(plane, "maps", "meta", path);
 	fd = bpf_obj_get(path);
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes) && info.value_size >= sizeof(meta.abi) &&
-	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi == HP_ABI_VERSION &&
-	    is_serving)
+	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi >= ABI_LEAST &&
+	    meta.abi <= HP_ABI_VERSION && is_serving) {
+		plane->abi = meta.abi;
 		return 1;
+	}
 	if (fd >= 0 && meta.abi && is_serving)
 		return err_set(e, -EPROTO,
-			       "the data plane at %s has ABI %u and this halfproxyd has %u: run the version that made "
-			       "it, or take it away with `halfproxyd --unload` (packets stop until the next start)",
-			       plane->pins, meta.abi, HP_ABI_VERSION);
+			       "the data plane at %s has ABI %u and this halfproxyd knows %u to %u: run the version that "
+			       "made it, or take it away with `halfproxyd --unload` (packets stop until the next start)",
+			       plane->pins, meta.abi, ABI_LEAST, HP_ABI_VERSION);
 	if (fd >= 0 && info.value_size && info.value_size != sizeof(meta) && is_serving)
 		return err_set(e, -EPROTO, "%s is not a map of halfproxy's: take it away with `halfproxyd --unload`",
 			       path);
@@ -298,12 +321,15 @@ static int finish_open(struct dataplane *plane, struct err *e)
 		dataplane_grace(plane);
 		keys_reclaim_all(&plane->keys4);
 		keys_reclaim_all(&plane->keys6);
-		return 0;
+		failed = pin_newer(plane, plane->abi, e);
+		if (!failed)
+			__atomic_store_n(&plane->meta->abi, HP_ABI_VERSION, __ATOMIC_RELEASE);
+		return failed;
 	}
 	plane->meta->cpus = (uint32_t)libbpf_num_possible_cpus();
 	plane->meta->service_stride = plane->live->rodata->hp_service_stride;
 	plane->meta->backend_stride = plane->live->rodata->hp_backend_stride;
-	failed = pin_all(plane, e);
+	failed = pin_newer(plane, 0, e);
 	if (failed)
 		return failed;
 	__atomic_store_n(&plane->meta->abi, HP_ABI_VERSION, __ATOMIC_RELEASE);

@@ -25,11 +25,14 @@ struct dataplane_limits {
 	uint32_t services;
 	uint32_t backends;
 	uint32_t blocks;
+	uint32_t flows;	   /* remembered and proven */
+	uint32_t unproven; /* remembered, not proven yet */
 };
 
 struct dataplane {
 	char pins[256];
-	bool adopted; /* the maps were there */
+	bool adopted; /* the maps were there, */
+	uint32_t abi; /* of this version; brought to the current one by dataplane_open */
 	struct dataplane_limits limits;
 	struct hp_meta *meta;
 	struct hp_interface_row *interfaces;
@@ -41,6 +44,8 @@ struct dataplane {
 	struct hp_backend *backends;
 	struct hp_adjacency *adjacencies;
 	struct hp_identity *identities;
+	struct hp_motion *motions;
+	struct hp_flow_counts *flow_counts;
 	struct hp_service_counts *service_counts;
 	struct hp_backend_counts *backend_counts;
 	struct director_bpf *live;
@@ -115,6 +120,46 @@ void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
 void dataplane_each_key(struct dataplane *plane,
 			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context);
 void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context);
+
+/* ---- remembered flows, in dataplane_flows.c */
+
+enum dataplane_table {
+	DATAPLANE_UNPROVEN,
+	DATAPLANE_FLOWS,
+	DATAPLANE_TABLE_COUNT
+};
+
+struct dataplane_flow {
+	struct hp_flow key;
+	struct hp_remembered value;
+};
+
+#define DATAPLANE_FLOWS_A_STEP 2048
+
+/* A walk over a table in steps. All zero: at its beginning. */
+struct dataplane_walk {
+	uint32_t batch; /* the kernel's mark */
+	bool is_begun, is_over;
+	uint32_t room;	/* entries that a step asks for, after a bucket that held more than it asked for */
+	struct dataplane_flow *rows; /* owned; NULL before the first step */
+	struct hp_flow *keys;
+	struct hp_remembered *values;
+};
+
+/* The next entries of a table. An entry that is there all the time is met; one that comes or goes meanwhile may be.
+ *
+ * Returns how many are in walk->rows until the next call, 0 at the end, or -errno with *e written. */
+int dataplane_walk_flows(struct dataplane *plane, enum dataplane_table table, struct dataplane_walk *walk, struct err *e);
+void dataplane_walk_end(struct dataplane_walk *walk);
+
+/* Take an entry away, unless a packet has come since `flow` was read: then it stays. Returns whether it is gone. */
+bool dataplane_flow_forget(struct dataplane *plane, enum dataplane_table table, const struct dataplane_flow *flow);
+
+/* Sum of a flow event over all CPUs. */
+uint64_t dataplane_flow_events(const struct dataplane *plane, enum hp_flow_event event);
+
+/* The boot clock, as packets read it. */
+uint64_t dataplane_boot_ns(void);
 
 /* Wait until no packet is in flight that may have seen what was replaced before this call: an RCU grace period. */
 void dataplane_grace(struct dataplane *plane);

@@ -2,7 +2,7 @@
  *
  * Services with equal backends share one ring and the backends' numbers, so the room for all of them apart may be a
  * thousand times what is needed. It is given as long as it costs little, since services that are equal now may differ
- * after the next change. */
+ * after the next change. Rings have room three times: `now`, `before`, and the next one while it is made. */
 #include "daemon/fleet_internal.h"
 
 #include <errno.h>
@@ -14,7 +14,9 @@
 #define BLOCKS_LEAST 65536
 #define BACKENDS_SPARE_MOST (1u << 18) /* some 110 MB, with counters for 2 CPUs */
 #define BLOCKS_SPARE_MOST (1u << 21)   /* 128 MB */
-#define BLOCKS_MOST (1u << 26)	       /* what limits.slots may say */
+#define BLOCKS_MOST HP_BLOCKS_MOST     /* what limits.slots may say */
+#define FLOWS_AUTO (1u << 20)
+#define UNPROVEN_AUTO (1u << 18) /* 32 MB: a flood of 87,000 flows a second on slots that differ, for 3 s */
 
 /* What was counted already. */
 struct counted {
@@ -110,12 +112,12 @@ static int count_service(struct needs *needs, const struct config_service *servi
 	return code;
 }
 
-static uint32_t room(uint64_t needed, uint64_t apart, uint64_t spare_most, uint64_t least, uint64_t most)
+static uint32_t room(uint64_t needed, uint64_t apart, uint32_t times, uint64_t spare_most, uint64_t least, uint64_t most)
 {
-	uint64_t size = apart * 2 < spare_most ? apart * 2 : spare_most;
+	uint64_t size = apart * times < spare_most ? apart * times : spare_most;
 
-	if (size < needed * 2)
-		size = needed * 2;
+	if (size < needed * times)
+		size = needed * times;
 	if (size < least)
 		size = least;
 	return (uint32_t)(size < most ? size : most);
@@ -133,9 +135,11 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 	forget(&needs.known_backends);
 	if (code)
 		return code;
-	out->services = room(needs.services, 0, 0, SERVICES_LEAST, UINT32_MAX);
-	out->backends = room(needs.backends, needs.backends_apart, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
-	out->blocks = room(needs.blocks, needs.blocks_apart, BLOCKS_SPARE_MOST, BLOCKS_LEAST, BLOCKS_MOST);
+	out->flows = FLOWS_AUTO;
+	out->unproven = UNPROVEN_AUTO;
+	out->services = room(needs.services, 0, 2, 0, SERVICES_LEAST, UINT32_MAX);
+	out->backends = room(needs.backends, needs.backends_apart, 2, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
+	out->blocks = room(needs.blocks, needs.blocks_apart, 3, BLOCKS_SPARE_MOST, BLOCKS_LEAST, BLOCKS_MOST);
 	if (said->services)
 		out->services = said->services + 1;
 	if (said->backends)

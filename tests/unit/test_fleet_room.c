@@ -1,9 +1,11 @@
-/* The room that a new data plane gets: twice what a configuration needs, what equal services share counted once. */
+/* The room that a new data plane gets: twice what a configuration needs, thrice of rings, what equal services share
+ * counted once. */
 #include "unit/unit.h"
 
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 
+#define FLOWS (1u << 20), (1u << 18)
 #define BLOCKS(slots) (1 + ((slots) + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK)
 
 struct row {
@@ -15,15 +17,15 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{"a small file gets the floor", 3, true, "", "", {1024, 4096, 65536}},
-	{"services that differ have room for a ring each, twice", 100, false, "slots: 65537,", "",
-	 {1024, 4096, (100 * BLOCKS(65537) + 1) * 2}},
-	{"services that share a large ring do not", 10000, true, "slots: 65537,", "", {20002, 20002, 1 << 21}},
+	{"a small file gets the floor", 3, true, "", "", {1024, 4096, 65536, FLOWS}},
+	{"services that differ have room for a ring each, thrice", 100, false, "slots: 65537,", "",
+	 {1024, 4096, (100 * BLOCKS(65537) + 1) * 3, FLOWS}},
+	{"services that share a large ring do not", 10000, true, "slots: 65537,", "", {20002, 20002, 1 << 21, FLOWS}},
 	{"nor those that share a small one, while there is plenty", 10000, true, "slots: 1009,", "",
-	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 2}},
+	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 3, FLOWS}},
 	{"what the file says is what it gets", 1000, true, "", "limits: {services: 5000, backends: 70, slots: 16000000}",
-	 {5001, 71, 1000001}},
-	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26}},
+	 {5001, 71, 1000001, FLOWS}},
+	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS}},
 };
 
 static struct config *config_of(const struct row *row)
