@@ -107,7 +107,8 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 {
 	return !strcmp(a->name, b->name) && a->vip_count == b->vip_count && a->protocol == b->protocol &&
 	       a->port == b->port && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
-	       a->seed == b->seed && a->backend_count == b->backend_count &&
+	       a->seed == b->seed && a->affinity == b->affinity && a->window_s == b->window_s &&
+	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }
@@ -139,6 +140,17 @@ const char *config_forward_name(enum config_forward forward)
 const char *config_hash_name(uint32_t hash)
 {
 	return hash == HP_HASH_SOURCE ? "source" : "flow";
+}
+
+const char *config_affinity_name(enum config_affinity affinity)
+{
+	switch (affinity) {
+	case CONFIG_AFFINITY_FLOW:
+		return "flow";
+	case CONFIG_AFFINITY_NONE:
+		return "none";
+	}
+	return "";
 }
 
 const char *config_protocol_name(uint8_t protocol)

@@ -12,12 +12,21 @@
 #include "base/ip.h"
 
 #define CONFIG_SEED_DEFAULT 0x68616c6670726f78ULL
+/* Room for flows that are remembered, and for those that have yet to prove themselves, where the file says auto. */
+#define CONFIG_FLOWS_AUTO    1048576u
+#define CONFIG_UNPROVEN_AUTO 262144u
 #define CONFIG_API_SOCKET "/run/halfproxy/api.sock"
 #define CONFIG_API_GROUP "halfproxy"
 
 enum config_forward {
 	CONFIG_FORWARD_L2,
 	CONFIG_FORWARD_IPIP,
+};
+
+/* Whether the flows of a service of UDP stay with their backend through a change. Those of TCP do. */
+enum config_affinity {
+	CONFIG_AFFINITY_FLOW,
+	CONFIG_AFFINITY_NONE, /* every packet follows the ring */
 };
 
 enum config_mode {
@@ -56,16 +65,23 @@ struct config_service {
 	uint32_t hash;	/* enum hp_hash */
 	uint32_t slots; /* a ring's size; `auto` is already worked out */
 	uint64_t seed;
+	enum config_affinity affinity;
+	uint32_t window_s;     /* how long after a change a flow that is not remembered follows the ring of before; 0: never */
+	uint32_t slow_start_s; /* until a new or recovered backend has its whole weight; 0: at once */
+	uint32_t deadline_s;   /* how long flows may stay with a backend that was taken out; 0: not at all */
 	struct config_backend *backends; /* in the order of the file */
 	size_t backend_count;
 	uint32_t line; /* where it stands in the text, from 1 */
 };
 
-/* How many of each the data plane has room for; 0 is auto: what the configuration needs, twice, and a floor. */
+/* How many of each the data plane has room for; 0 is auto: what the configuration needs, twice, and a floor; of flows
+ * CONFIG_FLOWS_AUTO and CONFIG_UNPROVEN_AUTO. */
 struct config_limits {
 	uint32_t services;
 	uint32_t backends;
 	uint32_t slots;
+	uint32_t flows;	   /* remembered and proven */
+	uint32_t unproven; /* remembered for a second or so, and not heard of again yet */
 };
 
 /* Outer source of tunnels: bits == family width is one address; fewer, and it varies with the flow within the
@@ -111,6 +127,7 @@ ptrdiff_t config_find_service(const struct config *config, const char *name);
 
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
+const char *config_affinity_name(enum config_affinity affinity);
 const char *config_protocol_name(uint8_t protocol);
 
 #endif

@@ -8,6 +8,8 @@
 #include "core/ring.h"
 
 #define SLOTS_A_BACKEND 100
+#define WINDOW_TCP_S 7200 /* what a kernel waits by default before it asks a silent peer (tcp_keepalive_time) */
+#define WINDOW_UDP_S 120
 
 /* A row of a table of what must not stand twice: a name, a VIP, or a service's key. */
 struct seen {
@@ -227,6 +229,25 @@ static void check_ring(struct config_reader *reader, struct config_draft *draft)
 			       service->slots, service->backend_count, ring_size_auto(service->backend_count));
 }
 
+static void check_window(struct config_reader *reader, struct config_draft *draft)
+{
+	struct config_service *service = draft->service;
+	bool is_tcp = service->protocol == 6;
+
+	if (draft->affinity && is_tcp && !draft->is_key_wrong)
+		config_error(reader, draft->affinity,
+			     "affinity is for protocol: udp: a flow of tcp stays with its backend through every change");
+	if (service->affinity == CONFIG_AFFINITY_FLOW) {
+		if (!draft->window)
+			service->window_s = is_tcp ? WINDOW_TCP_S : WINDOW_UDP_S;
+		return;
+	}
+	if (draft->window && !is_tcp)
+		config_error(reader, draft->window,
+			     "window has no use with affinity: none, where every packet follows a change at once");
+	service->window_s = 0;
+}
+
 static uint32_t blocks_of(uint32_t slots)
 {
 	return 1 + (slots + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK;
@@ -274,6 +295,7 @@ void config_check(struct config_reader *reader)
 		check_name(reader, draft, &table);
 		check_keys(reader, draft, &table);
 		check_ring(reader, draft);
+		check_window(reader, draft);
 	}
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);

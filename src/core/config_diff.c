@@ -8,6 +8,8 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/duration.h"
+
 struct named {
 	const struct config_service *service;
 	bool is_found;
@@ -122,6 +124,14 @@ static void diff_backends(const struct config_service *a, const struct config_se
 	}
 }
 
+static void diff_seconds(const char *key, uint32_t a, uint32_t b, const char *service, struct config_changes *out)
+{
+	char before[DURATION_TEXT_BYTES], after[DURATION_TEXT_BYTES];
+
+	if (a != b)
+		add(out, CONFIG_CHANGE, service, "%s %s -> %s", key, duration_format(a, before), duration_format(b, after));
+}
+
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	diff_vips(a, b, out);
@@ -140,6 +150,13 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	if (a->seed != b->seed)
 		add(out, CONFIG_CHANGE, b->name, "seed 0x%llx -> 0x%llx", (unsigned long long)a->seed,
 		    (unsigned long long)b->seed);
+	if (a->affinity != b->affinity)
+		add(out, CONFIG_CHANGE, b->name, "affinity %s -> %s", config_affinity_name(a->affinity),
+		    config_affinity_name(b->affinity));
+	if (a->window_s && b->window_s)
+		diff_seconds("window", a->window_s, b->window_s, b->name, out);
+	diff_seconds("slow_start", a->slow_start_s, b->slow_start_s, b->name, out);
+	diff_seconds("deadline", a->deadline_s, b->deadline_s, b->name, out);
 	diff_backends(a, b, out);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/nearest.h"
 #include "core/ring.h"
 
@@ -148,6 +149,32 @@ bool config_read_number(struct config_reader *reader, const struct yaml_node *va
 		return false;
 	}
 	*out = number;
+	return true;
+}
+
+bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
+			 const char *what, uint32_t *out)
+{
+	const char *text = config_read_word(reader, value, what);
+	char least[DURATION_TEXT_BYTES], most[DURATION_TEXT_BYTES];
+	uint64_t us = 0;
+
+	if (!text)
+		return false;
+	if (!duration_parse(&us, text) && (low || strcmp(text, "0") != 0)) {
+		config_error(reader, value, "%s " CONFIG_NO_DURATION, what, text);
+		return false;
+	}
+	if (us < low * DURATION_SECOND_US || us > high * DURATION_SECOND_US) {
+		config_error(reader, value, "%s %s is out of range: %s to %s", what, text, duration_format(low, least),
+			     duration_format(high, most));
+		return false;
+	}
+	if (us % DURATION_SECOND_US) {
+		config_error(reader, value, "%s %s is not a whole number of seconds", what, text);
+		return false;
+	}
+	*out = (uint32_t)(us / DURATION_SECOND_US);
 	return true;
 }
 

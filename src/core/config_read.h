@@ -44,6 +44,13 @@ const char *config_read_word(struct config_reader *reader, const struct yaml_nod
 bool config_read_number(struct config_reader *reader, const struct yaml_node *value, uint64_t low, uint64_t high,
 			const char *what, uint64_t *out);
 
+/* A duration of whole seconds. */
+bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
+			 const char *what, uint32_t *out);
+
+/* What is wrong with a text that is no duration: to be put behind what it was to be. */
+#define CONFIG_NO_DURATION "\"%s\" is not a duration: a number and ms, s, m, h or d, such as 2s"
+
 /* One of a list of words (ended by NULL). */
 bool config_read_choice(struct config_reader *reader, const struct yaml_node *value, const struct config_word *words,
 			const char *what, int *out);

@@ -7,6 +7,8 @@
 
 #include "core/config_read.h"
 
+#define FLOWS_MOST (1u << 26)
+
 /* ---- interfaces ---------------------------------------------------------------------------------------------------- */
 
 static void read_interface_name(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -149,10 +151,24 @@ static void read_limit_slots(struct config_reader *reader, const struct yaml_nod
 	read_limit(reader, value, 1u << 30, "limits.slots", &reader->config->limits.slots);
 }
 
+static void read_limit_flows(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	read_limit(reader, value, FLOWS_MOST, "limits.flows", &reader->config->limits.flows);
+}
+
+static void read_limit_unproven(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	read_limit(reader, value, FLOWS_MOST, "limits.unproven", &reader->config->limits.unproven);
+}
+
 static const struct config_option limit_options[] = {
 	{"services", read_limit_services, false, "VIPs with their ports"},
 	{"backends", read_limit_backends, false, "different backends"},
 	{"slots", read_limit_slots, false, "slots of all rings together, with room for those being replaced"},
+	{"flows", read_limit_flows, false, "flows that are remembered through a change"},
+	{"unproven", read_limit_unproven, false, "flows that were just remembered, and have yet to prove themselves"},
 };
 
 static void read_limits(struct config_reader *reader, const struct yaml_node *value, void *target)

@@ -14,7 +14,7 @@
 /* A service while it is read: what it becomes, and where its parts stand in the text. */
 struct config_draft {
 	struct config_service *service;
-	const struct yaml_node *at, *name, *vip, *port, *slots, *backends;
+	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends;
 	bool has_seed;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };

@@ -3,8 +3,12 @@
 #include <string.h>
 
 #include "abi.h"
+#include "base/duration.h"
 #include "core/config_read.h"
 #include "core/ring.h"
+
+#define HOUR_S 3600u
+#define DAY_S  86400u
 
 /* ---- backends --------------------------------------------------------------------------------------------------------- */
 
@@ -65,12 +69,10 @@ static void read_any_scalar(struct config_reader *reader, const struct yaml_node
 static void read_duration(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	const char *text = config_read_word(reader, value, target);
-	size_t digits = text ? strspn(text, "0123456789") : 0;
+	uint64_t us;
 
-	if (digits && text[digits] == '.')
-		digits += 1 + strspn(text + digits + 1, "0123456789");
-	if (text && (!digits || (strcmp(text + digits, "ms") && strcmp(text + digits, "s") && strcmp(text + digits, "m"))))
-		config_error(reader, value, "\"%s\" is not a duration: a number and ms, s or m, such as 2s", text);
+	if (text && !duration_parse(&us, text))
+		config_error(reader, value, CONFIG_NO_DURATION, text);
 }
 
 static void read_count(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -228,6 +230,39 @@ static void read_service_seed(struct config_reader *reader, const struct yaml_no
 	draft->has_seed = config_read_number(reader, value, 0, UINT64_MAX, "seed", &draft->service->seed);
 }
 
+static void read_affinity(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"none", CONFIG_AFFINITY_NONE}, {"flow", CONFIG_AFFINITY_FLOW}, {NULL, 0}};
+	struct config_draft *draft = target;
+	int choice;
+
+	draft->affinity = value;
+	if (config_read_choice(reader, value, words, "affinity", &choice))
+		draft->service->affinity = (enum config_affinity)choice;
+}
+
+static void read_window(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->window = value;
+	config_read_seconds(reader, value, 1, 30 * DAY_S, "window", &draft->service->window_s);
+}
+
+static void read_slow_start(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	config_read_seconds(reader, value, 0, HOUR_S, "slow_start", &draft->service->slow_start_s);
+}
+
+static void read_deadline(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	config_read_seconds(reader, value, 0, 30 * DAY_S, "deadline", &draft->service->deadline_s);
+}
+
 static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
@@ -237,6 +272,10 @@ static const struct config_option service_options[] = {
 	{"hash", read_hash, false, "flow or source; flow by default"},
 	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},
 	{"seed", read_service_seed, false, "of the flow's hash; equal on all directors"},
+	{"affinity", read_affinity, false, "of udp: flow stays with its backend through a change; none follows the ring"},
+	{"window", read_window, false, "how long after a change flows that are not remembered follow the ring of before"},
+	{"slow_start", read_slow_start, false, "how long a new or recovered backend's weight rises; 0 by default"},
+	{"deadline", read_deadline, false, "how long flows may stay with a backend that was taken out; 24h by default"},
 	{"health", read_health, false, "how backends are probed"},
 	{"backends", read_backends, true, "where flows go: a list of addresses with weights"},
 };
@@ -252,6 +291,7 @@ static void read_service(struct config_reader *reader, const struct yaml_node *n
 	service->references = 1;
 	service->protocol = 6;
 	service->slots = UINT32_MAX; /* the file's default */
+	service->deadline_s = DAY_S;
 	service->line = node->line;
 	reader->config->services[reader->draft_count] = service;
 	reader->config->service_count = ++reader->draft_count;

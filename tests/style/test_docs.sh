@@ -81,7 +81,7 @@ wrong "halfproxy.8 has commands that the command table lacks" \
 wrong "halfproxy.8 lacks the first argument of" "$(tr '[:upper:]' '[:lower:]' <<<"$ARGUMENTS" | sed 's/ $//' |
 	lacking halfproxy.8)"
 
-documented=$(sed -nE 's/^\.It Ic ([a-z0-9, ]+)( :.*)?$/\1/p' man/halfproxy.yaml.5 | tr -s ', ' '\n')
+documented=$(sed -nE 's/^\.It Ic ([a-z0-9_, ]+)( :.*)?$/\1/p' man/halfproxy.yaml.5 | tr -s ', ' '\n')
 wrong "halfproxy.yaml.5 lacks keys of the configuration" "$(not_in "$documented" <<<"$KEYS")"
 wrong "halfproxy.yaml.5 has keys that the configuration lacks" "$(not_in "$KEYS" <<<"$documented")"
 wrong "halfproxy.yaml.5 lacks words that a key takes" "$(lacking halfproxy.yaml.5 <<<"$WORDS")"

@@ -24,8 +24,7 @@ static const struct {
 	 HEAD "- {vip: [10.2.0.2, 10.2.0.1], port: 80, backends: [10.3.0.1], name: a}\n", ""},
 	{"defaults that are said", HEAD WEB,
 	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, "
-	      "backends: [{address: "
-	      "10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
+	      "window: 120m, slow_start: 0, deadline: 1d, backends: [{address: 10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
 	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backend\n"},
 	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},
 	{"a service renamed", HEAD WEB, HEAD "- {name: www, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n",
@@ -44,7 +43,15 @@ static const struct {
 	 HEAD "- {name: web, vip: 10.2.0.1, port: any, protocol: udp, forward: ipip, hash: source, slots: 4093, seed: 1, "
 	      "backends: [10.3.0.1]}\n",
 	 "change web: protocol tcp -> udp\nchange web: port 80 -> 0 (0 is any)\nchange web: forward l2 -> ipip\n"
-	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"},
+	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"
+	 "change web: window 2h -> 2m\n"},
+	{"how flows live through a change", ONE("backends: [10.3.0.1]"),
+	 ONE("window: 10m, slow_start: 30s, deadline: 0, backends: [10.3.0.1]"),
+	 "change web: window 2h -> 10m\nchange web: slow_start 0s -> 30s\nchange web: deadline 1d -> 0s\n"},
+	{"flows that stay no longer", ONE("protocol: udp, window: 90s, backends: [10.3.0.1]"),
+	 ONE("protocol: udp, affinity: none, backends: [10.3.0.1]"), "change web: affinity flow -> none\n"},
+	{"room for flows", "interfaces: [eth0]\nservices: []\n", "interfaces: [eth0]\nservices: []\nlimits: {unproven: 5}\n",
+	 "change limits: take effect when the data plane is made anew (halfproxyd --unload)\n"},
 	{"interfaces come, go and change", "interfaces: [eth0, eth1]\nservices: []\n",
 	 "interfaces: [{name: eth1, announce: none}, eth2]\nservices: []\n",
 	 "remove interfaces: eth0\nchange interfaces: eth1: announce all -> none\nadd interfaces: eth2\n"},

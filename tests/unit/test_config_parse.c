@@ -23,6 +23,10 @@ static void describe_service(FILE *out, const struct config_service *service)
 		service->seed == CONFIG_SEED_DEFAULT ? "default" : "");
 	if (service->seed != CONFIG_SEED_DEFAULT)
 		fprintf(out, "%llu", (unsigned long long)service->seed);
+	if (service->affinity != CONFIG_AFFINITY_FLOW || service->window_s != (service->protocol == 6 ? 7200 : 120))
+		fprintf(out, " affinity %s window %u", config_affinity_name(service->affinity), service->window_s);
+	if (service->slow_start_s || service->deadline_s != 86400)
+		fprintf(out, " slow_start %u deadline %u", service->slow_start_s, service->deadline_s);
 	fprintf(out, " ->");
 	for (size_t i = 0; i < service->backend_count; i++)
 		fprintf(out, " %s*%u", ip_format(&service->backends[i].address, text), service->backends[i].weight);
@@ -50,7 +54,8 @@ static char *describe(const struct config *config)
 			vlans[config->interfaces[i].vlan]);
 	for (size_t i = 0; i < config->service_count; i++)
 		describe_service(out, config->services[i]);
-	fprintf(out, "limits %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots);
+	fprintf(out, "limits %u %u %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots,
+		config->limits.flows, config->limits.unproven);
 	describe_source(out, "source4", &config->source4);
 	describe_source(out, "source6", &config->source6);
 	fprintf(out, "api %s %s\n", config->api_socket, config->api_group);
@@ -70,10 +75,10 @@ static const struct row rows[] = {
 	{"all that may be left out", TEXT(WEB("")),
 	 "interface eth0 announces auto\n"
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
-	 "limits 0 0 0\nsource4 of the route\nsource6 of the route\napi /run/halfproxy/api.sock halfproxy\n"},
-	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0\n"},
-	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0\n"},
-	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0\n"},
+	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\napi /run/halfproxy/api.sock halfproxy\n"},
+	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0\n"},
+	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0\n"},
+	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0\n"},
 
 	/* interfaces */
 	{"an interface with options", TEXT("interfaces: [{name: eth0, announce: none, mode: generic}]\n" NONE),
@@ -121,8 +126,27 @@ static const struct row rows[] = {
 	{"a seed of the whole file", TEXT("seed: 7\n" WEB("")), " seed 7 "},
 	{"a seed behind the services counts for them too", TEXT(WEB("") "seed: 7\n"), " seed 7 "},
 	{"a service's seed goes before the file's", TEXT("seed: 7\n" WEB(", seed: 8")), " seed 8 "},
+	{"tcp moves for two hours, and has a day's deadline", TEXT(WEB("")), " seed default -> "},
+	{"udp moves for two minutes", TEXT(WEB(", protocol: udp")), " seed default -> "},
+	{"a window", TEXT(WEB(", window: 10m")), " affinity flow window 600 -> "},
+	{"the shortest window", TEXT(WEB(", window: 1000ms")), " window 1 -> "},
+	{"the longest window", TEXT(WEB(", window: 30d")), " window 2592000 -> "},
+	{"a window with a fraction", TEXT(WEB(", window: 1.5h")), " window 5400 -> "},
+	{"a window in front of the protocol", TEXT(WEB(", window: 2h, protocol: udp")), " affinity flow window 7200 -> "},
+	{"affinity flow said", TEXT(WEB(", protocol: udp, affinity: flow")), " seed default -> "},
+	{"affinity none", TEXT(WEB(", protocol: udp, affinity: none")), " affinity none window 0 -> "},
+	{"affinity none in front of the protocol", TEXT(WEB(", affinity: none, protocol: udp")), " affinity none window 0 -> "},
+	{"a slow start", TEXT(WEB(", slow_start: 30s")), " slow_start 30 deadline 86400 -> "},
+	{"the longest slow start", TEXT(WEB(", slow_start: 60m")), " slow_start 3600 "},
+	{"no slow start, said", TEXT(WEB(", slow_start: 0")), " seed default -> "},
+	{"a deadline", TEXT(WEB(", deadline: 10m")), " slow_start 0 deadline 600 -> "},
+	{"a deadline of nothing", TEXT(WEB(", deadline: 0s")), " deadline 0 -> "},
+	{"a deadline of nothing, without a unit", TEXT(WEB(", deadline: 0")), " deadline 0 -> "},
+	{"the longest deadline", TEXT(WEB(", deadline: 720h")), " deadline 2592000 -> "},
 	{"health is read, with a warning",
 	 TEXT(WEB(", health: {type: http, path: /healthz, interval: 2s, timeout: 1.5s, rise: 2, fall: 3}")), "service ", 1},
+	{"health by the hour, with a warning", TEXT(WEB(", health: {type: tcp, interval: 1h, timeout: 0.5ms}")),
+	 "service ", 1},
 	{"every other option of health, with a warning",
 	 TEXT(WEB(", health: {type: script, via: backend, host: a, port: 1, send: b, expect: c, command: d, interval: 500ms}")),
 	 "service ", 1},
@@ -161,8 +185,10 @@ static const struct row rows[] = {
 	 TEXT(WEB("") "  - {vip: 10.2.0.1, port: 81, backends: [10.3.0.1]}\n"), "-> 10.3.0.1*1 (line 4)"},
 
 	/* the rest of the top level */
-	{"limits", TEXT("limits: {services: 100, backends: 200, slots: 65536}\n" WEB("")), "limits 100 200 65536\n"},
-	{"limits auto", TEXT("limits: {services: auto, backends: auto, slots: auto}\n" WEB("")), "limits 0 0 0\n"},
+	{"limits", TEXT("limits: {services: 100, backends: 200, slots: 65536, flows: 300, unproven: 400}\n" WEB("")),
+	 "limits 100 200 65536 300 400\n"},
+	{"limits auto", TEXT("limits: {services: auto, backends: auto, slots: auto, flows: auto, unproven: auto}\n" WEB("")),
+	 "limits 0 0 0 0 0\n"},
 	{"an outer source", TEXT("tunnel: {source4: 192.0.2.1, source6: \"2001:db8::5\"}\n" WEB("")),
 	 "source4 192.0.2.1/32\nsource6 2001:db8::5/128\n"},
 	{"outer sources that vary", TEXT("tunnel: {source4: 10.9.0.0/16, source6: \"fd00:9::/96\"}\n" WEB("")),
@@ -194,7 +220,7 @@ static const struct row rows[] = {
 	{"one document with its marks", TEXT("---\n" WEB("") "...\n"), "service tcp/10.2.0.1:80: "},
 	{"no line break at the end", TEXT("interfaces: [eth0]\nservices: []"), "interface eth0 "},
 	{"a text need not end with a zero byte", .text = "interfaces: [eth0]\nservices: []\nnonsense", .bytes = 32,
-	 "limits 0 0 0"},
+	 "limits 0 0 0 0 0"},
 	{"comments in two scripts", TEXT("# \xe6\xbc\xa2\xe5\xad\x97 caf\xc3\xa9\n" WEB("")), "service tcp/10.2.0.1:80: "},
 };
 

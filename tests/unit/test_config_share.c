@@ -81,6 +81,18 @@ static void services_are_equal_but_for_their_line(void **state)
 	service->seed++;
 	assert_false(config_service_equal(config->services[0], service));
 	service->seed--;
+	service->window_s++;
+	assert_false(config_service_equal(config->services[0], service));
+	service->window_s--;
+	service->slow_start_s++;
+	assert_false(config_service_equal(config->services[0], service));
+	service->slow_start_s--;
+	service->deadline_s++;
+	assert_false(config_service_equal(config->services[0], service));
+	service->deadline_s--;
+	service->affinity = CONFIG_AFFINITY_NONE;
+	assert_false(config_service_equal(config->services[0], service));
+	service->affinity = CONFIG_AFFINITY_FLOW;
 	service->vip_count--;
 	assert_false(config_service_equal(config->services[0], service));
 	service->vip_count++;

@@ -1,0 +1,88 @@
+/* Durations as people write them and as they are shown. Pure. */
+#include "unit/unit.h"
+
+#include "base/duration.h"
+
+static const struct {
+	const char *text;
+	uint64_t us; /* UINT64_MAX - 1: refused */
+} parse_rows[] = {
+#define REFUSED (UINT64_MAX - 1)
+	{"0s", 0},
+	{"1ms", 1000},
+	{"1s", 1000000},
+	{"1m", 60000000},
+	{"1h", 3600000000},
+	{"1d", 86400000000},
+	{"007s", 7000000},
+	{"1.5s", 1500000},
+	{"0.1s", 100000},
+	{"1.000001s", 1000001},
+	{"1.0000010s", 1000001},
+	{"0.5ms", 500},
+	{"0.001ms", 1},
+	{"1.1m", 66000000},
+	{"0.000000000000000000000000s", 0},
+	{"99999999999999999999999d", UINT64_MAX},
+	{"18446744073709551615s", UINT64_MAX},
+	{"1.0000001s", REFUSED},
+	{"0.0001ms", REFUSED},
+	{"", REFUSED},
+	{"s", REFUSED},
+	{"1", REFUSED},
+	{"0", REFUSED},
+	{"1.s", REFUSED},
+	{".5s", REFUSED},
+	{"1..5s", REFUSED},
+	{"1.5.5s", REFUSED},
+	{"-1s", REFUSED},
+	{"+1s", REFUSED},
+	{" 1s", REFUSED},
+	{"1 s", REFUSED},
+	{"1s ", REFUSED},
+	{"1S", REFUSED},
+	{"1w", REFUSED},
+	{"1ss", REFUSED},
+	{"1h30m", REFUSED},
+	{"0x10s", REFUSED},
+	{"1e3s", REFUSED},
+	{"1,5s", REFUSED},
+};
+
+static void durations_are_read(void **state)
+{
+	for (size_t i = 0; i < COUNT(parse_rows); i++) {
+		uint64_t us = REFUSED;
+		bool fine = duration_parse(&us, parse_rows[i].text);
+
+		if (us != parse_rows[i].us || fine != (parse_rows[i].us != REFUSED))
+			fail_msg("\"%s\" gave %llu", parse_rows[i].text, (unsigned long long)us);
+	}
+}
+
+static const struct {
+	uint64_t seconds;
+	const char *text;
+} format_rows[] = {
+	{0, "0s"},     {1, "1s"},      {59, "59s"},    {60, "1m"},    {90, "90s"},
+	{120, "2m"},   {3600, "1h"},   {5400, "90m"},  {7200, "2h"},  {86399, "86399s"},
+	{86400, "1d"}, {90000, "25h"}, {172800, "2d"}, {UINT64_MAX, "18446744073709551615s"},
+};
+
+static void durations_are_shown(void **state)
+{
+	char text[DURATION_TEXT_BYTES];
+
+	for (size_t i = 0; i < COUNT(format_rows); i++)
+		assert_text("a duration", duration_format(format_rows[i].seconds, text), format_rows[i].text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(durations_are_read),
+		cmocka_unit_test(durations_are_shown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
