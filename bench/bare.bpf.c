@@ -3,7 +3,7 @@
  * stands a bare answer to ARP: the VIP looked up, the reply written, one counter.
  *
  * The bare forwarder checks no lengths, knows no options, fragments, tags, path MTU or loops, and
- * leaves length and checksum of the outer header as they are prepared. */
+ * leaves lengths, checksum and UDP source port of the outer headers as they are prepared. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -17,7 +17,7 @@
 
 const volatile struct bench_setting bench_setting;
 
-#define BARE_HEADER_BYTES 64
+#define BARE_HEADER_BYTES 80
 
 /* Hashed whole, in words of four bytes, and written so. */
 struct bare_key4 {
@@ -31,7 +31,7 @@ struct bare_key6 {
 };
 
 struct bare_backend {
-	__u8 header[BARE_HEADER_BYTES]; /* Ethernet, and the outer IP header of a tunnel */
+	__u8 header[BARE_HEADER_BYTES]; /* Ethernet, and the outer headers of a tunnel */
 };
 
 struct bare_count {
@@ -55,7 +55,7 @@ BARE_MAP(bare_service_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
 BARE_MAP(bare_backend_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
 
 const volatile __u32 bare_size = 1; /* slots of the ring */
-const volatile __u8 bare_outer;	    /* bytes of outer header: 0, 20 or 40 */
+const volatile __u8 bare_outer;	    /* bytes of outer header: 0, 20, 32, 40 or 52 */
 
 static __always_inline int bare_floor(struct xdp_md *ctx)
 {
@@ -200,6 +200,10 @@ static __always_inline int bare_forward(struct xdp_md *ctx)
 		return put(ctx, backend, sizeof(struct iphdr));
 	if (bare_outer == sizeof(struct ipv6hdr))
 		return put(ctx, backend, sizeof(struct ipv6hdr));
+	if (bare_outer == sizeof(struct iphdr) + HP_GUE_BYTES)
+		return put(ctx, backend, sizeof(struct iphdr) + HP_GUE_BYTES);
+	if (bare_outer == sizeof(struct ipv6hdr) + HP_GUE_BYTES)
+		return put(ctx, backend, sizeof(struct ipv6hdr) + HP_GUE_BYTES);
 	return put(ctx, backend, 0);
 }
 

@@ -18,7 +18,7 @@ double bench_wall_s(void);
 /* Each returns a new JSON value, or NULL with *e written.
  *
  * packets        array of {forward, protocol, family, flows, ns, empty_ns, floor_ns, bare_ns, ratio}; forward is "l2",
- *                "ipip" (to backends of the VIP's family) or "none" for what is not a VIP's flow.
+ *                "ipip" or "gue" (to backends of the VIP's family), or "none" for what is not a VIP's flow.
  * maglev         object {backends, slots, ms, rings: [...]}
  * configuration  object {services, backends, load_s, memory_mb, ...}; the daemon is run as a process of its own, in a
  *                network namespace of its own. */

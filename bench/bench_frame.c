@@ -7,6 +7,7 @@
 #include <linux/ipv6.h>
 #include <string.h>
 
+#include "abi.h"
 #include "daemon/frame.h"
 
 #define MILLION (1u << 20)
@@ -25,6 +26,8 @@ const struct bench_class bench_classes[] = {
 	FORWARDED("l2", 6, VIP6(1)),
 	FORWARDED("ipip", 4, VIP4(2)),
 	FORWARDED("ipip", 6, VIP6(2)),
+	FORWARDED("gue", 4, VIP4(3)),
+	FORWARDED("gue", 6, VIP6(3)),
 	{"none", "tcp", 4, 1, "10.9.9.9", false},
 	{"none", "tcp", 6, 1, "fd00:9::9", false},
 	{"none", "arp", 4, 1, VIP4(1), true},
@@ -34,9 +37,11 @@ const size_t bench_class_count = sizeof(bench_classes) / sizeof(bench_classes[0]
 
 uint32_t bench_class_outer(const struct bench_class *class)
 {
-	if (strcmp(class->forward, "ipip") != 0)
-		return 0;
-	return class->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	uint32_t ip_bytes = class->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+
+	if (!strcmp(class->forward, "gue"))
+		return ip_bytes + HP_GUE_BYTES;
+	return strcmp(class->forward, "ipip") ? 0 : ip_bytes;
 }
 
 /* A request (RFC 826) of the client for the VIP. */

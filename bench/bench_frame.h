@@ -11,7 +11,7 @@
 #define BENCH_FRAME_BYTES 110
 
 struct bench_class {
-	const char *forward;  /* "l2", "ipip"; "none": not a VIP's flow */
+	const char *forward;  /* "l2", "ipip", "gue"; "none": not a VIP's flow */
 	const char *protocol; /* "tcp", "udp"; "arp": a request for a VIP */
 	int family;	      /* 4 or 6 */
 	uint32_t flows;	      /* a power of two */
@@ -32,7 +32,7 @@ struct bench_frame {
  * forwarder here looks. */
 void bench_frame_make(const struct bench_class *class, struct bench_frame *out);
 
-/* Bytes of outer header that a class's tunnel adds: 0, 20 or 40. */
+/* Bytes of outer header that a class's tunnel adds. */
 uint32_t bench_class_outer(const struct bench_class *class);
 
 #endif

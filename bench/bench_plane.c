@@ -221,7 +221,7 @@ int bench_plane_fill_bare(const struct bench_plane *bench, const struct bench_cl
 	for (size_t i = 0; !code && i < service->config->backend_count; i++) {
 		const struct fleet_backend *backend = service->backends[i];
 		const struct hp_adjacency *adjacency = &bench->plane.adjacencies[backend->adjacency];
-		uint8_t header[64] = {0};
+		uint8_t header[80] = {0};
 
 		memcpy(header, adjacency->l2, ETH_HLEN);
 		memcpy(header + ETH_HLEN, adjacency->outer, adjacency->outer_bytes);

@@ -1,13 +1,15 @@
 /* What the data plane and the programs that feed it agree on: map keys, records, verdicts, the flow's hash.
  *
- * This is the only header that bpf/ and src/ share; it includes nothing but the kernel's type names. Whatever
- * is wider than eight bytes is immutable once a packet can reach it: it is written aside, published by one
- * aligned store of at most eight bytes, and used again only after an RCU grace period.
+ * This and gue.h, which is the backend's as well, are all that bpf/ and src/ share; they include nothing but the
+ * kernel's type names. Whatever is wider than eight bytes is immutable once a packet can reach it: it is written
+ * aside, published by one aligned store of at most eight bytes, and used again only after an RCU grace period.
  * HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
 #ifndef HP_ABI_H
 #define HP_ABI_H
 
 #include <linux/types.h>
+
+#include "gue.h"
 
 #define HP_ABI_VERSION 2
 
@@ -183,6 +185,10 @@ enum hp_method {
 	HP_METHOD_IPIP_6_IN_4, /* RFC 4213 */
 	HP_METHOD_IPIP_4_IN_6, /* RFC 2473 */
 	HP_METHOD_IPIP_6_IN_6, /* RFC 2473 */
+	HP_METHOD_GUE_4_IN_4,  /* draft-ietf-intarea-gue, version 0 */
+	HP_METHOD_GUE_6_IN_4,
+	HP_METHOD_GUE_4_IN_6,
+	HP_METHOD_GUE_6_IN_6,
 	HP_METHOD_COUNT
 };
 
@@ -207,7 +213,7 @@ struct hp_identity {
 
 _Static_assert(sizeof(struct hp_identity) == 32, "hp_identity has padding");
 
-#define HP_OUTER_BYTES 40 /* IPv6; an IPv4 header stands at the beginning */
+#define HP_OUTER_BYTES (40 + HP_GUE_BYTES) /* IPv6 and GUE; what is shorter stands at the beginning */
 
 /* The finished way to a backend. */
 struct hp_adjacency {
@@ -216,14 +222,14 @@ struct hp_adjacency {
 	__u16 mtu;     /* longest IP packet, outer header included, that the path takes */
 	__u8 method;   /* enum hp_method */
 	__u8 l2_bytes; /* 14, 18 or 22: the part of l2 that is used, ethertype included */
-	__u8 outer_bytes; /* 0, 20 or 40 */
+	__u8 outer_bytes; /* 0, 20, 32, 40 or 52 */
 	__u8 on_link;	  /* 1: the destination MAC in l2 is the backend's own */
-	__u16 outer_sum;  /* IPv4: folded sum of the outer header with length and checksum 0, as it lies in memory */
+	__u16 outer_sum;  /* IPv4: folded sum of the outer IP header with length and checksum 0, as it lies in memory */
 	__be32 address[4]; /* the backend, IPv4 as mapped IPv6 */
 	__be32 source_mask; /* bits of the outer source's last word that vary with the flow's hash */
 	__u8 l2[24];	    /* destination, source, tags, ethertype; zero-filled */
-	__u8 outer[HP_OUTER_BYTES]; /* length 0 and, for IPv4, checksum 0 */
-	__u8 zero[28];
+	__u8 outer[HP_OUTER_BYTES]; /* lengths, checksums and UDP source port 0 */
+	__u8 zero[16];
 };
 
 _Static_assert(sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");

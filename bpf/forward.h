@@ -7,10 +7,14 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 
 #include "packet.h"
 
 #define FORWARD_TAG_BYTES 4
+#define FORWARD_OUTER4 sizeof(struct iphdr)
+#define FORWARD_OUTER6 sizeof(struct ipv6hdr)
+#define FORWARD_HEADERS_MASK 127 /* above all of link, outer IP and GUE header */
 
 /* Copy a constant, even number of bytes in the widest steps; the compiler's own copy of bytes goes one by one. */
 static ALWAYS_INLINE void forward_copy(void *to, const void *from, __u32 bytes)
@@ -48,30 +52,44 @@ static ALWAYS_INLINE int forward_is_loop(const struct packet *pkt, const struct 
 	       ip6->saddr.in6_u.u6_addr32[2] != address[2] || ip6->saddr.in6_u.u6_addr32[3] != address[3];
 }
 
-/* The outer IPv4 header (RFC 2003): the template, the length, the varied bits of the source, the checksum. */
-static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer)
+/* UDP of GUE: the flow's port, so that routers and NICs spread flows (RFC 7510, 3), and the length. */
+static ALWAYS_INLINE void forward_udp(const struct packet *pkt, struct udphdr *udp)
+{
+	udp->source = bpf_htons(hp_gue_source_port(pkt->hash));
+	udp->len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + HP_GUE_BYTES));
+}
+
+/* The outer IPv4 header (RFC 2003) and what of GUE follows: the template, the length, the varied bits of the source,
+ * the checksum. */
+static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
+					 __u32 outer_bytes)
 {
 	struct iphdr *ip = outer;
-	__u16 length = bpf_htons((__u16)(pkt->ip_bytes + sizeof(*ip)));
+	__u16 length = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + outer_bytes));
 	__be32 varied = pkt->hash & adjacency->source_mask;
 	__u32 sum = (__u32)adjacency->outer_sum + length + (varied & 0xffff) + (varied >> 16);
 
-	forward_copy(ip, adjacency->outer, sizeof(*ip));
+	forward_copy(ip, adjacency->outer, outer_bytes);
 	ip->tot_len = length;
 	ip->saddr |= varied;
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	ip->check = (__u16)~sum;
+	if (outer_bytes != FORWARD_OUTER4)
+		forward_udp(pkt, (void *)(ip + 1));
 }
 
-/* The outer IPv6 header (RFC 2473). */
-static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer)
+/* The outer IPv6 header (RFC 2473) and what of GUE follows. */
+static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
+					 __u32 outer_bytes)
 {
 	struct ipv6hdr *ip = outer;
 
-	forward_copy(ip, adjacency->outer, sizeof(*ip));
-	ip->payload_len = bpf_htons((__u16)pkt->ip_bytes);
+	forward_copy(ip, adjacency->outer, outer_bytes);
+	ip->payload_len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + outer_bytes - FORWARD_OUTER6));
 	ip->saddr.in6_u.u6_addr32[3] |= pkt->hash & adjacency->source_mask;
+	if (outer_bytes != FORWARD_OUTER6)
+		forward_udp(pkt, (void *)(ip + 1));
 }
 
 /* Write the headers, l2_bytes and outer_bytes long, which the caller passes as constants. */
@@ -84,10 +102,10 @@ static ALWAYS_INLINE enum hp_verdict forward_put(const struct packet *pkt, const
 	if (data + l2_bytes + outer_bytes > end)
 		return HP_NO_HEADROOM;
 	forward_copy(data, adjacency->l2, l2_bytes);
-	if (outer_bytes == sizeof(struct iphdr))
-		forward_outer4(pkt, adjacency, data + l2_bytes);
-	if (outer_bytes == sizeof(struct ipv6hdr))
-		forward_outer6(pkt, adjacency, data + l2_bytes);
+	if (outer_bytes == FORWARD_OUTER4 || outer_bytes == FORWARD_OUTER4 + HP_GUE_BYTES)
+		forward_outer4(pkt, adjacency, data + l2_bytes, outer_bytes);
+	else if (outer_bytes)
+		forward_outer6(pkt, adjacency, data + l2_bytes, outer_bytes);
 	return HP_FORWARDED;
 }
 
@@ -97,10 +115,14 @@ static ALWAYS_INLINE enum hp_verdict forward_put_outer(const struct packet *pkt,
 	switch (adjacency->outer_bytes) {
 	case 0:
 		return forward_put(pkt, adjacency, l2_bytes, 0);
-	case sizeof(struct iphdr):
-		return forward_put(pkt, adjacency, l2_bytes, sizeof(struct iphdr));
+	case FORWARD_OUTER4:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4);
+	case FORWARD_OUTER4 + HP_GUE_BYTES:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GUE_BYTES);
+	case FORWARD_OUTER6:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6);
 	default:
-		return forward_put(pkt, adjacency, l2_bytes, sizeof(struct ipv6hdr));
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GUE_BYTES);
 	}
 }
 
@@ -134,7 +156,55 @@ static ALWAYS_INLINE void forward_trace(__u32 adjacency)
 		record->adjacency = adjacency;
 }
 
-/* Send the packet to its backend. Needs backend, hash, data, l3_offset, ip_bytes. Sets action; moves the head. */
+/* The family of a backend's address, 4 or 6. A function of its own, as the next, for the few packets that need it. */
+__attribute__((noinline)) int forward_family(__u32 number)
+{
+	struct hp_identity *identity = bpf_map_lookup_elem(&identities, &number);
+
+	if (!identity || identity->method == HP_METHOD_NONE)
+		return 0;
+	if (identity->address[0] || identity->address[1] || identity->address[2] != bpf_htonl(0xffff))
+		return 6;
+	return 4;
+}
+
+/* Write the second chance behind the GUE header, which stands `at` bytes from the frame's beginning. Returns 0 on success. */
+__attribute__((noinline)) int forward_put_chance(struct xdp_md *ctx, __u32 at, __u32 number)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct hp_identity *identity = bpf_map_lookup_elem(&identities, &number);
+	struct hp_gue *gue = data + (at & FORWARD_HEADERS_MASK);
+	struct hp_gue_chance *chance = (void *)(gue + 1);
+
+	if (!identity || (void *)(chance + 1) > end)
+		return -1;
+	gue->form = HP_GUE_WITH_CHANCE;
+	chance->magic = HP_CHANCE_MAGIC;
+	chance->version = HP_CHANCE_VERSION;
+	chance->hops = HP_CHANCE_FRESH;
+	chance->zero = 0;
+	__builtin_memcpy(chance->alternate, identity->address, sizeof(chance->alternate));
+	return 0;
+}
+
+/* Bytes that the second chance takes: none where no backend would look at it, where it leads to another family than the
+ * outer header's, and where it would make the packet too long for a path that takes it without. */
+static ALWAYS_INLINE __u32 forward_chance_bytes(const struct packet *pkt, const struct hp_adjacency *adjacency)
+{
+	__u32 bytes = pkt->ip_bytes + adjacency->outer_bytes + sizeof(struct hp_gue_chance);
+	int family;
+
+	if (adjacency->outer_bytes == FORWARD_OUTER4 + HP_GUE_BYTES)
+		family = 4;
+	else if (adjacency->outer_bytes == FORWARD_OUTER6 + HP_GUE_BYTES)
+		family = 6;
+	else
+		return 0;
+	return bytes <= adjacency->mtu && forward_family(pkt->alternate) == family ? sizeof(struct hp_gue_chance) : 0;
+}
+
+/* Send the packet to its backend. Needs backend, alternate, hash, data, l3_offset, ip_bytes. Sets action; moves the
+ * head. */
 static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 {
 	__u32 index, number = pkt->backend;
@@ -154,10 +224,15 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 		return HP_TOO_BIG;
 	if (unlikely(forward_is_loop(pkt, adjacency)))
 		return HP_LOOPED;
-	delta = (int)pkt->l3_offset - adjacency->l2_bytes - adjacency->outer_bytes;
+	if (unlikely(pkt->alternate))
+		pkt->chance_bytes = forward_chance_bytes(pkt, adjacency);
+	delta = (int)pkt->l3_offset - adjacency->l2_bytes - adjacency->outer_bytes - (int)pkt->chance_bytes;
 	if (delta && bpf_xdp_adjust_head(pkt->ctx, delta))
 		return HP_NO_HEADROOM;
 	verdict = forward_headers(pkt, adjacency);
+	if (unlikely(pkt->chance_bytes) && verdict == HP_FORWARDED &&
+	    forward_put_chance(pkt->ctx, adjacency->l2_bytes + adjacency->outer_bytes - sizeof(struct hp_gue), pkt->alternate))
+		return HP_NO_HEADROOM;
 	return verdict == HP_FORWARDED ? forward_exit(pkt, adjacency) : verdict;
 }
 

@@ -31,9 +31,10 @@ struct packet {
 	__u8 is_quoted;	  /* the flow is one that an ICMP error quotes */
 	__u32 service;	  /* number; 0 until found */
 	__u32 hash;
-	__u32 backend; /* number; 0 until picked */
-	__u32 alternate; /* the backend that a gue packet names for a second chance; 0: none */
-	int action;    /* of HP_FORWARDED: XDP_TX or XDP_REDIRECT */
+	__u32 backend;	 /* number; 0 until picked */
+	__u32 alternate; /* number of the backend that gue names as the second chance; 0: none */
+	__u32 chance_bytes; /* of the second chance in front of the packet: 0 until the forward step puts one there */
+	int action; /* of HP_FORWARDED: XDP_TX or XDP_REDIRECT */
 };
 
 /* Whether the frame ends before `stop`. The compiler must not see that another check implies this one: the verifier

@@ -5,10 +5,28 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 #include <string.h>
 
 #define OUTER_TTL 64
 #define TAG_BYTES 4
+
+/* What a method puts in front. */
+static const struct form {
+	enum config_forward forward;
+	uint8_t ip_bytes; /* of the outer IP header */
+	uint8_t inner;	  /* protocol number of the packet within */
+} forms[HP_METHOD_COUNT] = {
+	[HP_METHOD_L2] = {CONFIG_FORWARD_L2, 0, 0},
+	[HP_METHOD_IPIP_4_IN_4] = {CONFIG_FORWARD_IPIP, sizeof(struct iphdr), IPPROTO_IPIP},
+	[HP_METHOD_IPIP_6_IN_4] = {CONFIG_FORWARD_IPIP, sizeof(struct iphdr), IPPROTO_IPV6},
+	[HP_METHOD_IPIP_4_IN_6] = {CONFIG_FORWARD_IPIP, sizeof(struct ipv6hdr), IPPROTO_IPIP},
+	[HP_METHOD_IPIP_6_IN_6] = {CONFIG_FORWARD_IPIP, sizeof(struct ipv6hdr), IPPROTO_IPV6},
+	[HP_METHOD_GUE_4_IN_4] = {CONFIG_FORWARD_GUE, sizeof(struct iphdr), IPPROTO_IPIP},
+	[HP_METHOD_GUE_6_IN_4] = {CONFIG_FORWARD_GUE, sizeof(struct iphdr), IPPROTO_IPV6},
+	[HP_METHOD_GUE_4_IN_6] = {CONFIG_FORWARD_GUE, sizeof(struct ipv6hdr), IPPROTO_IPIP},
+	[HP_METHOD_GUE_6_IN_6] = {CONFIG_FORWARD_GUE, sizeof(struct ipv6hdr), IPPROTO_IPV6},
+};
 
 enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool backend_is4)
 {
@@ -19,25 +37,22 @@ enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool 
 		if (backend_is4)
 			return vip_is4 ? HP_METHOD_IPIP_4_IN_4 : HP_METHOD_IPIP_6_IN_4;
 		return vip_is4 ? HP_METHOD_IPIP_4_IN_6 : HP_METHOD_IPIP_6_IN_6;
+	case CONFIG_FORWARD_GUE:
+		if (backend_is4)
+			return vip_is4 ? HP_METHOD_GUE_4_IN_4 : HP_METHOD_GUE_6_IN_4;
+		return vip_is4 ? HP_METHOD_GUE_4_IN_6 : HP_METHOD_GUE_6_IN_6;
 	}
 	return HP_METHOD_NONE;
 }
 
+enum config_forward adjacency_forward(enum hp_method method)
+{
+	return forms[method].forward;
+}
+
 uint32_t adjacency_overhead(enum hp_method method)
 {
-	switch (method) {
-	case HP_METHOD_IPIP_4_IN_4:
-	case HP_METHOD_IPIP_6_IN_4:
-		return sizeof(struct iphdr);
-	case HP_METHOD_IPIP_4_IN_6:
-	case HP_METHOD_IPIP_6_IN_6:
-		return sizeof(struct ipv6hdr);
-	case HP_METHOD_NONE:
-	case HP_METHOD_L2:
-	case HP_METHOD_COUNT:
-		break;
-	}
-	return 0;
+	return forms[method].ip_bytes + (forms[method].forward == CONFIG_FORWARD_GUE ? HP_GUE_BYTES : 0);
 }
 
 static void put16(uint8_t *at, uint16_t host_order)
@@ -94,9 +109,9 @@ static uint16_t sum_words(const void *header, size_t bytes)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-static void put_outer4(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t inner)
+static void put_outer4(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t protocol)
 {
-	struct iphdr ip = {.version = 4, .ihl = 5, .frag_off = htons(0x4000), .ttl = OUTER_TTL, .protocol = inner};
+	struct iphdr ip = {.version = 4, .ihl = 5, .frag_off = htons(0x4000), .ttl = OUTER_TTL, .protocol = protocol};
 
 	memcpy(&ip.saddr, ip_bytes4(from), sizeof(ip.saddr));
 	memcpy(&ip.daddr, ip_bytes4(to), sizeof(ip.daddr));
@@ -104,20 +119,30 @@ static void put_outer4(struct hp_adjacency *out, const struct ip *from, const st
 	out->outer_sum = sum_words(&ip, sizeof(ip));
 }
 
-static void put_outer6(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t inner)
+static void put_outer6(struct hp_adjacency *out, const struct ip *from, const struct ip *to, uint8_t protocol)
 {
-	struct ipv6hdr ip = {.version = 6, .nexthdr = inner, .hop_limit = OUTER_TTL};
+	struct ipv6hdr ip = {.version = 6, .nexthdr = protocol, .hop_limit = OUTER_TTL};
 
 	memcpy(&ip.saddr, from->byte, sizeof(ip.saddr));
 	memcpy(&ip.daddr, to->byte, sizeof(ip.daddr));
 	memcpy(out->outer, &ip, sizeof(ip));
 }
 
+static void put_gue(uint8_t *at, uint8_t inner)
+{
+	struct udphdr udp = {.dest = htons(HP_GUE_PORT)};
+	struct hp_gue gue = {.form = HP_GUE_PLAIN, .protocol = inner};
+
+	memcpy(at, &udp, sizeof(udp));
+	memcpy(at + sizeof(udp), &gue, sizeof(gue));
+}
+
 void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
 		      const struct ip *backend, const struct config_source *source, uint32_t number)
 {
-	bool is4 = ip_is4(backend);
-	uint8_t inner = method == HP_METHOD_IPIP_4_IN_4 || method == HP_METHOD_IPIP_4_IN_6 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	const struct form *form = &forms[method];
+	bool is4 = ip_is4(backend), is_gue = form->forward == CONFIG_FORWARD_GUE;
+	uint8_t protocol = is_gue ? IPPROTO_UDP : form->inner;
 	struct ip from;
 
 	memset(out, 0, sizeof(*out));
@@ -133,7 +158,9 @@ void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, e
 		return;
 	choose_source(out, facts, source, &from);
 	if (is4)
-		put_outer4(out, &from, backend, inner);
+		put_outer4(out, &from, backend, protocol);
 	else
-		put_outer6(out, &from, backend, inner);
+		put_outer6(out, &from, backend, protocol);
+	if (is_gue)
+		put_gue(out->outer + form->ip_bytes, form->inner);
 }

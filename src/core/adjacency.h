@@ -29,7 +29,10 @@ struct adjacency {
  * asked for across families. */
 enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool backend_is4);
 
-/* Header bytes that the method puts in front of the inner packet: 0, 20 or 40. */
+/* What the configuration calls a method. */
+enum config_forward adjacency_forward(enum hp_method method);
+
+/* Header bytes that the method puts in front of the inner packet: 0, 20 or 40, and with gue 12 more. */
 uint32_t adjacency_overhead(enum hp_method method);
 
 /* Fill the record.
@@ -37,7 +40,7 @@ uint32_t adjacency_overhead(enum hp_method method);
  * facts, backend  the way to it, and its address.
  * source          the configuration's outer source of the backend's family; may say "not set".
  * number          the backend's.
- * The outer header: TTL 64, DF set, ID 0 (RFC 6864), length 0, DSCP and ECN 0. */
+ * The outer header: TTL 64, DF set, ID 0 (RFC 6864), length 0, DSCP and ECN 0; of UDP source port and length 0. */
 void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
 		      const struct ip *backend, const struct config_source *source, uint32_t number);
 

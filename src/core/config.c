@@ -133,6 +133,8 @@ const char *config_forward_name(enum config_forward forward)
 		return "l2";
 	case CONFIG_FORWARD_IPIP:
 		return "ipip";
+	case CONFIG_FORWARD_GUE:
+		return "gue";
 	}
 	return "";
 }

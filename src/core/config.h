@@ -21,6 +21,7 @@
 enum config_forward {
 	CONFIG_FORWARD_L2,
 	CONFIG_FORWARD_IPIP,
+	CONFIG_FORWARD_GUE,
 };
 
 /* Whether the flows of a service of UDP stay with their backend through a change. Those of TCP do. */

@@ -45,7 +45,7 @@ static void log_backend(struct director *director, const struct fleet_backend *b
 	ip_format(&backend->identity.address, address);
 	if (ready)
 		log_event(LOG_INFO, "backend_ready backend=%s forward=%s", address,
-			  backend->identity.method == HP_METHOD_L2 ? "l2" : "ipip");
+			  config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
 	else
 		log_event(LOG_WARNING, "backend_unreachable backend=%s reason=\"%s\"", address,
 			  resolver_target_reason(backend->target));

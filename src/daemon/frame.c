@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi.h"
+
 #define TTL 64
 #define WINDOW 64240
 
@@ -165,14 +167,36 @@ static bool read_ip6(struct cursor *cursor, json_t *lines)
 	return true;
 }
 
+/* A GUE header, and the second chance if it has one. */
+static bool read_gue(struct cursor *cursor, json_t *lines)
+{
+	struct hp_gue_chance chance;
+	char to[IP_TEXT_BYTES];
+	struct ip alternate;
+	struct hp_gue gue;
+	uint16_t rest[2]; /* of the UDP header, whose ports are read */
+
+	if (!take(cursor, rest, sizeof(rest)) || !take(cursor, &gue, sizeof(gue)))
+		return false;
+	cursor->next = gue.protocol;
+	if (gue.form != HP_GUE_WITH_CHANCE || !take(cursor, &chance, sizeof(chance))) {
+		line(lines, "GUE, protocol %u", gue.protocol);
+		return gue.form == HP_GUE_PLAIN;
+	}
+	alternate = ip_from6(chance.alternate);
+	line(lines, "GUE, protocol %u, second chance at %s", gue.protocol, ip_format(&alternate, to));
+	return true;
+}
+
 static bool read_ports(struct cursor *cursor, json_t *lines)
 {
 	bool is_tcp = cursor->next == IPPROTO_TCP;
 	uint16_t ports[2];
 
-	if (take(cursor, ports, sizeof(ports)))
-		line(lines, "%s %u > %u", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]));
-	return false;
+	if (!take(cursor, ports, sizeof(ports)))
+		return false;
+	line(lines, "%s %u > %u", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]));
+	return !is_tcp && ntohs(ports[1]) == HP_GUE_PORT && read_gue(cursor, lines);
 }
 
 static bool read_tag(struct cursor *cursor, json_t *lines)

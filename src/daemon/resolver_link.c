@@ -204,8 +204,8 @@ static const char *unfit(const struct link *link)
 		{"macvlan", "is a macvlan: use the interface below it"},
 		{"ipvlan", "is an ipvlan: use the interface below it"},
 		{"vrf", "is a VRF: route by an interface in it"},
-		{"vxlan", "is a vxlan tunnel: use forward: ipip over the network below it"},
-		{"geneve", "is a geneve tunnel: use forward: ipip over the network below it"},
+		{"vxlan", "is a vxlan tunnel: use forward: ipip or gue over the network below it"},
+		{"geneve", "is a geneve tunnel: use forward: ipip or gue over the network below it"},
 		{"wireguard", "is a wireguard tunnel, which carries no Ethernet frames"},
 	};
 
@@ -215,7 +215,7 @@ static const char *unfit(const struct link *link)
 	if (link->flags & IFF_LOOPBACK)
 		return "is the loopback";
 	if (link->type != ARPHRD_ETHER)
-		return "carries no Ethernet frames: l2 and ipip need an Ethernet interface";
+		return "carries no Ethernet frames: every way to forward needs an Ethernet interface";
 	return NULL;
 }
 

@@ -99,11 +99,12 @@ static void count_slots(const struct director *director, const struct fleet_serv
 static json_t *source_json(const struct hp_adjacency *adjacency)
 {
 	struct prefix source = {.bits = (uint8_t)(32 - __builtin_popcount(adjacency->source_mask))};
+	struct ip address = ip_from6(adjacency->address);
 	char text[PREFIX_TEXT_BYTES];
 
 	if (!adjacency->outer_bytes)
 		return NULL;
-	if (adjacency->outer_bytes == sizeof(struct iphdr)) {
+	if (ip_is4(&address)) {
 		source.ip = ip_from4(adjacency->outer + offsetof(struct iphdr, saddr));
 	} else {
 		source.ip = ip_from6(adjacency->outer + offsetof(struct ipv6hdr, saddr));

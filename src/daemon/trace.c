@@ -168,7 +168,9 @@ static json_t *frame_json(const struct frame *frame)
 static json_t *backend_json(const struct fleet_service *service, const struct hp_trace *trace)
 {
 	static const char *const methods[HP_METHOD_COUNT] = {"",	   "l2",	  "ipip (4 in 4)",
-							     "ipip (6 in 4)", "ipip (4 in 6)", "ipip (6 in 6)"};
+							     "ipip (6 in 4)", "ipip (4 in 6)", "ipip (6 in 6)",
+							     "gue (4 in 4)",  "gue (6 in 4)",  "gue (4 in 6)",
+							     "gue (6 in 6)"};
 	ptrdiff_t index = backend_numbered(service, trace->backend);
 	char address[IP_TEXT_BYTES];
 

@@ -8,7 +8,7 @@ RIG_DIR=$(mktemp -d)
 trap 'rm -rf "$RIG_DIR"' EXIT
 
 CHECKED=(-o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE
-	-o tcp.analyze_sequence_numbers:FALSE)
+	-o udp.ignore_ipv6_zero_checksum:TRUE -o tcp.analyze_sequence_numbers:FALSE -X lua_script:rig/gue.lua)
 WRONG='_ws.malformed || _ws.short || ip.checksum.status == "Bad" || tcp.checksum.status == "Bad" ||
 	udp.checksum.status == "Bad" || icmp.checksum.status == "Bad" || icmpv6.checksum.status == "Bad" ||
 	ip.bogus_ip_length || ipv6.plen_exceeds_framing || _ws.expert.severity == "Error"'
@@ -33,13 +33,15 @@ seen() {
 keep forward
 for inner in ip ipv6; do
 	for upper in tcp udp; do
-		for outer in '' ip: ipv6:; do
+		for outer in '' ip: ipv6: ip:udp:gue: ipv6:udp:gue:; do
 			for tags in '' 'vlan:ethertype:' 'ieee8021ad:ethertype:vlan:ethertype:'; do
 				seen forward 6 "^eth:ethertype:$tags$outer$inner:$upper"
 			done
 		done
 	done
 done
+expect_equal "forward: GUE is of version 0, without flags or more than its first word" "" \
+	"$(read_frames forward -Y 'gue && (gue.form != 0 || gue.flags != 0)' | head -n 5)"
 keep answer
 seen answer 5 $'arp\t2\t'
 seen answer 5 $':icmp[^\t]*\t\t0\t'

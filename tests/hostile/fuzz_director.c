@@ -27,6 +27,7 @@ static struct {
 	union hp_block block[BLOCKS];
 	struct hp_backend backend[NUMBERS];
 	struct hp_adjacency adjacency[2 * NUMBERS];
+	struct hp_identity identity[NUMBERS];
 	struct hp_service_counts counts[8];
 	struct hp_backend_counts backend_counts[NUMBERS];
 } maps;
@@ -56,6 +57,8 @@ static void *look_up(void *map, const void *key)
 		return ROW(maps.backend, key);
 	if (map == &adjacencies)
 		return ROW(maps.adjacency, key);
+	if (map == &identities)
+		return ROW(maps.identity, key);
 	if (map == &service_counts)
 		return ROW(maps.counts, key);
 	if (map == &backend_counts)
@@ -132,20 +135,23 @@ static void add_backend(__u32 number, enum hp_method method, const char *text, _
 
 	facts.source = address(ip_is4(&backend) ? "10.1.0.1" : "2001:db8:1::1");
 	need(prefix_parse(&source.prefix, ip_is4(&backend) ? "10.9.0.0/16" : "fd00:9::/96"));
+	maps.identity[number].method = method;
+	memcpy(maps.identity[number].address, backend.byte, sizeof(backend.byte));
 	maps.backend[number].adjacency = 2 * number;
 	adjacency_record(&maps.adjacency[2 * number], &facts, method, &backend, &source, number);
 }
 
-/* Rings of 7 slots at blocks 1 and 3: among their backends one without an adjacency, and none at all. */
+/* Rings of 11 slots at blocks 1, 3 and 5: among their backends one without an adjacency, and none at all. */
 static void add_rings(void)
 {
-	static const __u32 members4[7] = {1, 2, 3, 4, 5, 15, 0}, members6[7] = {6, 7, 8, 9, 1, 15, 0};
+	static const __u32 members4[11] = {1, 2, 3, 4, 5, 15, 0, 10, 11, 10, 11};
+	static const __u32 members6[11] = {6, 7, 8, 9, 1, 15, 0, 12, 13, 12, 13};
 
-	maps.block[1].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_FLOW};
+	maps.block[1].head = (struct hp_ring_head){.seed = 1, .size = 11, .hash = HP_HASH_FLOW};
 	memcpy(maps.block[2].slot, members4, sizeof(members4));
-	maps.block[3].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_SOURCE};
+	maps.block[3].head = (struct hp_ring_head){.seed = 1, .size = 11, .hash = HP_HASH_SOURCE};
 	memcpy(maps.block[4].slot, members4, sizeof(members4));
-	maps.block[5].head = (struct hp_ring_head){.seed = 1, .size = 7, .hash = HP_HASH_FLOW};
+	maps.block[5].head = (struct hp_ring_head){.seed = 1, .size = 11, .hash = HP_HASH_FLOW};
 	memcpy(maps.block[6].slot, members6, sizeof(members6));
 	maps.service[1].now = 1;
 	maps.service[2].now = 3;
@@ -172,6 +178,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	add_backend(7, HP_METHOD_IPIP_6_IN_6, "2001:db8:3::7", 0);
 	add_backend(8, HP_METHOD_IPIP_6_IN_4, "10.3.0.8", 1);
 	add_backend(9, HP_METHOD_IPIP_6_IN_6, "2001:db8:3::9", 1);
+	add_backend(10, HP_METHOD_GUE_4_IN_4, "10.3.0.10", 1);
+	add_backend(11, HP_METHOD_GUE_4_IN_6, "2001:db8:3::b", 2);
+	add_backend(12, HP_METHOD_GUE_6_IN_4, "10.3.0.12", 0);
+	add_backend(13, HP_METHOD_GUE_6_IN_6, "2001:db8:3::d", 1);
 	add_rings();
 	return 0;
 }
@@ -205,6 +215,19 @@ static int action_of(enum hp_verdict verdict)
 	return actions[verdict];
 }
 
+/* What stands behind the outer IP header of a tunnel: nothing, or UDP and GUE, with a second chance or without. `rest` is
+ * what the outer header says follows it. */
+static void check_tunnel(const __u8 *at, size_t bytes, __u8 protocol, size_t rest)
+{
+	if (protocol != IPPROTO_UDP) {
+		need(!bytes && (protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6));
+		return;
+	}
+	need(word_at(at) >= 0xc000 && word_at(at + 2) == HP_GUE_PORT && word_at(at + 4) == rest && !word_at(at + 6));
+	need((bytes == 12 && at[8] == 0) || (bytes == 32 && at[8] == 5 && !memcmp(at + 12, "H\1\0\0", 4)));
+	need((at[9] == IPPROTO_IPIP || at[9] == IPPROTO_IPV6) && !word_at(at + 10));
+}
+
 static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, size_t bytes)
 {
 	size_t l3 = l3_of(was, was_bytes), at = l3_of(is, bytes), kept = was_bytes - l3;
@@ -214,11 +237,11 @@ static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, s
 	if (bytes == at + kept)
 		return;
 	if (word_at(is + at - 2) == ETH_P_IP) {
-		need(bytes - at - kept == 20 && sum_words(0, outer, 20) == 0xffff && (outer[9] == 4 || outer[9] == 41));
-		need(word_at(outer + 2) <= bytes - at);
+		need(bytes - at - kept >= 20 && sum_words(0, outer, 20) == 0xffff && word_at(outer + 2) <= bytes - at);
+		check_tunnel(outer + 20, bytes - at - kept - 20, outer[9], word_at(outer + 2) - 20u);
 	} else {
-		need(bytes - at - kept == 40 && word_at(is + at - 2) == ETH_P_IPV6 && (outer[6] == 4 || outer[6] == 41));
-		need(word_at(outer + 4) + 40u <= bytes - at);
+		need(bytes - at - kept >= 40 && word_at(is + at - 2) == ETH_P_IPV6 && word_at(outer + 4) + 40u <= bytes - at);
+		check_tunnel(outer + 40, bytes - at - kept - 40, outer[6], word_at(outer + 4));
 	}
 }
 

@@ -12,6 +12,10 @@ static const struct method_row methods[] = {
 	{"IPv6 in IPv4", "ipip", "fd00:2::2", "10.3.0.3"},
 	{"IPv4 in IPv6", "ipip", "10.2.0.3", "fd00:3::2"},
 	{"IPv6 in IPv6", "ipip", "fd00:2::3", "fd00:3::3"},
+	{"GUE, IPv4 in IPv4", "gue", "10.2.0.4", "10.3.0.4"},
+	{"GUE, IPv6 in IPv4", "gue", "fd00:2::4", "10.3.0.5"},
+	{"GUE, IPv4 in IPv6", "gue", "10.2.0.5", "fd00:3::4"},
+	{"GUE, IPv6 in IPv6", "gue", "fd00:2::5", "fd00:3::5"},
 };
 
 #define METHODS (sizeof(methods) / sizeof(methods[0]))
@@ -55,7 +59,8 @@ static struct wire_way way_of(const struct method_row *row, uint8_t mac[static 6
 	struct wire_way way = {.mac_to = mac, .mac_from = wire_mac_director, .tags = tags};
 
 	lab_mac(row->backend, mac);
-	if (!strcmp(row->forward, "ipip")) {
+	way.is_gue = !strcmp(row->forward, "gue");
+	if (strcmp(row->forward, "l2") != 0) {
 		way.outer_from = wire_is4(row->backend) ? DIRECTOR4 : DIRECTOR6;
 		way.outer_to = row->backend;
 	}
@@ -102,10 +107,10 @@ static void every_method_at_every_depth(void **state)
 		lab_tag(&facts, tags_out);
 		lab_resolve(lab, row->backend, &facts);
 		wire_make(&in, &spec);
-		wire_forward(&out, &in, &way);
 		snprintf(says, sizeof(says), "%s, %s, tags \"%s\" in and \"%s\" out%s", row->says, is_udp ? "UDP" : "TCP",
 			 tags_in, tags_out, is_padded ? ", padded" : "");
 		lab_run(lab, &in, &end);
+		wire_expect(&out, &in, &way, &end.frame);
 		wrong += lab_judge(says, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
 		keep(lab, &end, &spec, &way);
 	}
@@ -127,10 +132,12 @@ static int try_forward(struct lab *lab, const char *says, const struct method_ro
 {
 	uint8_t mac[6];
 	struct wire_way way = way_of(row, mac, "");
+	struct lab_end end;
 	struct wire out;
 
-	wire_forward(&out, in, &way);
-	return lab_try(lab, says, in, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
+	lab_run(lab, in, &end);
+	wire_expect(&out, in, &way, &end.frame);
+	return lab_judge(says, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
 }
 
 /* What odd but whole packets keep: everything. */
@@ -180,7 +187,7 @@ static void packet_stays_as_it_came(void **state)
 static void mtu_is_filled_to_the_byte(void **state)
 {
 	static const uint16_t mtus[] = {1280, 1492, 1500, 2000};
-	static const uint32_t overhead[METHODS] = {0, 0, 20, 20, 40, 40};
+	static const uint32_t overhead[METHODS] = {0, 0, 20, 20, 40, 40, 32, 32, 52, 52};
 	struct lab *lab = *state;
 	int wrong = 0;
 
@@ -236,7 +243,7 @@ static void source_varies_within_its_prefix(void **state)
 			seen[at[outer4 ? 3 : 15]]++;
 			inet_ntop(outer4 ? AF_INET : AF_INET6, at, source, sizeof(source));
 			way.outer_from = source;
-			wire_forward(&out, &in, &way);
+			wire_expect(&out, &in, &way, &end.frame);
 			assert_int_equal(lab_judge(methods[m].says, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out}), 0);
 			lab_run(lab, &in, &again);
 			assert_true(lab_same(&end.frame, &again.frame));
@@ -247,6 +254,41 @@ static void source_varies_within_its_prefix(void **state)
 			filled += seen[i] != 0;
 		assert_in_range(filled, 240, 256); /* 8 flows a last byte, if spread evenly */
 	}
+}
+
+/* GUE's source port: the same for a flow, spread over its 14 bits by flows, also by those of one backend among many. */
+static void gue_spreads_flows(void **state)
+{
+	struct lab *lab = *state;
+	static const char services[] = "services:\n  - {vip: 10.2.0.4, port: 80, slots: 1009, forward: gue, backends: "
+				       "[{address: 10.3.0.1, weight: 1}, {address: 10.3.0.2, weight: 99}]}\n";
+	static bool seen[2][16384];
+	unsigned int flows[2] = {0, 0}, ports[2] = {0, 0};
+
+	lab_apply(lab, services);
+	lab_resolve_all(lab);
+	memset(seen, 0, sizeof(seen));
+	for (uint16_t client = 1; client <= 40000; client++) {
+		struct wire_spec spec = {.from = CLIENT4, .to = "10.2.0.4", .from_port = client, .to_port = 80};
+		unsigned int backend, port;
+		struct lab_end end, again;
+		struct wire in;
+
+		wire_make(&in, &spec);
+		lab_run(lab, &in, &end);
+		lab_run(lab, &in, &again);
+		assert_true(lab_same(&end.frame, &again.frame));
+		port = wire_get16(end.frame.byte + 34);
+		backend = end.frame.byte[33] - 1u;
+		assert_in_range(port, 49152, 65535);
+		assert_in_range(backend, 0, 1);
+		flows[backend]++;
+		ports[backend] += !seen[backend][port - 49152];
+		seen[backend][port - 49152] = true;
+	}
+	assert_in_range(ports[1], 14000, 16384);
+	assert_in_range(flows[0], 300, 500);
+	assert_in_range(ports[0], flows[0] * 95 / 100, flows[0]);
 }
 
 static void one_configured_source_is_used_as_it_is(void **state)
@@ -297,8 +339,8 @@ static void leaves_by_the_port_of_its_backend(void **state)
 		facts.ifindex = rows[n / METHODS].out;
 		lab_resolve(lab, row->backend, &facts);
 		make(&in, row, (struct wire_spec){.payload = 10});
-		wire_forward(&out, &in, &way);
 		lab_run_by(lab, &in, rows[n / METHODS].in, &end);
+		wire_expect(&out, &in, &way, &end.frame);
 		wrong += lab_judge(rows[n / METHODS].says, &end,
 				   &(struct lab_want){rows[n / METHODS].action, rows[n / METHODS].verdict,
 						      rows[n / METHODS].verdict == HP_FORWARDED ? &out : NULL});
@@ -388,6 +430,7 @@ int main(void)
 		cmocka_unit_test(packet_stays_as_it_came),
 		cmocka_unit_test(mtu_is_filled_to_the_byte),
 		cmocka_unit_test(source_varies_within_its_prefix),
+		cmocka_unit_test(gue_spreads_flows),
 		cmocka_unit_test(one_configured_source_is_used_as_it_is),
 		cmocka_unit_test(leaves_by_the_port_of_its_backend),
 		cmocka_unit_test(loop_is_cut),

@@ -6,7 +6,8 @@
 #define FRAMES 200000 /* in each of the two tests */
 #define SEED 0x9e3779b97f4a7c15u
 
-static const char *const vips[] = {"10.2.0.1", "10.2.0.2", "10.2.0.3", "fd00:2::1", "fd00:2::2", "fd00:2::3"};
+static const char *const vips[] = {"10.2.0.1",  "10.2.0.2",  "10.2.0.3",  "10.2.0.4",
+				   "fd00:2::1", "fd00:2::2", "fd00:2::3", "fd00:2::4"};
 
 static const char services[] =
 	"services:\n"
@@ -14,9 +15,11 @@ static const char services[] =
 	"  - {vip: 10.2.0.1, port: any, protocol: udp, hash: source, backends: [{address: 10.3.0.1}]}\n"
 	"  - {vip: 10.2.0.2, port: any, forward: ipip, backends: [{address: 10.3.0.3}, {address: \"fd00:3::3\"}]}\n"
 	"  - {vip: 10.2.0.3, port: 80, backends: [{address: 10.3.0.9, weight: 0}]}\n"
+	"  - {vip: 10.2.0.4, port: any, forward: gue, backends: [{address: 10.3.0.3}, {address: \"fd00:3::3\"}]}\n"
 	"  - {vip: \"fd00:2::1\", port: 80, backends: [{address: \"fd00:3::1\"}, {address: \"fd00:3::2\"}]}\n"
 	"  - {vip: \"fd00:2::1\", port: any, protocol: udp, hash: source, backends: [{address: \"fd00:3::1\"}]}\n"
 	"  - {vip: \"fd00:2::2\", port: any, forward: ipip, backends: [{address: 10.3.0.3}, {address: \"fd00:3::3\"}]}\n"
+	"  - {vip: \"fd00:2::4\", port: any, forward: gue, backends: [{address: 10.3.0.3}, {address: \"fd00:3::3\"}]}\n"
 	"  - {vip: \"fd00:2::3\", port: 80, backends: [{address: \"fd00:3::9\", weight: 0}]}\n";
 
 /* Xorshift (Marsaglia, 2003): the same frames at every run. */

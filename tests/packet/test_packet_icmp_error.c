@@ -19,6 +19,8 @@ static const struct service_row {
 	{"IPv6 in IPv4", "fd00:2::3", "ipip", "flow", "10.3.0.", IPPROTO_TCP, true},
 	{"IPv4 in IPv6", "10.2.0.4", "ipip", "source", "fd00:3::", IPPROTO_UDP, false},
 	{"IPv6 in IPv6", "fd00:2::4", "ipip", "flow", "fd00:3::", IPPROTO_UDP, false},
+	{"GUE, IPv4 in IPv4", "10.2.0.5", "gue", "flow", "10.3.0.", IPPROTO_TCP, true},
+	{"GUE, IPv6 in IPv6", "fd00:2::5", "gue", "source", "fd00:3::", IPPROTO_TCP, false},
 };
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))
@@ -109,6 +111,7 @@ static int try_follows(struct lab *lab, const char *says, const struct service_r
 	char address[64];
 	uint8_t mac[6];
 	struct wire_way way = {.mac_to = mac, .mac_from = wire_mac_director};
+	struct lab_end end;
 	struct wire out;
 
 	snprintf(address, sizeof(address), "%s%u", row->backends, backend);
@@ -117,8 +120,10 @@ static int try_follows(struct lab *lab, const char *says, const struct service_r
 		way.outer_from = row->backends4 ? DIRECTOR4 : DIRECTOR6;
 		way.outer_to = address;
 	}
-	wire_forward(&out, error, &way);
-	return lab_try(lab, says, error, &(struct lab_want){XDP_TX, HP_ICMP_FORWARDED, &out});
+	way.is_gue = !strcmp(row->forward, "gue");
+	lab_run(lab, error, &end);
+	wire_expect(&out, error, &way, &end.frame);
+	return lab_judge(says, &end, &(struct lab_want){XDP_TX, HP_ICMP_FORWARDED, &out});
 }
 
 /* Every kind of error x every service x twenty clients. */

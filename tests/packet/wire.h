@@ -239,13 +239,45 @@ struct wire_way {
 	const uint8_t *mac_to, *mac_from;
 	const char *tags;
 	const char *outer_from, *outer_to; /* NULL: no tunnel, the packet itself is sent */
+	bool is_gue;
+	uint16_t gue_port;	/* the UDP source port */
+	const char *alternate; /* the second chance that GUE carries; NULL: none */
 };
+
+static inline uint32_t wire_gue_bytes(const struct wire_way *way)
+{
+	return way->is_gue ? 12 + (way->alternate ? 20 : 0) : 0;
+}
+
+/* UDP and GUE for `behind` bytes of a packet. Returns how many bytes they are. */
+static inline uint32_t wire_put_gue(uint8_t *at, const struct wire_way *way, uint8_t protocol, uint32_t behind)
+{
+	uint32_t bytes = wire_gue_bytes(way);
+
+	if (!bytes)
+		return 0;
+	memset(at, 0, bytes);
+	wire_put16(at, way->gue_port);
+	wire_put16(at + 2, 6080);
+	wire_put16(at + 4, bytes + behind);
+	at[9] = protocol;
+	if (way->alternate) {
+		at[8] = 5;
+		memcpy(at + 12, "H\1", 2);
+		if (wire_is4(way->alternate))
+			memset(at + 26, 0xff, 2);
+		wire_put_address(at + (wire_is4(way->alternate) ? 28 : 16), way->alternate);
+	}
+	return bytes;
+}
 
 /* Compose the frame that must leave when `in` is forwarded that way: the IP packet as it came, behind new headers. */
 static inline void wire_forward(struct wire *out, const struct wire *in, const struct wire_way *way)
 {
 	bool inner4 = in->byte[in->l3] >> 4 == 4, outer4 = way->outer_to ? wire_is4(way->outer_to) : inner4;
 	struct wire_spec outer = {.from = way->outer_from, .to = way->outer_to, .ttl = 64, .fragment = WIRE_IP4_KEEP};
+	uint8_t inner = inner4 ? IPPROTO_IPIP : IPPROTO_IPV6, protocol = way->is_gue ? IPPROTO_UDP : inner;
+	uint32_t behind = wire_gue_bytes(way) + in->ip_bytes;
 	uint8_t *at;
 
 	memset(out, 0, sizeof(*out));
@@ -253,19 +285,33 @@ static inline void wire_forward(struct wire *out, const struct wire *in, const s
 	out->bytes = out->l3;
 	at = out->byte + out->l3;
 	if (way->outer_to && outer4) {
-		wire_put_ip4(at, &outer, inner4 ? IPPROTO_IPIP : IPPROTO_IPV6, in->ip_bytes);
+		wire_put_ip4(at, &outer, protocol, behind);
 		wire_put16(at + 4, 0); /* an ID that nobody needs (RFC 6864) */
 		wire_put16(at + 10, 0);
 		wire_put16(at + 10, wire_checksum(wire_sum(0, at, 20)));
 		out->bytes += 20;
 	} else if (way->outer_to) {
-		wire_put_ip6(at, &outer, inner4 ? IPPROTO_IPIP : IPPROTO_IPV6, in->ip_bytes);
+		wire_put_ip6(at, &outer, protocol, behind);
 		wire_put16(at + 2, 0); /* no flow label */
 		out->bytes += 40;
 	}
+	out->bytes += wire_put_gue(out->byte + out->bytes, way, inner, in->ip_bytes);
 	memcpy(out->byte + out->bytes, in->byte + in->l3, in->bytes - in->l3);
 	out->bytes += in->bytes - in->l3;
 	out->ip_bytes = in->ip_bytes + (out->bytes - out->l3) - (in->bytes - in->l3);
+}
+
+/* The same, for comparison with what left: GUE's source port is taken from there, if it is one that may stand there. */
+static inline void wire_expect(struct wire *out, const struct wire *in, struct wire_way *way, const struct wire *left)
+{
+	uint32_t at = 14 + (uint32_t)(way->tags ? 4 * strlen(way->tags) : 0);
+
+	if (way->is_gue) {
+		uint16_t port = wire_get16(left->byte + at + (wire_is4(way->outer_to) ? 20 : 40));
+
+		way->gue_port = port >= 49152 ? port : 0;
+	}
+	wire_forward(out, in, way);
 }
 
 /* ARP for IPv4 over Ethernet. */

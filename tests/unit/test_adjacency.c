@@ -8,6 +8,8 @@
 #define L2_MACS	    "020000000002020000000001"
 #define OUTER4(to)  "4500000000004000400400000a010001" to
 #define OUTER4_6(to) "4500000000004000402900000a010001" to
+#define OUTER4_GUE(to) "4500000000004000401100000a010001" to "000017c000000000"
+#define OUTER6_GUE "600000000000114020010db800010000000000000000000120010db8000300000000000000000001000017c000000000"
 
 struct row {
 	const char *what;
@@ -34,6 +36,14 @@ static const struct row rows[] = {
 	 "600000000000044020010db800010000000000000000000120010db8000300000000000000000001", "00000000"},
 	{"IPv6 in IPv6", HP_METHOD_IPIP_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
 	 "600000000000294020010db800010000000000000000000120010db8000300000000000000000001", "00000000"},
+	{"GUE, IPv4 in IPv4", HP_METHOD_GUE_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4_GUE("0a030001") "00040000", "00000000"},
+	{"GUE, IPv6 in IPv4", HP_METHOD_GUE_6_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4_GUE("0a030001") "00290000", "00000000"},
+	{"GUE, IPv4 in IPv6", HP_METHOD_GUE_4_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
+	 OUTER6_GUE "00040000", "00000000"},
+	{"GUE, IPv6 in IPv6", HP_METHOD_GUE_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
+	 OUTER6_GUE "00290000", "00000000"},
 	{"a tunnel within QinQ", HP_METHOD_IPIP_4_IN_4, 2, {{0x88a8, 10}, {0x8100, 20}}, "10.3.0.1", "10.1.0.1", NULL,
 	 L2_MACS "88a8000a810000140800", OUTER4("0a030001"), "00000000"},
 	{"a configured source address", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", "192.0.2.7", L2_MACS "0800",
@@ -49,6 +59,8 @@ static const struct row rows[] = {
 	 "fd00:9::/120", L2_MACS "86dd",
 	 "6000000000002940fd00000900000000000000000000000020010db8000300000000000000000001", "000000ff"},
 };
+
+#define VARIED 15 /* the row whose source varies in 16 bits */
 
 static char *hex(const void *bytes, size_t count)
 {
@@ -107,7 +119,7 @@ static void records_are_right_byte_for_byte(void **state)
 		assert_text(rows[i].what, hex(record.outer, outer), rows[i].outer);
 		assert_memory_equal(record.outer + outer, zero, sizeof(record.outer) - outer);
 		assert_text(rows[i].what, hex(&record.source_mask, 4), rows[i].mask);
-		assert_int_equal(record.outer_sum, outer == 20 ? sum_of(record.outer, outer) : 0);
+		assert_int_equal(record.outer_sum, outer == 20 || outer == 32 ? sum_of(record.outer, 20) : 0);
 		assert_int_equal(record.ifindex, 7);
 		assert_int_equal(record.backend, 42);
 		assert_int_equal(record.mtu, 1500);
@@ -120,8 +132,9 @@ static void records_are_right_byte_for_byte(void **state)
 /* What the packet path makes of the template: length and varied bits added to the sum give a right checksum. */
 static void the_sum_finishes_to_a_right_checksum(void **state)
 {
+	assert_text("the row", rows[VARIED].what, "a source that varies in 16 bits");
 	for (uint32_t i = 0; i < 100000; i++) {
-		struct hp_adjacency record = made(&rows[11]);
+		struct hp_adjacency record = made(&rows[VARIED]);
 		uint16_t length = htons((uint16_t)(i * 7919)), check;
 		uint32_t varied = (i * 2654435761u) & record.source_mask, source;
 		uint32_t sum = (uint32_t)record.outer_sum + length + (varied & 0xffff) + (varied >> 16);
@@ -153,10 +166,17 @@ static void a_method_follows_from_both_families(void **state)
 		{CONFIG_FORWARD_IPIP, false, true, HP_METHOD_IPIP_6_IN_4},
 		{CONFIG_FORWARD_IPIP, true, false, HP_METHOD_IPIP_4_IN_6},
 		{CONFIG_FORWARD_IPIP, false, false, HP_METHOD_IPIP_6_IN_6},
+		{CONFIG_FORWARD_GUE, true, true, HP_METHOD_GUE_4_IN_4},
+		{CONFIG_FORWARD_GUE, false, true, HP_METHOD_GUE_6_IN_4},
+		{CONFIG_FORWARD_GUE, true, false, HP_METHOD_GUE_4_IN_6},
+		{CONFIG_FORWARD_GUE, false, false, HP_METHOD_GUE_6_IN_6},
 	};
 
-	for (size_t i = 0; i < COUNT(pairs); i++)
+	for (size_t i = 0; i < COUNT(pairs); i++) {
 		assert_int_equal(adjacency_method(pairs[i].forward, pairs[i].vip4, pairs[i].backend4), pairs[i].method);
+		if (pairs[i].method != HP_METHOD_NONE)
+			assert_int_equal(adjacency_forward(pairs[i].method), pairs[i].forward);
+	}
 	assert_int_equal(adjacency_overhead(HP_METHOD_NONE), 0);
 	assert_int_equal(adjacency_overhead(HP_METHOD_L2), 0);
 }

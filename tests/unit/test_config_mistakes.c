@@ -136,7 +136,7 @@ static const struct row rows[] = {
 	{"a protocol in capitals", WEB("protocol: TCP"), 3, WEB_COLUMN + 10, "did you mean \"tcp\"?"},
 	{"a protocol of a later version", WEB("protocol: quic"), 3, WEB_COLUMN + 10,
 	 "\"quic\" is not in this version of halfproxy: it knows tcp, udp"},
-	{"a way to forward of a later version", WEB("forward: gue"), 3, WEB_COLUMN + 9, "it knows l2, ipip"},
+	{"a way to forward of a later version", WEB("forward: gre"), 3, WEB_COLUMN + 9, "it knows l2, ipip, gue"},
 	{"a hash of a later version", WEB("hash: quic-cid"), 3, WEB_COLUMN + 6, "it knows flow, source"},
 	{"an unknown hash", WEB("hash: random"), 3, WEB_COLUMN + 6, "hash must be one of flow, source, not \"random\""},
 	{"fewer slots than backends",
@@ -204,7 +204,7 @@ static const struct row rows[] = {
 	{"the same VIP twice in one service", VIP("[10.2.0.1, 10.2.0.1]"), 3, VIP_COLUMN + 11,
 	 "10.2.0.1 tcp port 80 is served on line 3 already"},
 	{"a VIP of IPv6 for a backend of IPv4 by l2", VIP("\"2001:db8::1\""), 3, 45,
-	 "backend 10.3.0.1 and VIP 2001:db8::1 are of different families, which l2 cannot join: use forward: ipip, or the "
+	 "backend 10.3.0.1 and VIP 2001:db8::1 are of different families, which l2 cannot join: use forward: ipip or gue, or the "
 	 "backend's IPv6 address"},
 
 	/* ports */

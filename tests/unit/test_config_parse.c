@@ -110,6 +110,7 @@ static const struct row rows[] = {
 	 " tcp 80 l2"},
 	{"a quoted port", TEXT(HEAD "  - {vip: 10.2.0.1, port: \"80\", backends: [10.3.0.1]}\n"), " tcp 80 l2"},
 	{"ipip", TEXT(WEB(", forward: ipip")), " tcp 80 ipip flow "},
+	{"gue", TEXT(WEB(", forward: gue")), " tcp 80 gue flow "},
 	{"l2 said", TEXT(WEB(", forward: l2")), " tcp 80 l2 flow "},
 	{"hash by source", TEXT(WEB(", hash: source")), " l2 source slots"},
 	{"hash by flow", TEXT(WEB(", hash: flow")), " l2 flow slots"},

@@ -123,6 +123,43 @@ static void tags_and_tunnels_are_told_outermost_first(void **state)
 			      "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n");
 }
 
+/* GUE as directors send it, and what only looks like it. */
+static void gue_is_told_with_its_second_chance(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t gue[24];
+		size_t bytes;
+		const char *lines;
+	} headers[] = {
+		{"plain", {0, 4}, 4,
+		 "GUE, protocol 4\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		{"with a second chance", {5, 4, 0, 0, 'H', 1, [18] = 0xff, 0xff, 10, 3, 0, 2}, 24,
+		 "GUE, protocol 4, second chance at 10.3.0.2\n"
+		 "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		{"private data of others", {1, 4, 0, 0, 1, 2, 3, 4}, 8, "GUE, protocol 4\n"},
+	};
+	static const uint8_t ip[20] = {0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 3, 0, 1};
+	static const uint8_t udp[8] = {0xd0, 0x00, 0x17, 0xc0};
+
+	for (size_t i = 0; i < COUNT(headers); i++) {
+		struct frame whole = made(0), frame = whole;
+		char lines[512];
+
+		memcpy(frame.byte + 14, ip, sizeof(ip));
+		memcpy(frame.byte + 34, udp, sizeof(udp));
+		memcpy(frame.byte + 42, headers[i].gue, headers[i].bytes);
+		memcpy(frame.byte + 42 + headers[i].bytes, whole.byte + 14, 40);
+		frame.bytes = (uint32_t)(42 + headers[i].bytes + 40);
+		snprintf(lines, sizeof(lines), ETHERNET "\nIPv4 10.1.0.1 > 10.3.0.1, protocol 17, ttl 64, 60 bytes\n"
+			 "UDP 53248 > 6080\n%s", headers[i].lines);
+		assert_lines(headers[i].what, &frame, lines);
+		frame.bytes = 42 + 3;
+		*strstr(lines, "GUE") = '\0';
+		assert_lines("a cut GUE header", &frame, lines);
+	}
+}
+
 static void bytes_are_shown_in_hexadecimal(void **state)
 {
 	struct frame frame = made(0);
@@ -147,6 +184,7 @@ int main(void)
 		cmocka_unit_test(frames_are_made_with_right_checksums),
 		cmocka_unit_test(a_cut_frame_tells_its_whole_headers),
 		cmocka_unit_test(tags_and_tunnels_are_told_outermost_first),
+		cmocka_unit_test(gue_is_told_with_its_second_chance),
 		cmocka_unit_test(bytes_are_shown_in_hexadecimal),
 	};
 

@@ -1,0 +1,188 @@
+/* Backends that depart: a service gives them no new flows any more, and its old ones may still be with them.
+ *
+ * One that was taken out of the configuration has a deadline; for one that was drained or has weight 0 the director may
+ * set one. When it has come, what is left is cut off: `before` no longer names the backend, and remembered flows with it
+ * are forgotten by the next sweep. */
+#include "daemon/fleet_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fleet_departure *find(const struct fleet_service *service, const struct fleet_backend *backend)
+{
+	struct fleet_departure *departure = service->departures;
+
+	while (departure && departure->backend != backend)
+		departure = departure->next;
+	return departure;
+}
+
+static void end(struct fleet *fleet, struct fleet_departure **at)
+{
+	struct fleet_departure *departure = *at;
+
+	*at = departure->next;
+	fleet->departing--;
+	fleet_backend_drop(fleet, departure->backend);
+	free(departure);
+}
+
+void fleet_departures_end(struct fleet *fleet, struct fleet_service *service)
+{
+	while (service->departures)
+		end(fleet, &service->departures);
+}
+
+/* When the backend was last taken out of a service lies in the maps, so that a daemon that starts anew keeps to the
+ * deadline. */
+static uint64_t deadline(struct fleet *fleet, const struct fleet_service *service, const struct fleet_backend *backend,
+			 uint32_t deadline_s)
+{
+	struct hp_identity *identity = &fleet->plane->identities[backend->number];
+
+	if (service->config || !identity->departed_s)
+		identity->departed_s = (uint32_t)fleet_now_s();
+	return (uint64_t)identity->departed_s + deadline_s;
+}
+
+/* listed: the configuration names it, with no weight. Without memory it departs without being seen to. */
+static void depart(struct fleet *fleet, struct fleet_service *service, struct fleet_backend *backend,
+		   const struct config_service *config, bool listed)
+{
+	struct fleet_departure *departure = find(service, backend);
+
+	if (!departure) {
+		departure = calloc(1, sizeof(*departure));
+		if (!departure)
+			return;
+		departure->backend = backend;
+		departure->next = service->departures;
+		departure->flows = backend->flows; /* at most, until the next pass has counted */
+		service->departures = departure;
+		backend->references++;
+		fleet->departing++;
+	} else if (listed == !departure->deadline_s) {
+		return;
+	}
+	departure->deadline_s = listed ? 0 : deadline(fleet, service, backend, config->deadline_s);
+}
+
+/* Listed backends bear `stamp`, those with weight the stamp after it. */
+static void depart_from(struct fleet *fleet, struct fleet_service *service, const struct fleet_ring *ring,
+			const struct config_service *config, uint64_t stamp)
+{
+	for (size_t i = 0; ring && i < ring->member_count; i++)
+		if (ring->members[i]->stamp != stamp + 1)
+			depart(fleet, service, ring->members[i], config, ring->members[i]->stamp == stamp);
+}
+
+void fleet_departures_update(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
+			     struct fleet_backend *const *backends)
+{
+	uint64_t stamp = fleet->stamp + 1;
+	struct fleet_departure **at = &service->departures;
+
+	fleet->stamp += 2;
+	for (size_t i = 0; i < config->backend_count; i++)
+		backends[i]->stamp = stamp + (config->backends[i].weight > 0);
+	if (config->window_s) {
+		depart_from(fleet, service, service->ring, config, stamp);
+		depart_from(fleet, service, service->before, config, stamp);
+	}
+	while (*at) {
+		bool listed = (*at)->backend->stamp == stamp;
+
+		if ((*at)->backend->stamp == stamp + 1) {
+			end(fleet, at);
+			continue;
+		}
+		depart(fleet, service, (*at)->backend, config, listed);
+		at = &(*at)->next;
+	}
+}
+
+void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
+{
+	struct fleet_departure **at = &service->departures;
+
+	while (*at) {
+		struct fleet_departure *departure = *at;
+		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !motion_is_steady(&service->motion);
+
+		departure->flows = departure->counting;
+		if (departure->flows || may_grow)
+			at = &departure->next;
+		else
+			end(fleet, at);
+	}
+}
+
+int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,
+			struct err *e)
+{
+	struct fleet_ring *without = NULL;
+
+	if (service->before) {
+		int code = fleet_ring_without(fleet, service->before, departure->backend, &without, e);
+
+		if (code)
+			return code;
+	}
+	departure->is_cut = true;
+	departure->cut_in = fleet->pass.number + 1;
+	fleet_before_replace(fleet, service, without);
+	return 0;
+}
+
+static struct fleet_departure *departure_at(const struct fleet *fleet, const struct config_service *config, size_t vip,
+					    const struct ip *backend, struct fleet_service **out)
+{
+	struct dataplane_key key = {config->vips[vip], config->port, config->protocol};
+	struct fleet_service *service = fleet_service_find(fleet, &key);
+	struct fleet_departure *departure = service ? service->departures : NULL;
+
+	while (departure && !ip_equal(&departure->backend->identity.address, backend))
+		departure = departure->next;
+	*out = service;
+	return departure;
+}
+
+int fleet_cut(struct fleet *fleet, const struct config_service *config, const struct ip *backend, struct err *e)
+{
+	char address[IP_TEXT_BYTES];
+	bool is_found = false;
+
+	for (size_t v = 0; v < config->vip_count; v++) {
+		struct fleet_service *service;
+		struct fleet_departure *departure = departure_at(fleet, config, v, backend, &service);
+		int code;
+
+		if (!departure)
+			continue;
+		is_found = true;
+		code = departure->is_cut ? 0 : fleet_departure_cut(fleet, service, departure, e);
+		if (code)
+			return code;
+	}
+	return is_found ? 0 : err_set(e, -ENOENT, "no flow of service %s can be with %s", config->name,
+				      ip_format(backend, address));
+}
+
+uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *config, const struct ip *backend,
+			bool *is_over)
+{
+	uint64_t flows = 0;
+
+	*is_over = true;
+	for (size_t v = 0; v < config->vip_count; v++) {
+		struct fleet_service *service;
+		const struct fleet_departure *departure = departure_at(fleet, config, v, backend, &service);
+
+		if (!departure)
+			continue;
+		*is_over = false;
+		flows += departure->flows;
+	}
+	return flows;
+}

@@ -1,0 +1,165 @@
+/* The walk over remembered flows: who is over is forgotten, who is left is counted, and what waits for nobody being left
+ * goes on. It costs no packet: the tables are read in batches, a bucket's lock at a time. */
+#include "daemon/fleet_internal.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define PASS_EVERY_NS 1000000000u
+#define PASS_SHARE 20 /* of the time at most one part in so many is spent on passes */
+
+struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct hp_flow *flow)
+{
+	struct dataplane_key key = {
+		.vip = flow->is_ipv6 ? ip_from6((const uint8_t *)flow->destination)
+				     : ip_from4((const uint8_t *)&flow->destination[3]),
+		.port = ntohs(flow->destination_port),
+		.protocol = flow->protocol,
+	};
+	struct fleet_service *service = fleet_service_find(fleet, &key);
+
+	if (service)
+		return service;
+	key.port = 0;
+	return fleet_service_find(fleet, &key);
+}
+
+static struct fleet_departure *departure_of(const struct fleet_service *service, uint32_t number)
+{
+	struct fleet_departure *departure = service->departures;
+
+	while (departure && departure->backend->number != number)
+		departure = departure->next;
+	return departure;
+}
+
+static bool is_over(const struct fleet_service *service, const struct fleet_departure *departure,
+		    const struct hp_remembered *flow, uint64_t now_ns)
+{
+	uint64_t silent_ns = now_ns > flow->seen_ns ? now_ns - flow->seen_ns : 0;
+
+	if (!service || motion_is_steady(&service->motion) || (departure && departure->is_cut))
+		return true;
+	if (flow->marks & HP_FLOW_CLOSING && silent_ns > HP_CLOSING_NS)
+		return true;
+	return service->config && silent_ns > service->config->window_s * (uint64_t)1000000000;
+}
+
+static void look_at(struct fleet *fleet, const struct dataplane_flow *flow, uint64_t now_ns)
+{
+	struct fleet_service *service = fleet_service_of(fleet, &flow->key);
+	struct fleet_departure *departure = service ? departure_of(service, flow->value.backend) : NULL;
+	struct fleet_backend *backend =
+		flow->value.backend < fleet->plane->limits.backends ? fleet->by_number[flow->value.backend] : NULL;
+
+	if (is_over(service, departure, &flow->value, now_ns) &&
+	    dataplane_flow_forget(fleet->plane, fleet->pass.table, flow))
+		return;
+	fleet->pass.found[fleet->pass.table]++;
+	if (service)
+		service->counting++;
+	if (departure)
+		departure->counting++;
+	if (backend)
+		backend->counting++;
+}
+
+/* What was published before now is what every packet sees from here on. */
+static void begin(struct fleet *fleet, uint64_t now_ns)
+{
+	struct fleet_pass *pass = &fleet->pass;
+
+	if (pass->wants_grace)
+		fleet_reclaim(fleet);
+	pass->wants_grace = false;
+	for (struct fleet_service *s = fleet->services; s; s = s->hh.next) {
+		s->counting = 0;
+		for (struct fleet_departure *d = s->departures; d; d = d->next)
+			d->counting = 0;
+	}
+	for (struct fleet_backend *b = fleet->backends; b; b = b->hh.next)
+		b->counting = 0;
+	memset(pass->found, 0, sizeof(pass->found));
+	pass->number++;
+	pass->is_running = true;
+	pass->is_clean = !fleet->unsteady;
+	pass->table = DATAPLANE_UNPROVEN;
+	pass->began_ns = now_ns;
+	pass->not_promoted = dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT);
+}
+
+static void end_services(struct fleet *fleet)
+{
+	for (struct fleet_service *s = fleet->services; s; s = s->hh.next) {
+		s->flows = s->counting;
+		if (s->motion.flags & HP_MOTION_SETTLING && !s->flows && s->settles_in <= fleet->pass.number)
+			fleet_rest(fleet, s);
+		if (s->departures)
+			fleet_departures_pass(fleet, s);
+	}
+}
+
+static void end_backends(struct fleet *fleet)
+{
+	struct fleet_backend *backend, *next;
+
+	HASH_ITER(hh, fleet->backends, backend, next) {
+		backend->flows = backend->counting;
+		if (backend->left_in && backend->left_in <= fleet->pass.number && !backend->flows)
+			fleet_backend_free(fleet, backend);
+	}
+}
+
+static void end(struct fleet *fleet, uint64_t now_ns)
+{
+	struct fleet_pass *pass = &fleet->pass;
+	uint64_t took_ns = now_ns - pass->began_ns;
+	bool was_full = pass->table_is_full;
+
+	dataplane_walk_end(&pass->walk);
+	memcpy(pass->count, pass->found, sizeof(pass->count));
+	pass->is_running = false;
+	pass->table_is_full = dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT) != pass->not_promoted;
+	if (pass->table_is_full && !was_full)
+		log_event(LOG_WARNING, "flows_full flows=%llu limit=%u", (unsigned long long)pass->count[DATAPLANE_FLOWS],
+			  fleet->plane->limits.flows);
+	pass->next_ns = now_ns + (took_ns * PASS_SHARE > PASS_EVERY_NS ? took_ns * PASS_SHARE : PASS_EVERY_NS);
+	end_services(fleet);
+	end_backends(fleet);
+	if (pass->is_clean && !pass->count[DATAPLANE_UNPROVEN] && !pass->count[DATAPLANE_FLOWS])
+		pass->may_find = false;
+}
+
+bool fleet_sweep(struct fleet *fleet)
+{
+	struct fleet_pass *pass = &fleet->pass;
+	uint64_t now_ns = dataplane_boot_ns();
+	struct err e;
+	int count;
+
+	if (!pass->may_find || (!pass->is_running && now_ns < pass->next_ns))
+		return false;
+	if (!pass->is_running)
+		begin(fleet, now_ns);
+	count = dataplane_walk_flows(fleet->plane, pass->table, &pass->walk, &e);
+	for (int i = 0; i < count; i++)
+		look_at(fleet, &pass->walk.rows[i], now_ns);
+	if (count > 0)
+		return true;
+	dataplane_walk_end(&pass->walk);
+	if (count < 0) { /* nothing is concluded from half a pass */
+		log_event(LOG_ERR, "sweep_failed error=\"%s\"", e.text);
+		pass->is_running = false;
+		pass->next_ns = now_ns + PASS_EVERY_NS;
+		return false;
+	}
+	if (pass->table == DATAPLANE_UNPROVEN) {
+		pass->table = DATAPLANE_FLOWS;
+		return true;
+	}
+	end(fleet, dataplane_boot_ns());
+	return false;
+}
