@@ -106,7 +106,8 @@ static int fill(struct bench_plane *bench, struct err *e)
 
 struct bench_plane *bench_plane_open(struct err *e)
 {
-	struct dataplane_limits limits = {.services = 1024, .backends = 4096, .blocks = 65536, .flows = 1 << 20, .unproven = 1 << 18};
+	struct dataplane_limits limits = {
+		.services = 1024, .backends = 4096, .blocks = 65536, .flows = 1 << 20, .unproven = 1 << 18};
 	struct bench_plane *bench = calloc(1, sizeof(*bench));
 	char pins[64];
 	int code;

@@ -204,11 +204,12 @@ _Static_assert(sizeof(struct hp_backend) == 8, "hp_backend is published by one s
  * never written to. */
 #define HP_ADJACENCIES_PER_BACKEND 2
 
-/* Whose a number is, for a daemon that starts anew; packets do not read it. */
+/* Whose a number is. Packets read the address of a backend that they name for a second chance. */
 struct hp_identity {
 	__be32 address[4];
-	__u32 method; /* enum hp_method; HP_METHOD_NONE: the number is free */
-	__u32 zero[3];
+	__u32 method;	  /* enum hp_method; HP_METHOD_NONE: the number is free */
+	__u32 departed_s; /* boot clock: when a configuration last took it out of a service; 0: never */
+	__u32 zero[2];
 };
 
 _Static_assert(sizeof(struct hp_identity) == 32, "hp_identity has padding");

@@ -205,7 +205,7 @@ __attribute__((noinline)) __u64 continuity(const struct hp_flow *asked, __u32 be
 	struct hp_situation s = {.motion = before & ~HP_BLOCK_MASK, .now = now, .kind = (__u8)kind};
 	struct hp_choice choice = {.backend = now, .deed = HP_DEED_NONE};
 	struct known known = {.entry = NULL};
-	__u32 alternate, asks;
+	__u32 alternate = 0, asks;
 	struct hp_flow flow;
 
 	if (!asked)
@@ -216,7 +216,8 @@ __attribute__((noinline)) __u64 continuity(const struct hp_flow *asked, __u32 be
 	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != now);
 	if (asks)
 		continuity_decide(&flow, &s, &known, &choice);
-	alternate = hp_rule_alternate(choice.backend, now, s.before, s.before_lives);
+	if (flow.protocol == IPPROTO_TCP)
+		alternate = hp_rule_alternate(&s, choice.backend);
 	continuity_trace(&s, &known, &choice, asks, alternate);
 	return (__u64)alternate << 32 | choice.backend;
 }

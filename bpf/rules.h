@@ -129,12 +129,15 @@ RULES_INLINE struct hp_choice hp_rule(const struct hp_situation *s)
 	return s->is_known ? hp_rule_known(s) : hp_rule_unknown(s);
 }
 
-/* The backend that a gue packet names for its second chance: the other of the two that the rings name. 0: none. */
-RULES_INLINE __u32 hp_rule_alternate(__u32 picked, __u32 now, __u32 before, __u8 before_lives)
+/* The backend that a gue packet names for its second chance: the other of the two that the rings name. 0: none. Also of
+ * a steady service. */
+RULES_INLINE __u32 hp_rule_alternate(const struct hp_situation *s, __u32 picked)
 {
-	if (picked != now)
-		return now;
-	return before != now && before_lives ? before : 0;
+	if (s->kind == HP_PACKET_OPENING || s->kind == HP_PACKET_ABOUT)
+		return 0;
+	if (picked != s->now)
+		return s->now;
+	return s->before != s->now && s->before_lives ? s->before : 0;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* Configurations as values: copying, sharing, comparing: see config.h. */
 #include "core/config.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,11 @@ ptrdiff_t config_find_service(const struct config *config, const char *name)
 		if (!strcmp(config->services[i]->name, name))
 			return (ptrdiff_t)i;
 	return -1;
+}
+
+bool config_has_second_chance(const struct config_service *service)
+{
+	return service->forward == CONFIG_FORWARD_GUE && service->protocol == IPPROTO_TCP && service->window_s;
 }
 
 const char *config_forward_name(enum config_forward forward)

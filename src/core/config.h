@@ -126,6 +126,9 @@ bool config_source_equal(const struct config_source *a, const struct config_sour
 /* Index of the service of that name, or -1. */
 ptrdiff_t config_find_service(const struct config *config, const char *name);
 
+/* Whether a packet may name a second backend, for the first to pass it on to when it has no socket for it. */
+bool config_has_second_chance(const struct config_service *service);
+
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
 const char *config_affinity_name(enum config_affinity affinity);

@@ -14,6 +14,8 @@
 
 #define RECLAIM_AFTER_MS 50
 #define READY_AFTER_MS 1000
+#define TICK_MS 250
+#define SWEEP_STEP_MS 1
 #define BURST_LOGGED_MOST 20
 
 /* ---- what the fleet asks of the resolver -------------------------------------------------------------------- */
@@ -32,6 +34,12 @@ static void unwatch(void *context, struct fleet_backend *backend)
 
 	if (backend->target)
 		resolver_unwatch(director->resolver, backend->target);
+}
+
+static bool is_pending(void *context, const struct fleet_backend *backend)
+{
+	(void)context;
+	return backend->target && resolver_target_state(backend->target) == RESOLVER_PENDING;
 }
 
 /* ---- what the resolver brings --------------------------------------------------------------------------------- */
@@ -133,14 +141,19 @@ static void idle(void *context)
 	settle(director);
 }
 
+static void reclaim_later(struct director *director)
+{
+	if (fleet_wants_reclaim(director->fleet) && !uv_is_active((uv_handle_t *)&director->reclaim_timer))
+		uv_timer_start(&director->reclaim_timer, director_reclaim, RECLAIM_AFTER_MS, 0);
+}
+
 void director_flush(struct director *director)
 {
 	struct err e;
 
 	if (fleet_flush(director->fleet, &e))
 		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
-	if (fleet_wants_reclaim(director->fleet) && !uv_is_active((uv_handle_t *)&director->reclaim_timer))
-		uv_timer_start(&director->reclaim_timer, director_reclaim, RECLAIM_AFTER_MS, 0);
+	reclaim_later(director);
 }
 
 void director_reclaim(uv_timer_t *timer)
@@ -148,6 +161,29 @@ void director_reclaim(uv_timer_t *timer)
 	struct director *director = timer->data;
 
 	fleet_reclaim(director->fleet);
+}
+
+/* A pass over the remembered flows goes on in small steps, so that the API answers meanwhile. */
+static void sweep(uv_timer_t *timer)
+{
+	struct director *director = timer->data;
+
+	if (fleet_sweep(director->fleet))
+		uv_timer_start(&director->sweep_timer, sweep, SWEEP_STEP_MS, 0);
+	else
+		reclaim_later(director);
+}
+
+static void tick(uv_timer_t *timer)
+{
+	struct director *director = timer->data;
+	struct err e;
+
+	if (fleet_tick(director->fleet, &e))
+		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	reclaim_later(director);
+	if (!uv_is_active((uv_handle_t *)&director->sweep_timer))
+		sweep(&director->sweep_timer);
 }
 
 static void ready_late(uv_timer_t *timer)
@@ -180,6 +216,9 @@ static void open_timers(struct director *director)
 	uv_timer_init(director->loop, &director->confirm_timer);
 	uv_timer_init(director->loop, &director->reclaim_timer);
 	uv_timer_init(director->loop, &director->ready_timer);
+	uv_timer_init(director->loop, &director->tick_timer);
+	uv_timer_init(director->loop, &director->sweep_timer);
+	director->tick_timer.data = director->sweep_timer.data = director;
 	director->confirm_timer.data = director->reclaim_timer.data = director->ready_timer.data = director;
 }
 
@@ -207,7 +246,7 @@ static void remember_ways_in(struct director *director)
 static int open_parts(struct director *director, const struct config *config, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
-	const struct fleet_hooks hooks = {director, watch, unwatch};
+	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending};
 	struct dataplane_limits limits;
 	int code = fleet_room(config, &limits);
 
@@ -322,13 +361,15 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 		return code;
 	}
 	uv_timer_start(&director->ready_timer, ready_late, READY_AFTER_MS, 0);
+	uv_timer_start(&director->tick_timer, tick, TICK_MS, TICK_MS);
 	*out = director;
 	return 0;
 }
 
 void director_stop(struct director *director)
 {
-	uv_timer_t *timers[] = {&director->confirm_timer, &director->reclaim_timer, &director->ready_timer};
+	uv_timer_t *timers[] = {&director->confirm_timer, &director->reclaim_timer, &director->ready_timer,
+				&director->tick_timer, &director->sweep_timer};
 
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (timers[i]->data)

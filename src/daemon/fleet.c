@@ -61,6 +61,7 @@ static struct fleet_backend *backend_insert(struct fleet *fleet, const struct fl
 		return NULL;
 	backend->identity = *identity;
 	backend->number = number;
+	fleet->by_number[number] = backend;
 	HASH_ADD(hh, fleet->backends, identity, sizeof(backend->identity), backend);
 	return backend;
 }
@@ -73,6 +74,7 @@ struct fleet_backend *fleet_backend_take(struct fleet *fleet, const struct fleet
 
 	if (backend) {
 		backend->references++;
+		backend->left_in = 0;
 		return backend;
 	}
 	number = fleet_take(fleet, &fleet->backend_numbers, 1);
@@ -102,9 +104,20 @@ void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend)
 {
 	if (--backend->references)
 		return;
+	if (!fleet->pass.may_find) {
+		fleet_backend_free(fleet, backend);
+		return;
+	}
+	backend->left_in = fleet->pass.number + 1;
+	fleet->pass.wants_grace = true;
+}
+
+void fleet_backend_free(struct fleet *fleet, struct fleet_backend *backend)
+{
+	fleet->by_number[backend->number] = NULL;
 	if (!backend->is_new && fleet->hooks.unwatch)
 		fleet->hooks.unwatch(fleet->hooks.context, backend);
-	fleet->plane->identities[backend->number].method = HP_METHOD_NONE;
+	fleet->plane->identities[backend->number] = (struct hp_identity){0};
 	extents_retire(&fleet->backend_numbers, backend->number, 1);
 	HASH_DEL(fleet->backends, backend);
 	free(backend->services);
@@ -136,7 +149,7 @@ void fleet_backend_part(struct fleet_backend *backend, struct fleet_service *ser
 		}
 }
 
-static void mark(struct fleet *fleet, struct fleet_service *service)
+void fleet_mark(struct fleet *fleet, struct fleet_service *service)
 {
 	size_t room = fleet->dirty_room ? fleet->dirty_room * 2 : 64;
 	struct fleet_service **grown;
@@ -169,6 +182,13 @@ static void write_adjacency(struct fleet *fleet, struct fleet_backend *backend, 
 	backend->flipped = fleet->epoch;
 }
 
+/* To packets it is dead from now on. One in flight may have found it just before. */
+static void clear_adjacency(struct fleet *fleet, struct fleet_backend *backend)
+{
+	__atomic_store_n(&fleet->plane->backends[backend->number].adjacency, 0, __ATOMIC_RELEASE);
+	backend->flipped = fleet->epoch;
+}
+
 void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
 {
 	bool was_usable = backend->adjacency != 0;
@@ -183,16 +203,33 @@ void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, 
 		backend->adjacency = 0; /* packets see it until the rings are rebuilt without it */
 	if (was_usable != is_usable)
 		for (size_t i = 0; i < backend->service_count; i++)
-			mark(fleet, backend->services[i]);
+			fleet_mark(fleet, backend->services[i]);
+	if (!record && was_usable && !backend->service_count)
+		clear_adjacency(fleet, backend); /* it departs from all: only rings `before` name it, and remembered flows */
 }
 
 /* ---- flushing what is marked ---------------------------------------------------------------------------------- */
 
+bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
+		      struct fleet_backend *const *backends)
+{
+	for (size_t i = 0; i < config->backend_count; i++)
+		if (config->backends[i].weight && !backends[i]->adjacency &&
+		    (backends[i]->is_new ||
+		     (fleet->hooks.is_pending && fleet->hooks.is_pending(fleet->hooks.context, backends[i]))))
+			return true;
+	return false;
+}
+
+/* A ring that waits for ways that will be known in a moment saves a change, and flows what a change puts at risk. */
 static int flush_one(struct fleet *fleet, struct fleet_service *service, struct err *e)
 {
 	struct fleet_ring *ring;
-	int code = fleet_ring_take(fleet, service->config, service->backends, &ring, e);
+	int code;
 
+	if (service->held_until_ms > fleet_now_ms() && fleet_is_waiting(fleet, service->config, service->backends))
+		return 0;
+	code = fleet_ring_take(fleet, service->config, service->backends, &ring, e);
 	if (code)
 		return code;
 	if (ring == service->ring)
@@ -208,12 +245,9 @@ static void clear_lost(struct fleet *fleet, const struct fleet_service *service)
 {
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		struct fleet_backend *backend = service->backends[i];
-		uint32_t *seen = &fleet->plane->backends[backend->number].adjacency;
 
-		if (backend->adjacency || !*seen)
-			continue;
-		__atomic_store_n(seen, 0, __ATOMIC_RELEASE);
-		backend->flipped = fleet->epoch;
+		if (!backend->adjacency && fleet->plane->backends[backend->number].adjacency)
+			clear_adjacency(fleet, backend);
 	}
 }
 
@@ -270,7 +304,7 @@ static int adopt_backends(struct fleet *fleet)
 	return 0;
 }
 
-/* The ring that a service's record names, found or taken over. NULL: none, or nonsense. */
+/* The ring that a service's record names, found or taken over, with a reference more. NULL: none, or nonsense. */
 static struct fleet_ring *adopt_ring(struct fleet *fleet, uint32_t at)
 {
 	const struct hp_ring_head *head;
@@ -282,6 +316,8 @@ static struct fleet_ring *adopt_ring(struct fleet *fleet, uint32_t at)
 	head = &fleet->plane->blocks[at].head;
 	memcpy(&fingerprint, head->fingerprint, sizeof(fingerprint));
 	HASH_FIND(hh, fleet->rings, &fingerprint, sizeof(fingerprint), ring);
+	if (ring && ring->at == at)
+		ring->references++;
 	if (ring)
 		return ring->at == at ? ring : NULL;
 	if (!head->size || head->size > RING_SIZE_MOST ||
@@ -293,7 +329,9 @@ static struct fleet_ring *adopt_ring(struct fleet *fleet, uint32_t at)
 	ring->fingerprint = fingerprint;
 	ring->at = at;
 	ring->size = head->size;
+	ring->references = 1;
 	HASH_ADD(hh, fleet->rings, fingerprint, sizeof(ring->fingerprint), ring);
+	fleet_ring_members(fleet, ring);
 	return ring;
 }
 
@@ -312,8 +350,8 @@ static void adopt_service(void *context, const struct dataplane_key *key, uint32
 	service->key.protocol = key->protocol;
 	service->number = number;
 	service->ring = adopt_ring(fleet, fleet->plane->services[number].now);
-	if (service->ring)
-		service->ring->references++;
+	service->before = adopt_ring(fleet, fleet->plane->services[number].before & HP_BLOCK_MASK);
+	fleet_motion_adopt(fleet, service);
 	service->vip = fleet_vip_take(fleet, &key->vip);
 	if (service->vip)
 		service->vip->up += service->ring != NULL;
@@ -326,7 +364,8 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 
 	if (!fleet || extents_init(&fleet->service_numbers, 1, plane->limits.services) ||
 	    extents_init(&fleet->backend_numbers, 1, plane->limits.backends) ||
-	    extents_init(&fleet->blocks, 1, plane->limits.blocks)) {
+	    extents_init(&fleet->blocks, 1, plane->limits.blocks) ||
+	    !(fleet->by_number = calloc(plane->limits.backends, sizeof(struct fleet_backend *)))) {
 		free(fleet);
 		err_set(e, -ENOMEM, "%m");
 		return NULL;
@@ -335,6 +374,7 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	fleet->hooks = *hooks;
 	fleet->epoch = 1;
 	fleet->is_adopted = true;
+	fleet->pass.may_find = plane->adopted;
 	if (adopt_backends(fleet)) {
 		err_set(e, -ENOMEM, "%m");
 		fleet_destroy(fleet);
@@ -342,6 +382,16 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	}
 	dataplane_each_key(plane, adopt_service, fleet);
 	return fleet;
+}
+
+static void forget_departures(struct fleet_service *service)
+{
+	while (service->departures) {
+		struct fleet_departure *departure = service->departures;
+
+		service->departures = departure->next;
+		free(departure);
+	}
 }
 
 void fleet_destroy(struct fleet *fleet)
@@ -355,6 +405,7 @@ void fleet_destroy(struct fleet *fleet)
 		return;
 	HASH_ITER(hh, fleet->services, service, next_service) {
 		HASH_DEL(fleet->services, service);
+		forget_departures(service);
 		config_service_drop(service->config);
 		free(service->backends);
 		free(service);
@@ -366,6 +417,7 @@ void fleet_destroy(struct fleet *fleet)
 	}
 	HASH_ITER(hh, fleet->rings, ring, next_ring) {
 		HASH_DEL(fleet->rings, ring);
+		free(ring->members);
 		free(ring);
 	}
 	HASH_ITER(hh, fleet->vips, vip, next_vip) {
@@ -375,6 +427,8 @@ void fleet_destroy(struct fleet *fleet)
 	extents_destroy(&fleet->service_numbers);
 	extents_destroy(&fleet->backend_numbers);
 	extents_destroy(&fleet->blocks);
+	dataplane_walk_end(&fleet->pass.walk);
+	free(fleet->by_number);
 	free(fleet->applied);
 	free(fleet->dirty);
 	free(fleet);

@@ -14,6 +14,7 @@
 #include "core/adjacency.h"
 #include "core/config.h"
 #include "core/extents.h"
+#include "core/motion.h"
 #include "core/ring.h"
 #include "daemon/dataplane.h"
 
@@ -29,7 +30,10 @@ struct fleet_backend {
 	uint32_t number;
 	uint32_t adjacency; /* index of the one that packets see; 0: unresolved */
 	uint64_t flipped;   /* the fleet's epoch when it was last replaced */
-	unsigned int references; /* services that list it, each as often as it does */
+	unsigned int references; /* services that list it, each as often as it does, rings that name it, departures */
+	uint64_t left_in;	 /* nobody refers to it: the pass after which its number may be free; 0: somebody does */
+	uint64_t flows, counting; /* that are remembered with it: as the last whole pass found, and as this one has so far */
+	uint64_t stamp;		 /* scratch of whoever took the fleet's next stamp */
 	struct fleet_service **services; /* those that are published, for marking them; unsorted */
 	size_t service_count, service_room;
 	void *target; /* the hooks' */
@@ -43,7 +47,19 @@ struct fleet_ring {
 	uint32_t at; /* block of its head */
 	uint32_t size;
 	unsigned int references;
+	struct fleet_backend **members; /* a reference each, so that their numbers stay theirs */
+	size_t member_count;
 	UT_hash_handle hh;
+};
+
+/* A backend that a service's flows may still be with, though the configuration gives it no new ones. */
+struct fleet_departure {
+	struct fleet_backend *backend; /* a reference */
+	uint64_t deadline_s;	       /* boot clock: when what is left is cut off; 0: never */
+	bool is_cut;
+	uint64_t cut_in; /* the pass that may find that nothing is left after the cut */
+	uint64_t flows, counting; /* of this service, with it: as of the last whole pass, and of this one so far */
+	struct fleet_departure *next;
 };
 
 struct fleet_vip {
@@ -59,7 +75,13 @@ struct fleet_service {
 	uint32_t number;
 	struct config_service *config; /* held; NULL: adopted and not claimed by a configuration yet */
 	struct fleet_backend **backends; /* one for each of config->backends */
-	struct fleet_ring *ring;	 /* held; NULL: no usable backend */
+	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */
+	struct fleet_ring *before;	 /* held; NULL: none */
+	struct motion motion;
+	struct fleet_departure *departures;
+	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
+	uint64_t settles_in;	  /* the pass that may find that no flow is left */
+	uint64_t held_until_ms;	  /* its next ring waits so long for backends whose ways are not known yet */
 	struct fleet_vip *vip;
 	bool is_dirty;
 	uint64_t seen; /* the last comparison that marked it as wanted */
@@ -76,6 +98,24 @@ struct fleet_hooks {
 	/* Resolve this backend from now on: *target is the hooks' own. */
 	void (*watch)(void *context, struct fleet_backend *backend);
 	void (*unwatch)(void *context, struct fleet_backend *backend);
+	/* Whether it is not known yet if there is a way to it. */
+	bool (*is_pending)(void *context, const struct fleet_backend *backend);
+};
+
+/* The walk over the tables of flows that never ends while there may be some: see fleet_sweep. */
+struct fleet_pass {
+	uint64_t number; /* of the pass that is under way, or that was last */
+	bool is_running;
+	bool wants_grace; /* something was published that a packet in flight may not have seen */
+	bool may_find;	  /* there may be entries */
+	bool is_clean;	  /* every service has been steady since it began */
+	enum dataplane_table table;
+	struct dataplane_walk walk;
+	uint64_t found[DATAPLANE_TABLE_COUNT]; /* so far */
+	uint64_t count[DATAPLANE_TABLE_COUNT]; /* as the last whole pass found */
+	uint64_t not_promoted; /* events when it began */
+	bool table_is_full;
+	uint64_t began_ns, next_ns; /* boot clock: of this pass; when the next may begin */
 };
 
 struct fleet {
@@ -83,6 +123,7 @@ struct fleet {
 	struct fleet_hooks hooks;
 	struct fleet_service *services;
 	struct fleet_backend *backends;
+	struct fleet_backend **by_number; /* by number */
 	struct fleet_ring *rings;
 	struct fleet_vip *vips;
 	struct extents service_numbers;
@@ -96,6 +137,10 @@ struct fleet {
 	uint64_t comparison; /* configurations compared with */
 	bool is_adopted;     /* from maps that were there, and no configuration has been applied yet */
 	uint64_t rings_built; /* since the start, for status and benchmarks */
+	uint64_t stamp;
+	size_t unsteady;     /* services that move or settle */
+	size_t departing;    /* departures of all services */
+	struct fleet_pass pass;
 };
 
 /* Read the fleet out of the data plane's maps; empty maps make an empty fleet.
@@ -128,6 +173,29 @@ int fleet_flush(struct fleet *fleet, struct err *e);
 /* Whether something waits for a grace period; wait for one, and take back what was retired. */
 bool fleet_wants_reclaim(const struct fleet *fleet);
 void fleet_reclaim(struct fleet *fleet);
+
+/* What the time brings: windows that end, deadlines. Returns what fleet_flush returns. */
+int fleet_tick(struct fleet *fleet, struct err *e);
+
+/* Look at a few thousand remembered flows: forget those that are over, count the others; and at the end of a whole pass
+ * let services that settled rest and backends that left go. To be called again soon while it returns true; else at the
+ * next tick. Table after table, in the order in which entries move, so that none is missed. */
+bool fleet_sweep(struct fleet *fleet);
+
+/* Cut off what is left of this service's flows on a backend that gets no new ones: from now on they go to `now`.
+ * Returns 0; -ENOENT when none can be left; -ENOSPC or -ENOMEM with *e written: to be tried again. */
+int fleet_cut(struct fleet *fleet, const struct config_service *service, const struct ip *backend, struct err *e);
+
+/* Flows that are remembered of a service with a backend that departs from it; 0 for any other backend. Summed over the
+ * service's VIPs. *is_over: and no others can be left. */
+uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *service, const struct ip *backend,
+			bool *is_over);
+
+/* The share of flows, 0 to 1, that the service's two rings send to different backends. */
+double fleet_difference(const struct fleet *fleet, const struct fleet_service *service);
+
+/* The service that a flow's packets belong to now, or NULL. */
+struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct hp_flow *flow);
 
 struct fleet_service *fleet_service_find(const struct fleet *fleet, const struct dataplane_key *key);
 struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct fleet_identity *identity);

@@ -18,7 +18,10 @@ struct step {
 	struct fleet_backend **backends; /* a reference each */
 	size_t backend_count;
 	struct fleet_ring *ring; /* a reference */
+	bool is_held; /* the ring is what it was: another is made when the ways to new backends are known */
 };
+
+#define HOLD_MS 1000
 
 struct plan {
 	struct step *steps;
@@ -108,11 +111,21 @@ static int prepare_backends(struct fleet *fleet, struct step *step, struct err *
 	return 0;
 }
 
+static void hold_ring(struct step *step)
+{
+	step->is_held = true;
+	step->ring = step->service ? step->service->ring : NULL;
+	if (step->ring)
+		step->ring->references++;
+}
+
 static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 {
 	int code = prepare_backends(fleet, step, e);
 
-	if (!code)
+	if (!code && fleet_is_waiting(fleet, step->config, step->backends))
+		hold_ring(step);
+	else if (!code)
 		code = fleet_ring_take(fleet, step->config, step->backends, &step->ring, e);
 	if (code || step->service)
 		return code;
@@ -170,20 +183,47 @@ static void publish_new(struct fleet *fleet, struct fleet_service *service)
 	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
 }
 
+/* Who serves a new key's packets so far: the service of any port, or NULL. */
+static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
+{
+	struct dataplane_key any = *key;
+
+	any.port = 0;
+	return key->port ? fleet_service_find(fleet, &any) : NULL;
+}
+
+/* The motion follows the new configuration, so that comes first; but for the departures, who are found in the rings. */
+static void publish_change(struct fleet *fleet, struct fleet_service *service, struct step *step)
+{
+	struct config_service *former = service->config;
+
+	fleet_departures_update(fleet, service, step->config, step->backends);
+	service->config = step->config;
+	if (step->ring != service->ring)
+		fleet_publish(fleet, service, step->ring);
+	else
+		fleet_ring_drop(fleet, step->ring);
+	service->config = former;
+}
+
 static void publish(struct fleet *fleet, struct step *step, struct err *e)
 {
 	struct fleet_service *service = step->service;
 
-	if (step->number)
+	if (step->number) {
 		publish_new(fleet, service);
-	if (step->ring != service->ring || step->number)
-		fleet_publish(fleet, service, step->ring);
-	else
-		fleet_ring_drop(fleet, step->ring);
+		fleet_begin(fleet, service, server_of(fleet, &step->key), step->config->window_s, step->ring);
+	} else {
+		publish_change(fleet, service, step);
+	}
 	/* There is a number for the service, so there is room for its key: the table has four times the places. */
 	if (step->number)
 		dataplane_key_set(fleet->plane, &service->key, service->number, e);
 	replace_backends(fleet, service, step);
+	if (step->is_held) {
+		service->held_until_ms = fleet_now_ms() + HOLD_MS;
+		fleet_mark(fleet, service);
+	}
 	for (size_t i = 0; i < step->backend_count; i++)
 		if (service->backends[i]->is_new) {
 			service->backends[i]->is_new = false;
@@ -194,7 +234,8 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 static void remove_service(struct fleet *fleet, struct fleet_service *service)
 {
 	dataplane_key_clear(fleet->plane, &service->key);
-	fleet_publish(fleet, service, NULL);
+	fleet_departures_end(fleet, service);
+	fleet_withdraw(fleet, service);
 	fleet_vip_drop(fleet, service->vip);
 	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
 		fleet_backend_part(service->backends[i], service);
@@ -240,6 +281,12 @@ static void remove_rest(struct fleet *fleet, const struct config *config, size_t
 		if (backend->is_adopted) {
 			backend->is_adopted = false;
 			fleet_backend_drop(fleet, backend);
+		}
+	/* What is left and listed nowhere departs, and its way is to be kept until it has gone. */
+	HASH_ITER(hh, fleet->backends, backend, next_backend)
+		if (backend->is_new) {
+			backend->is_new = false;
+			fleet->hooks.watch(fleet->hooks.context, backend);
 		}
 	fleet_vips_settle(fleet);
 }

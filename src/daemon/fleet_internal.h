@@ -21,9 +21,57 @@ void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend);
 bool fleet_backend_join(struct fleet_backend *backend, struct fleet_service *service);
 void fleet_backend_part(struct fleet_backend *backend, struct fleet_service *service);
 
-/* Put a service's ring where packets see it, and its VIP up or down. */
+/* Put another ring (a reference) where packets see it, and the service's VIP up or down; what was `now` becomes `before`
+ * as the service's motion has it. */
 void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring);
 
+/* Show a new service with its first ring (a reference, or NULL). former: who served its packets until now, a service of
+ * any port from which `before` comes; or NULL. */
+void fleet_begin(struct fleet *fleet, struct fleet_service *service, const struct fleet_service *former,
+		 uint32_t window_s, struct fleet_ring *ring);
+
+/* Take both rings from packets' sight: the service ends. */
+void fleet_withdraw(struct fleet *fleet, struct fleet_service *service);
+
+/* A service's record and mark of motion have been read from the maps. */
+void fleet_motion_adopt(struct fleet *fleet, struct fleet_service *service);
+
+/* The service is about to have this configuration: who is in its rings and gets no new flows any more departs, and who
+ * does again stays. */
+void fleet_departures_update(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
+			     struct fleet_backend *const *backends);
+void fleet_departures_end(struct fleet *fleet, struct fleet_service *service);
+/* A whole pass has counted: end the departures of whom no flow can be left. */
+void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service);
+int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,
+			struct err *e);
+
+/* No flow is left of a service that settled. */
+void fleet_rest(struct fleet *fleet, struct fleet_service *service);
+
+/* Let packets see another ring `before` (a reference, or NULL). */
+void fleet_before_replace(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring);
+
+void fleet_mark(struct fleet *fleet, struct fleet_service *service);
+
+/* Nobody refers to the backend and no flow is remembered with it: its number is free after a grace period. */
+void fleet_backend_free(struct fleet *fleet, struct fleet_backend *backend);
+
+/* A copy of a ring in which this backend's slots name none. Takes a reference. */
+int fleet_ring_without(struct fleet *fleet, const struct fleet_ring *ring, const struct fleet_backend *backend,
+		       struct fleet_ring **out, struct err *e);
+
+/* Let the ring know its members, as its slots name them. */
+bool fleet_ring_members(struct fleet *fleet, struct fleet_ring *ring);
+
+/* Whether it is about to be known of one of these backends whether there is a way to it. */
+bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
+		      struct fleet_backend *const *backends);
+
+uint64_t fleet_now_s(void);
+uint64_t fleet_now_ms(void);
+
+void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip);
 struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);
 /* Make the map of VIPs what the mirror says, after an adoption: a daemon that was killed between two writes may have

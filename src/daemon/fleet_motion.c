@@ -23,8 +23,7 @@ uint64_t fleet_now_ms(void)
 /* A second chance needs the other ring's backend after the window, too. */
 static bool keeps_before(const struct fleet_service *service)
 {
-	return service->config && service->config->protocol == IPPROTO_TCP && service->config->window_s &&
-	       config_has_second_chance(service->config);
+	return service->config && config_has_second_chance(service->config);
 }
 
 /* ---- what packets see -------------------------------------------------------------------------------------------- */

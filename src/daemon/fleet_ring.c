@@ -1,4 +1,4 @@
-/* Rings of the fleet, their publication, and VIPs that follow them up and down: see fleet.h. */
+/* Rings of the fleet, and VIPs that follow them up and down: see fleet.h. */
 #include "daemon/fleet_internal.h"
 
 #include <errno.h>
@@ -59,22 +59,51 @@ struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service 
 	return ring_fingerprint(&spec);
 }
 
+static int take_blocks(struct fleet *fleet, struct fleet_ring *ring, struct err *e)
+{
+	ring->at = fleet_take(fleet, &fleet->blocks, fleet_ring_blocks(ring->size));
+	return ring->at ? 0
+			: err_set(e, -ENOSPC,
+				  "no room for a ring of %u slots: %u of %u blocks of %d are taken; raise limits.slots, then "
+				  "restart after `halfproxyd --unload`",
+				  ring->size, fleet->blocks.used, fleet->blocks.limit, HP_SLOTS_PER_BLOCK);
+}
+
+/* Members are held before the ring is seen, so that a number that it names stays whose it is. */
+static int hold_members(struct fleet *fleet, struct fleet_ring *ring, const struct ring_member *members, size_t count,
+			struct err *e)
+{
+	ring->members = calloc(count + 1, sizeof(struct fleet_backend *));
+	if (!ring->members)
+		return err_set(e, -ENOMEM, "%m");
+	for (size_t i = 0; i < count; i++) {
+		ring->members[i] = fleet->by_number[members[i].number];
+		ring->members[i]->references++;
+	}
+	ring->member_count = count;
+	return 0;
+}
+
+static void release_members(struct fleet *fleet, struct fleet_ring *ring)
+{
+	for (size_t i = 0; i < ring->member_count; i++)
+		fleet_backend_drop(fleet, ring->members[i]);
+	free(ring->members);
+}
+
 static int build(struct fleet *fleet, const struct ring_spec *spec, struct fleet_ring *ring, struct err *e)
 {
 	uint32_t blocks = fleet_ring_blocks(spec->size);
 	union hp_block *at;
-	int code;
+	int code = take_blocks(fleet, ring, e);
 
-	ring->at = fleet_take(fleet, &fleet->blocks, blocks);
-	if (!ring->at)
-		return err_set(e, -ENOSPC,
-			       "no room for a ring of %u slots: %u of %u blocks of %d are taken; raise limits.slots, then "
-			       "restart after `halfproxyd --unload`",
-			       spec->size, fleet->blocks.used, fleet->blocks.limit, HP_SLOTS_PER_BLOCK);
+	if (code)
+		return code;
 	at = fleet->plane->blocks + ring->at;
 	code = ring_build(spec, at[1].slot, e);
 	if (code) {
 		extents_retire(&fleet->blocks, ring->at, blocks);
+		ring->at = 0;
 		return code;
 	}
 	at->head = (struct hp_ring_head){.seed = spec->seed, .size = spec->size, .hash = spec->hash};
@@ -108,7 +137,11 @@ int fleet_ring_take(struct fleet *fleet, const struct config_service *config, st
 		ring->fingerprint = fingerprint;
 		ring->size = spec.size;
 		code = build(fleet, &spec, ring, e);
+		if (!code)
+			code = hold_members(fleet, ring, members, spec.count, e);
 		if (code) {
+			if (ring->at)
+				extents_retire(&fleet->blocks, ring->at, fleet_ring_blocks(ring->size));
 			free(ring);
 			return code;
 		}
@@ -125,7 +158,87 @@ void fleet_ring_drop(struct fleet *fleet, struct fleet_ring *ring)
 		return;
 	extents_retire(&fleet->blocks, ring->at, fleet_ring_blocks(ring->size));
 	HASH_DEL(fleet->rings, ring);
+	release_members(fleet, ring);
 	free(ring);
+}
+
+/* The fingerprint of a ring without one of its backends; that of the set itself would be a ring with its slots shared
+ * out among the others. */
+static struct ring_fingerprint fingerprint_without(const struct fleet_ring *ring, const struct fleet_backend *backend)
+{
+	struct ring_fingerprint fingerprint = ring->fingerprint;
+
+	fingerprint.word[0] ^= hp_mix(backend->number);
+	fingerprint.word[1] += hp_mix(~(uint64_t)backend->number);
+	return fingerprint;
+}
+
+static void copy_without(struct fleet *fleet, const struct fleet_ring *from, struct fleet_ring *to, uint32_t number)
+{
+	const union hp_block *old = fleet->plane->blocks + from->at;
+	union hp_block *new = fleet->plane->blocks + to->at;
+
+	new->head = old->head;
+	memcpy(new->head.fingerprint, &to->fingerprint, sizeof(new->head.fingerprint));
+	for (uint32_t i = 0; i < from->size; i++)
+		new[1].slot[i] = old[1].slot[i] == number ? 0 : old[1].slot[i];
+	to->members = calloc(from->member_count + 1, sizeof(struct fleet_backend *));
+	for (size_t i = 0; to->members && i < from->member_count; i++)
+		if (from->members[i]->number != number) {
+			to->members[to->member_count++] = from->members[i];
+			from->members[i]->references++;
+		}
+}
+
+int fleet_ring_without(struct fleet *fleet, const struct fleet_ring *ring, const struct fleet_backend *backend,
+		       struct fleet_ring **out, struct err *e)
+{
+	struct ring_fingerprint fingerprint = fingerprint_without(ring, backend);
+	struct fleet_ring *found;
+	int code;
+
+	HASH_FIND(hh, fleet->rings, &fingerprint, sizeof(fingerprint), found);
+	if (!found) {
+		found = calloc(1, sizeof(*found));
+		if (!found)
+			return err_set(e, -ENOMEM, "%m");
+		found->fingerprint = fingerprint;
+		found->size = ring->size;
+		code = take_blocks(fleet, found, e);
+		if (code) {
+			free(found);
+			return code;
+		}
+		copy_without(fleet, ring, found, backend->number);
+		HASH_ADD(hh, fleet->rings, fingerprint, sizeof(found->fingerprint), found);
+	}
+	found->references++;
+	*out = found;
+	return 0;
+}
+
+bool fleet_ring_members(struct fleet *fleet, struct fleet_ring *ring)
+{
+	const uint32_t *slots = fleet->plane->blocks[ring->at + 1].slot;
+	uint64_t stamp = ++fleet->stamp;
+	struct fleet_backend **grown;
+
+	for (uint32_t i = 0; i < ring->size; i++) {
+		struct fleet_backend *backend = slots[i] < fleet->plane->limits.backends ? fleet->by_number[slots[i]] : NULL;
+
+		if (!backend || backend->stamp == stamp)
+			continue;
+		backend->stamp = stamp;
+		if (!(ring->member_count & (ring->member_count - 1))) {
+			grown = realloc(ring->members, (ring->member_count ? ring->member_count * 2 : 1) * sizeof(*grown));
+			if (!grown)
+				return false;
+			ring->members = grown;
+		}
+		ring->members[ring->member_count++] = backend;
+		backend->references++;
+	}
+	return true;
 }
 
 /* ---- VIPs ------------------------------------------------------------------------------------------------------ */
@@ -157,7 +270,7 @@ void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip)
 	free(vip);
 }
 
-static void write_vip(struct fleet *fleet, struct fleet_vip *vip)
+void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip)
 {
 	uint32_t flags = vip->up ? HP_VIP_UP : 0;
 
@@ -195,19 +308,5 @@ void fleet_vips_settle(struct fleet *fleet)
 		dataplane_vip_clear(fleet->plane, &strays.list[i]);
 	free(strays.list);
 	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next)
-		write_vip(fleet, vip);
-}
-
-/* A backend's record stands before a ring names it, and a ring before a service names it. */
-void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring)
-{
-	struct hp_service record = {.now = ring ? ring->at : 0};
-	uint64_t word;
-
-	memcpy(&word, &record, sizeof(word));
-	__atomic_store_n((uint64_t *)(void *)&fleet->plane->services[service->number], word, __ATOMIC_RELEASE);
-	service->vip->up += (ring != NULL) - (service->ring != NULL);
-	fleet_ring_drop(fleet, service->ring);
-	service->ring = ring;
-	write_vip(fleet, service->vip);
+		fleet_vip_write(fleet, vip);
 }

@@ -41,6 +41,7 @@ struct lab {
 	struct dataplane plane;
 	struct fleet *fleet;
 	struct config *config;
+	bool keeps_moving; /* changes are lived through; else each has been long ago when the next packet comes */
 	uint32_t rows;	  /* of counters in use */
 	uint32_t in, out; /* ifindex where frames come in, and of another port, which takes redirected frames */
 	uint64_t cell[LAB_SERVICES][HP_SERVICE_CELLS]; /* the counters before a run */
@@ -152,6 +153,59 @@ static inline int lab_close(void **state)
 	return failed;
 }
 
+/* ---- what changes put at risk -------------------------------------------------------------------------------------- */
+
+/* A whole pass over the remembered flows. */
+static inline void lab_sweep(struct lab *lab)
+{
+	lab->fleet->pass.next_ns = 0;
+	while (fleet_sweep(lab->fleet))
+		;
+}
+
+/* Every window is over. */
+static inline void lab_end_windows(struct lab *lab)
+{
+	struct err e;
+
+	for (struct fleet_service *service = lab->fleet->services; service; service = service->hh.next)
+		if (service->motion.until_s)
+			service->motion.until_s = 1;
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+}
+
+/* Nothing is remembered. Returns how many flows were. */
+static inline unsigned int lab_forget_all(struct lab *lab)
+{
+	unsigned int forgotten = 0;
+	struct err e;
+
+	for (int table = 0; table < DATAPLANE_TABLE_COUNT; table++) {
+		struct dataplane_walk walk = {0};
+		int count;
+
+		while ((count = dataplane_walk_flows(&lab->plane, (enum dataplane_table)table, &walk, &e)) > 0)
+			for (int i = 0; i < count; i++)
+				forgotten += dataplane_flow_forget(&lab->plane, (enum dataplane_table)table, &walk.rows[i]);
+		assert_int_equal(count, 0);
+		dataplane_walk_end(&walk);
+	}
+	return forgotten;
+}
+
+/* All services are steady, as if their last change had been long ago and no flow had lived through it. */
+static inline void lab_rest(struct lab *lab)
+{
+	struct err e;
+
+	assert_int_equal(fleet_flush(lab->fleet, &e), 0);
+	lab_end_windows(lab);
+	lab_forget_all(lab);
+	lab_sweep(lab);
+	for (struct fleet_service *service = lab->fleet->services; service; service = service->hh.next)
+		assert_true(motion_is_steady(&service->motion));
+}
+
 /* ---- configuration and resolution -------------------------------------------------------------------------------- */
 
 /* Make the data plane serve the services of this text (`interfaces` is put in front). Backends stay as resolved or
@@ -177,6 +231,8 @@ static inline void lab_apply(struct lab *lab, const char *text)
 	for (struct fleet_service *service = lab->fleet->services; service; service = service->hh.next)
 		if (service->number >= lab->rows)
 			lab->rows = service->number + 1;
+	if (!lab->keeps_moving)
+		lab_rest(lab);
 }
 
 static inline struct ip lab_ip(const char *text)
@@ -239,6 +295,8 @@ static inline void lab_resolve(struct lab *lab, const char *address, const struc
 	}
 	assert_true(found);
 	assert_int_equal(fleet_flush(lab->fleet, &e), 0);
+	if (!lab->keeps_moving)
+		lab_rest(lab);
 }
 
 /* The usual way for every backend there is. */
