@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define CONFIRM_MOST_S 86400
+#define DEADLINE_MOST_S (30 * 86400)
 
 struct route {
 	const char *method, *path;
@@ -189,30 +190,91 @@ static json_t *read_body(const struct api_request *request, struct api_reply *re
 	return NULL;
 }
 
+/* The service and the backend that a body names, or false with the reply filled. */
+static bool read_backend(const json_t *body, struct api_reply *reply, const char **service, struct ip *backend)
+{
+	const char *address = json_string_value(json_object_get(body, "backend"));
+
+	*service = json_string_value(json_object_get(body, "service"));
+	if (!*service || !address)
+		api_fail(reply, 400, "service and backend must be given as texts");
+	else if (!ip_parse(backend, address))
+		api_fail(reply, 400, "\"%s\" is not an address", address);
+	else
+		return true;
+	return false;
+}
+
 static void serve_weight(struct director *director, const struct api_request *request, struct api_reply *reply)
 {
 	json_t *body = read_body(request, reply);
+	const json_t *weight = json_object_get(body, "weight");
 	struct director_result result = {0};
-	const char *service, *address;
-	json_t *weight;
+	const char *service;
 	struct ip backend;
 	struct err e;
+	int code;
 
-	if (!body)
+	if (body && read_backend(body, reply, &service, &backend)) {
+		if (!json_is_integer(weight) || json_integer_value(weight) < 0 || json_integer_value(weight) > RING_WEIGHT_MOST) {
+			api_fail(reply, 400, "weight must be a whole number from 0 to %d", RING_WEIGHT_MOST);
+		} else {
+			code = director_weight(director, service, &backend, (uint32_t)json_integer_value(weight), &result, &e);
+			reply_change(reply, code, &result, &e);
+		}
+	}
+	json_decref(body);
+}
+
+static void put_drain(const struct director *director, int code, struct api_reply *reply, const char *service,
+		      const struct ip *backend)
+{
+	char address[IP_TEXT_BYTES];
+
+	if (code)
 		return;
-	service = json_string_value(json_object_get(body, "service"));
-	address = json_string_value(json_object_get(body, "backend"));
-	weight = json_object_get(body, "weight");
-	if (!service || !address)
-		api_fail(reply, 400, "service and backend must be given as texts");
-	else if (!ip_parse(&backend, address))
-		api_fail(reply, 400, "\"%s\" is not an address", address);
-	else if (!json_is_integer(weight) || json_integer_value(weight) < 0 || json_integer_value(weight) > RING_WEIGHT_MOST)
-		api_fail(reply, 400, "weight must be a whole number from 0 to %d", RING_WEIGHT_MOST);
-	else
-		reply_change(reply,
-			     director_weight(director, service, &backend, (uint32_t)json_integer_value(weight), &result, &e),
-			     &result, &e);
+	json_object_set_new(reply->body, "service", json_string(service));
+	json_object_set_new(reply->body, "backend", json_string(ip_format(backend, address)));
+	json_object_set_new(reply->body, "drain", status_drain(director, service, backend));
+}
+
+static void serve_drain(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	json_t *body = read_body(request, reply);
+	const json_t *deadline = json_object_get(body, "deadline_s");
+	json_int_t deadline_s = json_integer_value(deadline);
+	struct director_result result = {0};
+	const char *service;
+	struct ip backend;
+	struct err e;
+	int code;
+
+	if (body && read_backend(body, reply, &service, &backend)) {
+		if (deadline && !json_is_null(deadline) &&
+		    (!json_is_integer(deadline) || deadline_s < 1 || deadline_s > DEADLINE_MOST_S)) {
+			api_fail(reply, 400, "deadline_s must be a number of seconds from 1 to %d", DEADLINE_MOST_S);
+		} else {
+			code = director_drain(director, service, &backend, (uint32_t)deadline_s, &result, &e);
+			reply_change(reply, code, &result, &e);
+			put_drain(director, code, reply, service, &backend);
+		}
+	}
+	json_decref(body);
+}
+
+static void serve_undrain(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	json_t *body = read_body(request, reply);
+	struct director_result result = {0};
+	const char *service;
+	struct ip backend;
+	struct err e;
+	int code;
+
+	if (body && read_backend(body, reply, &service, &backend)) {
+		code = director_undrain(director, service, &backend, &result, &e);
+		reply_change(reply, code, &result, &e);
+	}
 	json_decref(body);
 }
 
@@ -246,7 +308,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/status", serve_status},	{"POST", "/v1/check", serve_check}, {"POST", "/v1/diff", serve_diff},
 	{"POST", "/v1/apply", serve_apply},	{"POST", "/v1/undo", serve_undo},   {"POST", "/v1/reload", serve_reload},
 	{"POST", "/v1/confirm", serve_confirm}, {"POST", "/v1/trace", serve_trace}, {"POST", "/v1/weight", serve_weight},
-	{"POST", "/v1/reset", serve_reset},
+	{"POST", "/v1/drain", serve_drain},	{"POST", "/v1/undrain", serve_undrain}, {"POST", "/v1/reset", serve_reset},
 };
 
 void api_routes_handle(void *context, const struct api_request *request, struct api_reply *reply)

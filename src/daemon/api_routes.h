@@ -11,8 +11,11 @@ void api_routes_handle(void *context, const struct api_request *request, struct 
 /* The whole of GET /v1/status, or of one service; NULL when there is no service of that name. */
 json_t *status_report(const struct director *director, const char *service);
 
-/* The overridden weights: a list of {service, backend, weight}. */
+/* What operators override: a list of {service, backend, weight, drain}. */
 json_t *status_overrides(const struct director *director);
+
+/* How far the drain of a backend is, {state, since_s, deadline_left_s}; null when it is not drained. */
+json_t *status_drain(const struct director *director, const char *service, const struct ip *backend);
 
 /* A verdict's name and meaning, from the list in abi.h. */
 const char *status_verdict_name(uint32_t verdict);

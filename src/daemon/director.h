@@ -97,7 +97,20 @@ int director_reload(struct director *director, struct director_result *result, s
 /* Override a backend's weight until it is reset; survives reloads and restarts. */
 int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
 		    struct director_result *result, struct err *e);
+
+/* Take a backend out of the service's ring until director_undrain; what it has of flows it keeps until they end, or
+ * until deadline_s seconds from now, when they are cut; 0: no deadline. Of one that is drained the deadline is replaced.
+ * Survives reloads and restarts. A weight that is overridden stays so beneath. */
+int director_drain(struct director *director, const char *service, const struct ip *backend, uint32_t deadline_s,
+		   struct director_result *result, struct err *e);
+int director_undrain(struct director *director, const char *service, const struct ip *backend,
+		     struct director_result *result, struct err *e);
+
+/* Drop the overrides of a service, weights and drains. */
 int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e);
+
+/* Place of a backend among a service's, or -1. */
+ptrdiff_t director_find_backend(const struct config_service *service, const struct ip *address);
 
 /* Index of a service by name in the running configuration, or -1. */
 ptrdiff_t director_find_service(const struct director *director, const char *name);

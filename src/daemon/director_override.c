@@ -1,4 +1,4 @@
-/* Weights that operators override, laid over the running text until they are reset: see director.h. */
+/* What operators override of backends, weights and drains, laid over the running text until they are reset: see director.h. */
 #include "daemon/director_internal.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #define BACKENDS_NAMED_MOST 8
 
-static ptrdiff_t find_backend(const struct config_service *service, const struct ip *address)
+ptrdiff_t director_find_backend(const struct config_service *service, const struct ip *address)
 {
 	for (size_t i = 0; i < service->backend_count; i++)
 		if (ip_equal(&service->backends[i].address, address))
@@ -23,13 +23,15 @@ struct config *director_overlay(const struct config *base, const struct state *s
 
 	for (size_t i = 0; config && i < state->override_count; i++) {
 		const struct state_override *row = &state->overrides[i];
-		bool is_left_out = but_for && !strcmp(row->service, but_for);
+		bool says_none = !row->drain && !row->has_weight;
+		bool is_left_out = says_none || (but_for && !strcmp(row->service, but_for));
 		ptrdiff_t service = is_left_out ? -1 : config_find_service(config, row->service);
-		ptrdiff_t backend = service < 0 ? -1 : find_backend(config->services[service], &row->backend);
+		ptrdiff_t backend = service < 0 ? -1 : director_find_backend(config->services[service], &row->backend);
+		uint32_t weight = row->drain ? 0 : row->weight;
 
-		if (backend < 0 || config->services[service]->backends[backend].weight == row->weight)
+		if (backend < 0 || config->services[service]->backends[backend].weight == weight)
 			continue;
-		if (!config_set_weight(config, (size_t)service, (size_t)backend, row->weight)) {
+		if (!config_set_weight(config, (size_t)service, (size_t)backend, weight)) {
 			config_free(config);
 			return NULL;
 		}
@@ -65,32 +67,132 @@ static int relay(struct director *director, const char *but_for, struct director
 	return code;
 }
 
+/* What the running text says, beneath the overrides. */
+static uint32_t written_weight(const struct director *director, ptrdiff_t index, const struct ip *backend)
+{
+	const struct config_service *service = director->base->services[index];
+
+	return service->backends[director_find_backend(service, backend)].weight;
+}
+
+/* Where the configuration that runs has the backend, or -1 with *e written. */
+static ptrdiff_t find(const struct director *director, const char *name, const struct ip *backend, struct err *e)
+{
+	ptrdiff_t index = director_find_service(director, name);
+	ptrdiff_t at = index < 0 ? -1 : director_find_backend(director->running->services[index], backend);
+
+	if (index < 0)
+		director_no_service(director, name, e);
+	else if (at < 0)
+		no_backend(director->running->services[index], backend, e);
+	return at < 0 ? -1 : index;
+}
+
+/* A row says something else now: lay the overrides, or, when that fails, let it be as it was. The row ends here. */
+static int settle(struct director *director, struct state_override *row, const struct state_override *former,
+		  struct director_result *result, struct err *e)
+{
+	int code = relay(director, NULL, result, e);
+
+	if (code)
+		*row = *former;
+	state_override_trim(&director->state);
+	director_save(director);
+	return code;
+}
+
+/* What becomes of the flows of a service without any weight, said to who took the last of it. */
+static void warn_of_none(const struct director *director, ptrdiff_t index, struct director_result *result)
+{
+	const struct config_service *service = director->running->services[index];
+
+	for (size_t i = 0; i < service->backend_count; i++)
+		if (service->backends[i].weight)
+			return;
+	problems_add(&result->problems, PROBLEM_WARNING, 0, 0, "service %s has no backend left that takes new flows",
+		     service->name);
+}
+
 int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
 		    struct director_result *result, struct err *e)
 {
-	ptrdiff_t index = director_find_service(director, service);
+	ptrdiff_t index = find(director, service, backend, e);
+	struct state_override *row, former;
 	char address[IP_TEXT_BYTES];
-	ptrdiff_t at = index < 0 ? -1 : find_backend(director->running->services[index], backend);
-	size_t former_count = director->state.override_count;
-	uint32_t former;
+	uint32_t was;
 	int code;
 
 	if (index < 0)
-		return director_no_service(director, service, e);
-	if (at < 0)
-		return no_backend(director->running->services[index], backend, e);
-	former = director->running->services[index]->backends[at].weight;
-	if (state_override_set(&director->state, service, backend, weight))
+		return -ENOENT;
+	row = state_override_take(&director->state, service, backend);
+	if (!row)
 		return err_set(e, -ENOMEM, "%m");
-	code = relay(director, NULL, result, e);
-	if (code && director->state.override_count > former_count)
-		state_override_pop(&director->state);
-	else if (code)
-		state_override_set(&director->state, service, backend, former);
-	director_save(director);
+	former = *row;
+	was = former.has_weight ? former.weight : written_weight(director, index, backend);
+	row->has_weight = true;
+	row->weight = weight;
+	code = settle(director, row, &former, result, e);
+	if (code)
+		return code;
+	ip_format(backend, address);
+	if (former.drain)
+		problems_add(&result->problems, PROBLEM_WARNING, 0, 0,
+			     "backend %s is drained: the weight counts after `halfproxy undrain %s %s`", address, service,
+			     address);
+	warn_of_none(director, index, result);
+	log_event(LOG_NOTICE, "weight service=%s backend=%s weight=%u was=%u", service, address, weight, was);
+	return 0;
+}
+
+int director_drain(struct director *director, const char *service, const struct ip *backend, uint32_t deadline_s,
+		   struct director_result *result, struct err *e)
+{
+	ptrdiff_t index = find(director, service, backend, e);
+	struct state_override *row, former;
+	char address[IP_TEXT_BYTES];
+	uint64_t now = state_boot_s();
+	int code;
+
+	if (index < 0)
+		return -ENOENT;
+	row = state_override_take(&director->state, service, backend);
+	if (!row)
+		return err_set(e, -ENOMEM, "%m");
+	former = *row;
+	if (!row->drain)
+		row->since_s = now;
+	row->drain = STATE_DRAIN_ON;
+	row->deadline_s = deadline_s ? now + deadline_s : 0;
+	code = settle(director, row, &former, result, e);
+	if (code)
+		return code;
+	warn_of_none(director, index, result);
+	ip_format(backend, address);
+	if (deadline_s)
+		log_event(LOG_NOTICE, "drain service=%s backend=%s deadline_s=%u", service, address, deadline_s);
+	else
+		log_event(LOG_NOTICE, "drain service=%s backend=%s", service, address);
+	return 0;
+}
+
+int director_undrain(struct director *director, const char *service, const struct ip *backend,
+		     struct director_result *result, struct err *e)
+{
+	struct state_override *row = state_override_find(&director->state, service, backend), former;
+	char address[IP_TEXT_BYTES];
+	int code;
+
+	ip_format(backend, address);
+	if (!row || !row->drain)
+		return find(director, service, backend, e) < 0
+			       ? -ENOENT
+			       : err_set(e, -ENOENT, "backend %s of service %s is not drained", address, service);
+	former = *row;
+	row->drain = STATE_DRAIN_NONE;
+	row->since_s = row->deadline_s = 0;
+	code = settle(director, row, &former, result, e);
 	if (!code)
-		log_event(LOG_NOTICE, "weight service=%s backend=%s weight=%u was=%u", service,
-			  ip_format(backend, address), weight, former);
+		log_event(LOG_NOTICE, "undrain service=%s backend=%s", service, address);
 	return code;
 }
 

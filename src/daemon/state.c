@@ -144,20 +144,60 @@ void state_take_back(const struct state *state)
 		*strrchr(path, '/') = '\0';
 }
 
+static const char *const drains[] = {[STATE_DRAIN_ON] = "draining", [STATE_DRAIN_EMPTY] = "empty", [STATE_DRAIN_CUT] = "cut"};
+
+const char *state_drain_name(enum state_drain drain)
+{
+	return drains[drain];
+}
+
+static enum state_drain drain_named(const char *name)
+{
+	for (size_t i = STATE_DRAIN_ON; name && i < sizeof(drains) / sizeof(drains[0]); i++)
+		if (!strcmp(drains[i], name))
+			return (enum state_drain)i;
+	return STATE_DRAIN_NONE;
+}
+
+/* A time on the boot clock; 0 for what is none. */
+static uint64_t read_time(const json_t *row, const char *key)
+{
+	json_int_t seconds = json_integer_value(json_object_get(row, key));
+
+	return seconds > 0 ? (uint64_t)seconds : 0;
+}
+
+/* Versions that knew no drains wrote a weight alone. */
+static void read_override(struct state *state, const json_t *row)
+{
+	const char *service = json_string_value(json_object_get(row, "service"));
+	const char *address = json_string_value(json_object_get(row, "backend"));
+	json_int_t weight = json_integer_value(json_object_get(row, "weight"));
+	struct state_override *override;
+	struct ip backend;
+
+	if (!service || !address || weight < 0 || weight > UINT16_MAX || !ip_parse(&backend, address))
+		return;
+	override = state_override_take(state, service, &backend);
+	if (!override)
+		return;
+	override->has_weight = json_is_integer(json_object_get(row, "weight"));
+	override->weight = (uint32_t)weight;
+	override->drain = drain_named(json_string_value(json_object_get(row, "drain")));
+	if (!override->drain)
+		return;
+	override->since_s = read_time(row, "since_s");
+	override->deadline_s = read_time(row, "deadline_s");
+}
+
 static void read_overrides(struct state *state, const json_t *list)
 {
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(list, i, row) {
-		const char *service = json_string_value(json_object_get(row, "service"));
-		const char *address = json_string_value(json_object_get(row, "backend"));
-		json_int_t weight = json_integer_value(json_object_get(row, "weight"));
-		struct ip backend;
-
-		if (service && address && weight >= 0 && weight <= UINT16_MAX && ip_parse(&backend, address))
-			state_override_set(state, service, &backend, (uint32_t)weight);
-	}
+	json_array_foreach(list, i, row)
+		read_override(state, row);
+	state_override_trim(state);
 }
 
 static void read_marks(struct state *state)
@@ -229,8 +269,12 @@ int state_save(const struct state *state, struct err *e)
 		const struct state_override *row = &state->overrides[i];
 		char address[IP_TEXT_BYTES];
 
-		json_array_append_new(overrides, json_pack("{s:s, s:s, s:i}", "service", row->service, "backend",
-							   ip_format(&row->backend, address), "weight", (int)row->weight));
+		json_array_append_new(
+			overrides, json_pack("{s:s, s:s, s:o, s:s?, s:I, s:I}", "service", row->service, "backend",
+					     ip_format(&row->backend, address), "weight",
+					     row->has_weight ? json_integer(row->weight) : json_null(), "drain",
+					     state_drain_name(row->drain), "since_s", (json_int_t)row->since_s, "deadline_s",
+					     (json_int_t)row->deadline_s));
 	}
 	text = json_dumps(marks, JSON_INDENT(1));
 	json_decref(marks);
@@ -257,37 +301,40 @@ int state_advance(struct state *state, struct state_text *text, struct err *e)
 	return code;
 }
 
-int state_override_set(struct state *state, const char *service, const struct ip *backend, uint32_t weight)
+struct state_override *state_override_find(const struct state *state, const char *service, const struct ip *backend)
 {
-	struct state_override *grown;
-
 	for (size_t i = 0; i < state->override_count; i++)
-		if (!strcmp(state->overrides[i].service, service) && ip_equal(&state->overrides[i].backend, backend)) {
-			state->overrides[i].weight = weight;
-			return 0;
-		}
+		if (!strcmp(state->overrides[i].service, service) && ip_equal(&state->overrides[i].backend, backend))
+			return &state->overrides[i];
+	return NULL;
+}
+
+struct state_override *state_override_take(struct state *state, const char *service, const struct ip *backend)
+{
+	struct state_override *row = state_override_find(state, service, backend), *grown;
+
+	if (row)
+		return row;
 	grown = realloc(state->overrides, (state->override_count + 1) * sizeof(*grown));
 	if (!grown)
-		return -ENOMEM;
+		return NULL;
 	state->overrides = grown;
-	grown[state->override_count] = (struct state_override){strdup(service), *backend, weight};
-	if (!grown[state->override_count].service)
-		return -ENOMEM;
+	row = &grown[state->override_count];
+	*row = (struct state_override){.service = strdup(service), .backend = *backend};
+	if (!row->service)
+		return NULL;
 	state->override_count++;
-	return 0;
+	return row;
 }
 
-void state_override_pop(struct state *state)
-{
-	free(state->overrides[--state->override_count].service);
-}
-
-size_t state_override_drop(struct state *state, const char *service)
+/* Keep the rows that `is_kept` says; returns how many went. */
+static size_t keep(struct state *state, bool (*is_kept)(const struct state_override *row, const char *service),
+		   const char *service)
 {
 	size_t kept = 0, dropped;
 
 	for (size_t i = 0; i < state->override_count; i++) {
-		if (strcmp(state->overrides[i].service, service) != 0)
+		if (is_kept(&state->overrides[i], service))
 			state->overrides[kept++] = state->overrides[i];
 		else
 			free(state->overrides[i].service);
@@ -295,4 +342,25 @@ size_t state_override_drop(struct state *state, const char *service)
 	dropped = state->override_count - kept;
 	state->override_count = kept;
 	return dropped;
+}
+
+static bool says_something(const struct state_override *row, const char *service)
+{
+	(void)service;
+	return row->has_weight || row->drain;
+}
+
+void state_override_trim(struct state *state)
+{
+	keep(state, says_something, NULL);
+}
+
+static bool is_of_another(const struct state_override *row, const char *service)
+{
+	return strcmp(row->service, service) != 0;
+}
+
+size_t state_override_drop(struct state *state, const char *service)
+{
+	return keep(state, is_of_another, service);
 }

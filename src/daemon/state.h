@@ -21,10 +21,23 @@ struct state_text {
 	size_t count;
 };
 
+/* How far a drain is. */
+enum state_drain {
+	STATE_DRAIN_NONE,
+	STATE_DRAIN_ON,
+	STATE_DRAIN_EMPTY, /* no flow is left */
+	STATE_DRAIN_CUT,   /* its deadline has cut those that were */
+};
+
+/* What an operator says of a backend in place of the text. A row says at least one thing. */
 struct state_override {
 	char *service;
 	struct ip backend;
+	bool has_weight;
 	uint32_t weight;
+	enum state_drain drain;
+	uint64_t since_s;    /* boot clock: when it was drained */
+	uint64_t deadline_s; /* boot clock: when flows that are left are cut; 0: never */
 };
 
 struct state {
@@ -62,10 +75,18 @@ int state_read_file(const char *path, struct state_text *text, struct err *e);
 void state_text_free(struct state_text *text);
 uint64_t state_text_hash(const struct state_text *text);
 
-/* Set or replace an override; take back the last one that was new; drop those of a service. Returns -ENOMEM, or how
- * many were dropped. */
-int state_override_set(struct state *state, const char *service, const struct ip *backend, uint32_t weight);
-void state_override_pop(struct state *state);
+/* A backend's row, or NULL; one that is there or made, to be filled in, or NULL without memory. It is valid until a row
+ * is made or taken away. */
+struct state_override *state_override_find(const struct state *state, const char *service, const struct ip *backend);
+struct state_override *state_override_take(struct state *state, const char *service, const struct ip *backend);
+
+/* "draining", "empty" or "cut"; NULL for none. */
+const char *state_drain_name(enum state_drain drain);
+
+/* Take away rows that say nothing. */
+void state_override_trim(struct state *state);
+
+/* Drop the rows of a service. Returns how many there were. */
 size_t state_override_drop(struct state *state, const char *service);
 
 /* Seconds on the clock that goes on over suspends and that a restart of the daemon does not reset. */

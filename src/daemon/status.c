@@ -64,6 +64,25 @@ static json_t *counts_json(const uint64_t *cell, uint32_t cells)
 	return out;
 }
 
+/* How long it has been drained, and when what is left of its flows is cut; null when it is not. */
+static json_t *drain_json(const struct state_override *row)
+{
+	uint64_t now = state_boot_s();
+	json_t *left = json_null();
+
+	if (!row || !row->drain)
+		return left;
+	if (row->deadline_s)
+		left = json_integer(row->deadline_s > now ? (json_int_t)(row->deadline_s - now) : 0);
+	return json_pack("{s:s, s:I, s:o}", "state", state_drain_name(row->drain), "since_s",
+			 (json_int_t)(now > row->since_s ? now - row->since_s : 0), "deadline_left_s", left);
+}
+
+json_t *status_drain(const struct director *director, const char *service, const struct ip *backend)
+{
+	return drain_json(state_override_find(&director->state, service, backend));
+}
+
 /* ---- backends ----------------------------------------------------------------------------------------------------- */
 
 static const char *backend_state(const struct fleet_backend *backend)
@@ -147,6 +166,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	put_counts(out, dataplane_sent(cell), cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
 	json_object_set_new(out, "verdicts", counts_json(cell, HP_BACKEND_CELLS));
 	put_way(director, out, backend);
+	json_object_set_new(out, "drain", status_drain(director, service->config->name, &configured->address));
 	return out;
 }
 
@@ -214,7 +234,7 @@ static const char *service_state(const struct director *director, const struct f
 		is_pending |= !strcmp(backend_state(service->backends[i]), "pending");
 		has_weight |= service->config->backends[i].weight > 0;
 	}
-	*reason = !has_weight ? "every backend has weight 0" : "no backend is usable";
+	*reason = !has_weight ? "every backend has weight 0 or is drained" : "no backend is usable";
 	return is_pending ? "starting" : "down";
 }
 
@@ -229,6 +249,15 @@ static json_t *backends_json(const struct director *director, const struct fleet
 	for (size_t i = 0; i < service->config->backend_count; i++)
 		json_array_append_new(list, backend_json(director, service, written, i, shares ? shares[i] : 0));
 	return list;
+}
+
+/* How flows live through a change. */
+static void put_continuity(const struct config_service *config, json_t *out)
+{
+	json_object_set_new(out, "affinity", json_string(config_affinity_name(config->affinity)));
+	json_object_set_new(out, "window_s", json_integer(config->window_s));
+	json_object_set_new(out, "slow_start_s", json_integer(config->slow_start_s));
+	json_object_set_new(out, "deadline_s", json_integer(config->deadline_s));
 }
 
 /* The first VIP of the service speaks for it; VIPs of both families may differ in method, which `vips` shows. */
@@ -259,6 +288,7 @@ static json_t *service_json(const struct director *director, size_t index)
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
 			backends_json(director, service, director->base->services[index]));
 	json_object_set_new(out, "local_vips", local_vips);
+	put_continuity(config, out);
 	put_sums(director, config, out);
 	return out;
 }
@@ -285,8 +315,10 @@ json_t *status_overrides(const struct director *director)
 		const struct state_override *row = &director->state.overrides[i];
 		char address[IP_TEXT_BYTES];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:i}", "service", row->service, "backend",
-						      ip_format(&row->backend, address), "weight", (int)row->weight));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "service", row->service, "backend",
+						      ip_format(&row->backend, address), "weight",
+						      row->has_weight ? json_integer(row->weight) : json_null(), "drain",
+						      drain_json(row)));
 	}
 	return list;
 }

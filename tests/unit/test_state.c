@@ -53,10 +53,31 @@ static void assert_state_text(const struct state_text *text, const char *expecte
 	assert_memory_equal(text->bytes, expected, text->count);
 }
 
+static void set_weight(struct state *state, const char *service, const struct ip *backend, uint32_t weight)
+{
+	struct state_override *row = state_override_take(state, service, backend);
+
+	assert_non_null(row);
+	row->has_weight = true;
+	row->weight = weight;
+}
+
+static void assert_override(const struct state_override *row, struct state_override expected)
+{
+	assert_string_equal(row->service, expected.service);
+	assert_true(ip_equal(&row->backend, &expected.backend));
+	assert_int_equal(row->has_weight, expected.has_weight);
+	assert_int_equal(row->weight, expected.weight);
+	assert_int_equal(row->drain, expected.drain);
+	assert_int_equal(row->since_s, expected.since_s);
+	assert_int_equal(row->deadline_s, expected.deadline_s);
+}
+
 static void everything_comes_back(void **state)
 {
 	struct state saved, loaded;
 	struct state_text first = text_of("first"), second = text_of("second\n");
+	struct state_override *row;
 	struct ip backend;
 	struct err e;
 
@@ -67,7 +88,12 @@ static void everything_comes_back(void **state)
 	saved.file_hash = 0xfedcba9876543210u;
 	saved.is_file = true;
 	saved.confirm_by_s = 123456789;
-	assert_int_equal(state_override_set(&saved, "caf\xc3\xa9 \"quoted\"", &backend, 65535), 0);
+	set_weight(&saved, "caf\xc3\xa9 \"quoted\"", &backend, 65535);
+	row = state_override_take(&saved, "drained", &backend);
+	*row = (struct state_override){row->service, backend, .drain = STATE_DRAIN_ON, .since_s = 5000000000,
+					 .deadline_s = 5000000600};
+	row = state_override_take(&saved, "both", &backend);
+	*row = (struct state_override){row->service, backend, true, 7, STATE_DRAIN_CUT, 11, 12};
 	assert_int_equal(state_advance(&saved, &first, &e), 0);
 	assert_null(first.bytes);
 	assert_int_equal(state_advance(&saved, &second, &e), 0);
@@ -80,10 +106,11 @@ static void everything_comes_back(void **state)
 	assert_int_equal(loaded.confirm_by_s, 123456789);
 	assert_state_text(&loaded.running, "second\n");
 	assert_state_text(&loaded.previous, "first");
-	assert_int_equal(loaded.override_count, 1);
-	assert_string_equal(loaded.overrides[0].service, "caf\xc3\xa9 \"quoted\"");
-	assert_true(ip_equal(&loaded.overrides[0].backend, &backend));
-	assert_int_equal(loaded.overrides[0].weight, 65535);
+	assert_int_equal(loaded.override_count, 3);
+	assert_override(&loaded.overrides[0], (struct state_override){"caf\xc3\xa9 \"quoted\"", backend, true, .weight = 65535});
+	assert_override(&loaded.overrides[1], (struct state_override){"drained", backend, .drain = STATE_DRAIN_ON,
+								      .since_s = 5000000000, .deadline_s = 5000000600});
+	assert_override(&loaded.overrides[2], (struct state_override){"both", backend, true, 7, STATE_DRAIN_CUT, 11, 12});
 	state_close(&loaded);
 }
 
@@ -104,7 +131,33 @@ static const struct {
 	 "{\"overrides\": [1, {\"service\": \"a\", \"backend\": \"10.3.0.1\", \"weight\": 7}, null]}", 1},
 	{"one override twice", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"weight\": 7}, "
 			       "{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"weight\": 8}]}", 1},
+	{"an override that says nothing", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\"}, "
+					  "{\"service\": \"b\", \"backend\": \"10.3.0.1\", \"weight\": null, "
+					  "\"drain\": null, \"deadline_s\": 5}]}", 0},
+	{"a drain that is no word", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": 1}]}", 0},
+	{"a drain of an unknown kind", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": \"\"}]}", 0},
+	{"a drain alone", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": \"empty\"}]}", 1},
 };
+
+/* What was written before there were drains, and times that are none. */
+static void former_files_are_read(void **state)
+{
+	struct state opened;
+	struct ip backend;
+	struct err e;
+
+	assert_true(ip_parse(&backend, "10.3.0.1"));
+	assert_int_equal(state_open(&opened, inner, &e), 0);
+	state_close(&opened);
+	write_text("state.json", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"weight\": 0}, "
+				 "{\"service\": \"b\", \"backend\": \"10.3.0.1\", \"drain\": \"draining\", \"since_s\": -1, "
+				 "\"deadline_s\": \"x\"}]}");
+	assert_int_equal(state_open(&opened, inner, &e), 0);
+	assert_int_equal(opened.override_count, 2);
+	assert_override(&opened.overrides[0], (struct state_override){"a", backend, .has_weight = true});
+	assert_override(&opened.overrides[1], (struct state_override){"b", backend, .drain = STATE_DRAIN_ON});
+	state_close(&opened);
+}
 
 static void damage_counts_as_absence(void **state)
 {
@@ -153,12 +206,22 @@ static void overrides_are_set_replaced_and_dropped(void **state)
 	assert_true(ip_parse(&a, "10.3.0.1") && ip_parse(&b, "10.3.0.2"));
 	assert_int_equal(state_open(&opened, inner, &e), 0);
 	assert_int_equal(state_override_drop(&opened, "web"), 0);
-	assert_int_equal(state_override_set(&opened, "web", &a, 1), 0);
-	assert_int_equal(state_override_set(&opened, "dns", &a, 2), 0);
-	assert_int_equal(state_override_set(&opened, "web", &b, 3), 0);
-	assert_int_equal(state_override_set(&opened, "web", &a, 4), 0);
+	assert_null(state_override_find(&opened, "web", &a));
+	set_weight(&opened, "web", &a, 1);
+	set_weight(&opened, "dns", &a, 2);
+	set_weight(&opened, "web", &b, 3);
+	set_weight(&opened, "web", &a, 4);
 	assert_int_equal(opened.override_count, 3);
 	assert_int_equal(opened.overrides[0].weight, 4);
+	assert_ptr_equal(state_override_find(&opened, "web", &b), &opened.overrides[2]);
+	assert_null(state_override_find(&opened, "dns", &b));
+	assert_non_null(state_override_take(&opened, "new", &b));
+	assert_int_equal(opened.override_count, 4);
+	opened.overrides[0].drain = STATE_DRAIN_EMPTY;
+	opened.overrides[0].has_weight = false;
+	state_override_trim(&opened);
+	assert_int_equal(opened.override_count, 3);
+	assert_null(state_override_find(&opened, "new", &b));
 	assert_int_equal(state_override_drop(&opened, "we"), 0);
 	assert_int_equal(state_override_drop(&opened, "web"), 2);
 	assert_int_equal(opened.override_count, 1);
@@ -230,7 +293,8 @@ static void a_folder_that_cannot_be_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(everything_comes_back),	       TEST(damage_counts_as_absence), TEST(a_failed_write_leaves_the_old_file),
+		TEST(everything_comes_back),	       TEST(damage_counts_as_absence), TEST(former_files_are_read),
+		TEST(a_failed_write_leaves_the_old_file),
 		TEST(overrides_are_set_replaced_and_dropped), TEST(what_is_removed_is_gone),  TEST(a_file_is_read_whole),
 		TEST(a_folder_that_cannot_be_is_an_error),
 	};
