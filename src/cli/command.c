@@ -8,36 +8,34 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/duration.h"
 #include "base/err.h"
 #include "base/ip.h"
 #include "cli/client.h"
+#include "cli/drain_wait.h"
 #include "cli/show.h"
 #include "core/config_parse.h"
 
 #define DONE 0
 #define REFUSED 1
 #define UNASKED 2
+#define DAY_S 86400ul
 #define TEXT_MOST_BYTES (64u << 20) /* as the daemon */
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------- */
 
-unsigned long command_seconds(const char *text)
+unsigned long command_seconds(const char *text, unsigned long most)
 {
-	static const struct {
-		const char *unit;
-		unsigned long seconds;
-	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
-	unsigned long number;
-	char *end;
+	size_t digits = strspn(text, "0123456789");
+	uint64_t us;
+	char with_unit[32];
 
-	if (*text < '0' || *text > '9')
+	/* A bare number is seconds. */
+	if (digits && !text[digits] && snprintf(with_unit, sizeof(with_unit), "%ss", text) < (int)sizeof(with_unit))
+		text = with_unit;
+	if (!duration_parse(&us, text) || us % DURATION_SECOND_US || us / DURATION_SECOND_US > most)
 		return 0;
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (!strcmp(end, units[i].unit) && !errno && number <= 86400 / units[i].seconds)
-			return number * units[i].seconds;
-	return 0;
+	return (unsigned long)(us / DURATION_SECOND_US);
 }
 
 static bool take_port(const char *text, int *port)
@@ -108,12 +106,6 @@ static char *read_text(const char *path, size_t *count)
 
 /* ---- asking and answering ---------------------------------------------------------------------------------------------- */
 
-static void print_json(FILE *out, const json_t *body)
-{
-	json_dumpf(body, out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-	fputc('\n', out);
-}
-
 /* Mistakes that the daemon found, shown in the text that the caller has. */
 static void print_problems(const json_t *list, const char *file, const char *text, size_t bytes)
 {
@@ -160,13 +152,13 @@ static int ask(const struct command_call *call, const char *method, const char *
 	if (reply.status != 200) {
 		fprintf(stderr, "halfproxy: %s\n", error ? error : "the daemon refuses without a reason");
 		if (call->is_json)
-			print_json(stdout, reply.body);
+			show_json(stdout, reply.body);
 		json_decref(reply.body);
 		return REFUSED;
 	}
-	if (call->is_json)
-		print_json(stdout, reply.body);
-	else if (show)
+	if (call->is_json && !call->is_waiting)
+		show_json(stdout, reply.body);
+	else if (show && !call->is_json)
 		show(stdout, reply.body);
 	if (out)
 		*out = reply.body;
@@ -245,7 +237,7 @@ static int diff(const struct command_call *call)
 static int apply(const struct command_call *call)
 {
 	struct text text = {.file = call->argv[0]};
-	unsigned long seconds = call->confirm ? command_seconds(call->confirm) : 0;
+	unsigned long seconds = call->confirm ? command_seconds(call->confirm, DAY_S) : 0;
 	auto_free char *bytes = NULL;
 	char target[64] = "/v1/apply";
 
@@ -317,23 +309,59 @@ static int trace(const struct command_call *call)
 	return ask_json(call, "/v1/trace", body, show_trace);
 }
 
+/* Whether the second argument is an address; says so if not. */
+static bool names_backend(const struct command_call *call)
+{
+	struct ip backend;
+
+	if (ip_parse(&backend, call->argv[1]))
+		return true;
+	fprintf(stderr, "halfproxy: backend \"%s\" must be an address, as `halfproxy status` shows it\n", call->argv[1]);
+	return false;
+}
+
 static int weight(const struct command_call *call)
 {
 	char *end;
 	unsigned long number = strtoul(call->argv[2], &end, 10);
-	struct ip backend;
 
 	if (call->argv[2][0] < '0' || call->argv[2][0] > '9' || *end || number > 65535) {
 		fprintf(stderr, "halfproxy: weight \"%s\" must be a whole number from 0 to 65535\n", call->argv[2]);
 		return UNASKED;
 	}
-	if (!ip_parse(&backend, call->argv[1])) {
-		fprintf(stderr, "halfproxy: backend \"%s\" must be an address, as `halfproxy status` shows it\n", call->argv[1]);
+	if (!names_backend(call))
 		return UNASKED;
-	}
 	return ask_json(call, "/v1/weight",
 			json_pack("{s:s, s:s, s:i}", "service", call->argv[0], "backend", call->argv[1], "weight", (int)number),
-			show_changes);
+			show_override);
+}
+
+static int drain(const struct command_call *call)
+{
+	unsigned long seconds = call->deadline ? command_seconds(call->deadline, 30 * DAY_S) : 0;
+	json_t *body;
+	int code;
+
+	if (!names_backend(call))
+		return UNASKED;
+	if (call->deadline && !seconds) {
+		fprintf(stderr, "halfproxy: --deadline \"%s\" is not a time of up to 30 days, such as 60s, 10m or 1h\n",
+			call->deadline);
+		return UNASKED;
+	}
+	body = json_pack("{s:s, s:s}", "service", call->argv[0], "backend", call->argv[1]);
+	if (seconds && body)
+		json_object_set_new(body, "deadline_s", json_integer((json_int_t)seconds));
+	code = ask_json(call, "/v1/drain", body, show_drained);
+	return code || !call->is_waiting ? code : drain_wait(call, stdout);
+}
+
+static int undrain(const struct command_call *call)
+{
+	if (!names_backend(call))
+		return UNASKED;
+	return ask_json(call, "/v1/undrain", json_pack("{s:s, s:s}", "service", call->argv[0], "backend", call->argv[1]),
+			show_override);
 }
 
 static int reset(const struct command_call *call)
@@ -353,6 +381,9 @@ const struct command command_table[] = {
 	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P]", "walk such a packet through the loaded program, step by step", 2, 2,
 	 trace},
 	{"weight", "SERVICE BACKEND N", "override a backend's weight until reset", 3, 3, weight},
+	{"drain", "SERVICE BACKEND [--deadline TIME] [--wait]", "give a backend no new flows; cut what is left by the deadline",
+	 2, 2, drain},
+	{"undrain", "SERVICE BACKEND", "give it new flows again", 2, 2, undrain},
 	{"reset", "SERVICE", "drop the overrides of a service", 1, 1, reset},
 	{0},
 };

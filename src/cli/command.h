@@ -9,6 +9,8 @@ struct command_call {
 	bool is_json;
 	const char *confirm; /* of --confirm, NULL none */
 	const char *protocol; /* of --protocol, NULL none */
+	const char *deadline; /* of --deadline, NULL none */
+	bool is_waiting;      /* --wait */
 	int argc; /* behind the command's name */
 	char **argv;
 };
@@ -23,8 +25,8 @@ struct command {
 /* The table, ended by a row without a name. */
 extern const struct command command_table[];
 
-/* "60s", "10m", "1h" or a bare number of seconds. Returns 0 for what is none. */
-unsigned long command_seconds(const char *text);
+/* "60s", "10m", "1h" or a bare number of seconds. Returns 0 for what is none, or longer than `most`. */
+unsigned long command_seconds(const char *text, unsigned long most);
 
 /* ADDRESS, ADDRESS:PORT, [ADDRESS6] or [ADDRESS6]:PORT. port is -1 when none is given. Returns false for what is
  * none; address needs 64 bytes. */

@@ -14,7 +14,7 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: halfproxy [--socket PATH] [--json] COMMAND [ARGUMENTS]\n\n");
 	for (const struct command *row = command_table; row->name; row++)
-		fprintf(out, "  %-8s %-38s %s\n", row->name, row->arguments, row->help);
+		fprintf(out, "  %-8s %-42s %s\n", row->name, row->arguments, row->help);
 	fprintf(out, "\n"
 		     "  --socket PATH  the daemon's API socket; else $HALFPROXY_SOCKET, else " CONFIG_API_SOCKET "\n"
 		     "  --json         print JSON\n"
@@ -46,6 +46,8 @@ static int read_options(int argc, char **argv, struct command_call *call)
 	static const struct option rows[] = {{"socket", required_argument, NULL, 's'},
 					     {"json", no_argument, NULL, 'j'},
 					     {"confirm", required_argument, NULL, 'c'},
+					     {"deadline", required_argument, NULL, 'd'},
+					     {"wait", no_argument, NULL, 'w'},
 					     {"protocol", required_argument, NULL, 'p'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
@@ -62,6 +64,12 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			break;
 		case 'c':
 			call->confirm = optarg;
+			break;
+		case 'd':
+			call->deadline = optarg;
+			break;
+		case 'w':
+			call->is_waiting = true;
 			break;
 		case 'p':
 			call->protocol = optarg;

@@ -4,18 +4,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define EACH(list, i, row) json_array_foreach((json_t *)(list), i, row)
+#include "cli/reply.h"
 
-static const char *text_of(const json_t *object, const char *key)
+#define EACH REPLY_EACH
+
+void show_json(FILE *out, const json_t *body)
 {
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-static double number_of(const json_t *object, const char *key)
-{
-	return json_number_value(json_object_get(object, key));
+	json_dumpf(body, out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	fputc('\n', out);
 }
 
 const char *show_amount(double amount, char text[static 16])
@@ -34,14 +30,42 @@ const char *show_amount(double amount, char text[static 16])
 	return text;
 }
 
+const char *show_time(uint64_t seconds, char text[static SHOW_TIME_BYTES])
+{
+	static const struct {
+		uint64_t seconds, of_next;
+		const char *name, *next;
+	} units[] = {{86400, 3600, "d", "h"}, {3600, 60, "h", "m"}, {60, 1, "m", "s"}};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		uint64_t rest = seconds % units[i].seconds / units[i].of_next;
+
+		if (seconds < units[i].seconds)
+			continue;
+		snprintf(text, SHOW_TIME_BYTES, rest ? "%llu%s %llu%s" : "%llu%s",
+			 (unsigned long long)(seconds / units[i].seconds), units[i].name, (unsigned long long)rest,
+			 units[i].next);
+		return text;
+	}
+	snprintf(text, SHOW_TIME_BYTES, "%llus", (unsigned long long)seconds);
+	return text;
+}
+
 static void show_overrides(FILE *out, const json_t *object)
 {
 	const json_t *row;
 	size_t i;
 
-	EACH(json_object_get(object, "overrides"), i, row)
-		fprintf(out, "override: %s %s weight %.0f (`halfproxy reset %s` drops it)\n", text_of(row, "service"),
-			text_of(row, "backend"), number_of(row, "weight"), text_of(row, "service"));
+	EACH(json_object_get(object, "overrides"), i, row) {
+		const char *service = reply_text(row, "service"), *backend = reply_text(row, "backend");
+
+		if (json_is_number(json_object_get(row, "weight")))
+			fprintf(out, "override: %s %s weight %.0f (`halfproxy reset %s` drops it)\n", service, backend,
+				reply_number(row, "weight"), service);
+		if (json_is_object(json_object_get(row, "drain")))
+			fprintf(out, "override: %s %s drained (`halfproxy undrain %s %s` ends it)\n", service, backend, service,
+				backend);
+	}
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
@@ -51,9 +75,9 @@ static void show_configuration(FILE *out, const json_t *body)
 	const json_t *configuration = json_object_get(body, "configuration");
 	const json_t *waits = json_object_get(configuration, "confirm_within_s");
 
-	fprintf(out, "halfproxyd %s, pid %.0f, up %.0f s, %s", text_of(body, "version"), number_of(body, "pid"),
-		number_of(body, "uptime_s"), text_of(configuration, "file"));
-	if (!strcmp(text_of(configuration, "running"), "applied"))
+	fprintf(out, "halfproxyd %s, pid %.0f, up %.0f s, %s", reply_text(body, "version"), reply_number(body, "pid"),
+		reply_number(body, "uptime_s"), reply_text(configuration, "file"));
+	if (!strcmp(reply_text(configuration, "running"), "applied"))
 		fprintf(out, " (another configuration was applied and runs)");
 	else if (json_is_true(json_object_get(configuration, "differs_from_file")))
 		fprintf(out, " (edited since: `halfproxy reload` takes it)");
@@ -67,7 +91,7 @@ static void show_configuration(FILE *out, const json_t *body)
 /* A missing interface is called missing. */
 static bool is_link_down(const json_t *row)
 {
-	return json_is_false(json_object_get(row, "up")) && strcmp(text_of(row, "state"), "missing") != 0;
+	return json_is_false(json_object_get(row, "up")) && strcmp(reply_text(row, "state"), "missing") != 0;
 }
 
 static void show_interfaces(FILE *out, const json_t *list)
@@ -76,11 +100,11 @@ static void show_interfaces(FILE *out, const json_t *list)
 	size_t i;
 
 	EACH(list, i, row) {
-		const char *mode = text_of(row, "mode"), *reason = text_of(row, "reason");
+		const char *mode = reply_text(row, "mode"), *reason = reply_text(row, "reason");
 
-		fprintf(out, "interface %s: %s, %s%s%s%s%s%s%s\n", text_of(row, "name"), text_of(row, "role"),
-			text_of(row, "state"), is_link_down(row) ? ", LINK DOWN" : "", *mode ? ", XDP " : "", mode,
-			!strcmp(text_of(row, "role"), "ingress") && json_is_false(json_object_get(row, "announce"))
+		fprintf(out, "interface %s: %s, %s%s%s%s%s%s%s\n", reply_text(row, "name"), reply_text(row, "role"),
+			reply_text(row, "state"), is_link_down(row) ? ", LINK DOWN" : "", *mode ? ", XDP " : "", mode,
+			!strcmp(reply_text(row, "role"), "ingress") && json_is_false(json_object_get(row, "announce"))
 				? ", announces no VIPs"
 				: "",
 			*reason ? ": " : "", reason);
@@ -96,24 +120,63 @@ static void show_problems(FILE *out, const json_t *counts, const json_t *verdict
 	json_object_foreach((json_t *)counts, name, count) {
 		if (strcmp(name, "FORWARDED") != 0 && strcmp(name, "ICMP_FORWARDED") != 0)
 			fprintf(out, "; %s %lld: %s", name, (long long)json_integer_value(count),
-				text_of(json_object_get(verdicts, name), "text"));
+				reply_text(json_object_get(verdicts, name), "text"));
 	}
+}
+
+/* How far a drain is; begins with a semicolon, as it stands behind the way. */
+static void show_drain(char *text, size_t room, const json_t *drain)
+{
+	char since[SHOW_TIME_BYTES], left[SHOW_TIME_BYTES];
+	const json_t *deadline = json_object_get(drain, "deadline_left_s");
+	const char *state = reply_text(drain, "state");
+	json_int_t flows = json_integer_value(json_object_get(drain, "flows"));
+
+	text[0] = '\0';
+	if (!strcmp(state, "empty"))
+		snprintf(text, room, "; drained, no flow is left");
+	else if (!strcmp(state, "cut"))
+		snprintf(text, room, "; drained, its flows were cut");
+	else if (*state)
+		snprintf(text, room, "; drained %s ago, %lld flow%s left%s%s",
+			 show_time((uint64_t)reply_number(drain, "since_s"), since), (long long)flows, flows == 1 ? "" : "s",
+			 json_is_integer(deadline) ? ", cut in " : "",
+			 json_is_integer(deadline) ? show_time((uint64_t)json_integer_value(deadline), left) : "");
 }
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24];
-	const char *reason = text_of(row, "reason");
+	char packets[16], bits[16], total[16], weight[24], drain[160];
+	const char *reason = reply_text(row, "reason");
 
-	snprintf(weight, sizeof(weight), "%.0f", number_of(row, "weight"));
-	if (number_of(row, "weight") != number_of(row, "configured_weight"))
-		snprintf(weight, sizeof(weight), "%.0f(%.0f)", number_of(row, "weight"), number_of(row, "configured_weight"));
-	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s", text_of(row, "address"), text_of(row, "state"), weight,
-		number_of(row, "share") * 100, show_amount(number_of(row, "packets_per_s"), packets),
-		show_amount(number_of(row, "bytes_per_s") * 8, bits), show_amount(number_of(row, "packets"), total),
-		text_of(row, "interface"), *text_of(row, "source") ? ", from " : "", text_of(row, "source"), reason);
+	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));
+	if (reply_number(row, "weight") != reply_number(row, "configured_weight"))
+		snprintf(weight, sizeof(weight), "%.0f(%.0f)", reply_number(row, "weight"),
+			 reply_number(row, "configured_weight"));
+	show_drain(drain, sizeof(drain), json_object_get(row, "drain"));
+	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s", reply_text(row, "address"),
+		reply_text(row, "state"), weight, reply_number(row, "share") * 100,
+		show_amount(reply_number(row, "packets_per_s"), packets), show_amount(reply_number(row, "bytes_per_s") * 8, bits),
+		show_amount(reply_number(row, "packets"), total), reply_text(row, "interface"),
+		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason, drain);
 	show_problems(out, json_object_get(row, "verdicts"), verdicts);
 	fputc('\n', out);
+}
+
+/* What a service that is not steady lives through. */
+static void show_motion(FILE *out, const json_t *motion)
+{
+	const char *state = reply_text(motion, "state");
+	const json_t *left = json_object_get(motion, "left_s");
+	json_int_t flows = json_integer_value(json_object_get(motion, "flows"));
+	char time[SHOW_TIME_BYTES];
+
+	if (!*state || !strcmp(state, "steady"))
+		return;
+	fprintf(out, "   %s%s%s: %.1f%% of the ring differs, %lld flow%s remembered\n", state,
+		json_is_integer(left) ? " for another " : "",
+		json_is_integer(left) ? show_time((uint64_t)json_integer_value(left), time) : "",
+		reply_number(motion, "differs") * 100, (long long)flows, flows == 1 ? "" : "s");
 }
 
 static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
@@ -122,23 +185,24 @@ static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 	const json_t *vip, *backend;
 	size_t i;
 
-	if (number_of(row, "port") > 0)
-		snprintf(port, sizeof(port), "%.0f", number_of(row, "port"));
+	if (reply_number(row, "port") > 0)
+		snprintf(port, sizeof(port), "%.0f", reply_number(row, "port"));
 	EACH(json_object_get(row, "vips"), i, vip) {
 		const char *address = json_is_string(vip) ? json_string_value(vip) : "?";
 
-		snprintf(title, sizeof(title), strchr(address, ':') ? "%s [%s]:%s" : "%s %s:%s", text_of(row, "protocol"),
+		snprintf(title, sizeof(title), strchr(address, ':') ? "%s [%s]:%s" : "%s %s:%s", reply_text(row, "protocol"),
 			 address, port);
 		if (i) {
 			fprintf(out, "   and %s\n", title);
 			continue;
 		}
-		fprintf(out, "%-35s %-8s %8s %7s %8s %8s %8s  %s, %s, %s%s%s\n", title, text_of(row, "state"), "", "",
-			show_amount(number_of(row, "packets_per_s"), packets),
-			show_amount(number_of(row, "bytes_per_s") * 8, bits), show_amount(number_of(row, "packets"), total),
-			text_of(row, "name"), text_of(row, "forward"), text_of(row, "hash"),
-			*text_of(row, "reason") ? ": " : "", text_of(row, "reason"));
+		fprintf(out, "%-35s %-8s %8s %7s %8s %8s %8s  %s, %s, %s%s%s\n", title, reply_text(row, "state"), "", "",
+			show_amount(reply_number(row, "packets_per_s"), packets),
+			show_amount(reply_number(row, "bytes_per_s") * 8, bits), show_amount(reply_number(row, "packets"), total),
+			reply_text(row, "name"), reply_text(row, "forward"), reply_text(row, "hash"),
+			*reply_text(row, "reason") ? ": " : "", reply_text(row, "reason"));
 	}
+	show_motion(out, json_object_get(row, "motion"));
 	EACH(json_object_get(row, "local_vips"), i, vip)
 		fprintf(out, "   %s is an address of this host: take it off (`ip address del`)\n",
 			json_is_string(vip) ? json_string_value(vip) : "?");
@@ -157,8 +221,8 @@ static void show_ring(FILE *out, const json_t *services)
 		const json_t *ring = json_object_get(row, "ring"), *count;
 		const char *name;
 
-		fprintf(out, "ring of %.0f slots, configured %s, live %s\n", number_of(ring, "size"),
-			text_of(ring, "configured"), text_of(ring, "live"));
+		fprintf(out, "ring of %.0f slots, configured %s, live %s\n", reply_number(ring, "size"),
+			reply_text(ring, "configured"), reply_text(ring, "live"));
 		fprintf(out, "this service\n");
 		json_object_foreach((json_t *)json_object_get(row, "verdicts"), name, count)
 			fprintf(out, "  %-16s %15lld\n", name, (long long)json_integer_value(count));
@@ -172,8 +236,8 @@ static void show_verdicts(FILE *out, const json_t *verdicts)
 	const char *name;
 
 	json_object_foreach((json_t *)verdicts, name, row)
-		if (number_of(row, "count") > 0)
-			fprintf(out, "  %-16s %15.0f  %s\n", name, number_of(row, "count"), text_of(row, "text"));
+		if (reply_number(row, "count") > 0)
+			fprintf(out, "  %-16s %15.0f  %s\n", name, reply_number(row, "count"), reply_text(row, "text"));
 }
 
 void show_status(FILE *out, const json_t *body)
@@ -214,8 +278,8 @@ void show_trace(FILE *out, const json_t *body)
 
 	show_headers(out, "comes in", json_object_get(body, "before"));
 	EACH(json_object_get(body, "steps"), i, row)
-		fprintf(out, "%-8s %s\n", text_of(row, "step"), text_of(row, "text"));
-	fprintf(out, "verdict  %s: %s; %s\n", text_of(body, "verdict"), text_of(body, "text"), text_of(body, "action"));
+		fprintf(out, "%-8s %s\n", reply_text(row, "step"), reply_text(row, "text"));
+	fprintf(out, "verdict  %s: %s; %s\n", reply_text(body, "verdict"), reply_text(body, "text"), reply_text(body, "action"));
 	show_headers(out, "goes out", json_object_get(body, "after"));
 }
 
@@ -232,9 +296,9 @@ void show_changes(FILE *out, const json_t *body)
 		const char *sign = "?";
 
 		for (size_t s = 0; s < sizeof(signs) / sizeof(signs[0]); s++)
-			if (!strcmp(signs[s].kind, text_of(row, "kind")))
+			if (!strcmp(signs[s].kind, reply_text(row, "kind")))
 				sign = signs[s].sign;
-		fprintf(out, "%s %s: %s\n", sign, text_of(row, "service"), text_of(row, "text"));
+		fprintf(out, "%s %s: %s\n", sign, reply_text(row, "service"), reply_text(row, "text"));
 	}
 	if (!json_array_size(list))
 		fprintf(out, "no changes\n");
@@ -242,4 +306,28 @@ void show_changes(FILE *out, const json_t *body)
 	if (json_is_integer(waits))
 		fprintf(out, "applied; taken back in %lld s unless `halfproxy confirm` comes\n",
 			(long long)json_integer_value(waits));
+}
+
+/* What an override did, with what is doubtful about it: no text stands beside, that would be shown with its lines. */
+void show_override(FILE *out, const json_t *body)
+{
+	const json_t *row;
+	size_t i;
+
+	show_changes(out, body);
+	EACH(json_object_get(body, "problems"), i, row)
+		fprintf(out, "warning: %s\n", reply_text(row, "text"));
+}
+
+void show_drained(FILE *out, const json_t *body)
+{
+	const json_t *left = json_object_get(json_object_get(body, "drain"), "deadline_left_s");
+	char time[SHOW_TIME_BYTES];
+
+	show_override(out, body);
+	fprintf(out, "%s %s takes no new flows; those that it has stay until they end", reply_text(body, "service"),
+		reply_text(body, "backend"));
+	if (json_is_integer(left))
+		fprintf(out, ", and are cut in %s", show_time((uint64_t)json_integer_value(left), time));
+	fputc('\n', out);
 }

@@ -3,13 +3,24 @@
 #define HP_CLI_SHOW_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 
 void show_status(FILE *out, const json_t *body);
 void show_trace(FILE *out, const json_t *body);
 void show_changes(FILE *out, const json_t *body);
+void show_override(FILE *out, const json_t *body);
+void show_drained(FILE *out, const json_t *body);
+
+/* The answer itself, as --json prints it. */
+void show_json(FILE *out, const json_t *body);
 
 /* 1234567 as 1.2M; in steps of 1000. */
 const char *show_amount(double amount, char text[static 16]);
+
+#define SHOW_TIME_BYTES 32
+
+/* Seconds by their two largest units: 1h 59m. Returns text. */
+const char *show_time(uint64_t seconds, char text[static SHOW_TIME_BYTES]);
 
 #endif

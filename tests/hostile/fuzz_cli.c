@@ -1,6 +1,6 @@
 /* Any bytes as the daemon's reply, shown in every way; and as what somebody types.
  *
- * Links: src/cli/client.c src/cli/command.c src/cli/show.c */
+ * Links: src/cli/client.c src/cli/command.c src/cli/drain_wait.c src/cli/show.c */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +9,22 @@
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/drain_wait.h"
 #include "cli/show.h"
 
 static void show_all(const json_t *body)
 {
 	auto_free char *text = NULL;
+	char sentence[100];
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
 
 	show_status(out, body);
 	show_trace(out, body);
 	show_changes(out, body);
+	show_override(out, body);
+	show_drained(out, body);
+	drain_progress(body, "10.3.0.1", sentence, sizeof(sentence));
 	fclose(out);
 }
 
@@ -30,7 +35,7 @@ static void check_typed(const char *text)
 
 	if (command_endpoint(text, address, &port) && (port < -1 || port > 65535 || !address[0] || strlen(address) > 63))
 		abort();
-	if (command_seconds(text) > 86400)
+	if (command_seconds(text, 86400) > 86400)
 		abort();
 	strcpy(target, "/v1/status?service=");
 	client_encode(target, 100, text);

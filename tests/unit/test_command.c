@@ -1,8 +1,10 @@
 /* What people type: endpoints, times, query values. Pure. */
 #include "unit/unit.h"
 
+#include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/drain_wait.h"
 
 static const struct {
 	const char *what, *text, *address; /* NULL: refused */
@@ -56,15 +58,66 @@ static const struct {
 	{"60", 60},	    {"60s", 60},     {"10m", 600},	{"1h", 3600},	{"24h", 86400}, {"86400", 86400}, {"1440m",
 	 86400},
 	{"25h", 0},	    {"86400h", 0},   {"86401", 0},	{"1441m", 0},	{"0", 0},	{"", 0},	  {"s", 0},
-	{"1d", 0},	    {"1 h", 0},	     {" 1h", 0},	{"-1", 0},	{"+1", 0},	{"1.5h", 0},	  {"1hh", 0},
-	{"99999999999999999999999h", 0}, {"0x10", 0},
+	{"1d", 86400},	    {"2d", 0},	     {"1.5h", 5400},	{"90000ms", 90}, {"1.5s", 0},	{"500ms", 0},	  {"1w", 0},
+	{"1 h", 0},	     {" 1h", 0},	{"-1", 0},	{"+1", 0},	{"1.h", 0},	  {"1hh", 0},
+	{"99999999999999999999999h", 0}, {"0x10", 0}, {"99999999999999999999999999999999999999999", 0}, {"00000060", 60},
 };
 
 static void times_are_read(void **state)
 {
 	for (size_t i = 0; i < COUNT(second_rows); i++)
-		if (command_seconds(second_rows[i].text) != second_rows[i].seconds)
-			fail_msg("\"%s\" gave %lu", second_rows[i].text, command_seconds(second_rows[i].text));
+		if (command_seconds(second_rows[i].text, 86400) != second_rows[i].seconds)
+			fail_msg("\"%s\" gave %lu", second_rows[i].text, command_seconds(second_rows[i].text, 86400));
+	assert_int_equal(command_seconds("30d", 2592000), 2592000);
+	assert_int_equal(command_seconds("721h", 2592000), 0);
+}
+
+#define STATUS(backend, motion)                                                                                          \
+	"{'services': [{'name': 'web', 'backends': [{'address': '10.3.0.9', 'drain': {'state': 'cut'}}, " backend "]" motion \
+	"}]}"
+#define DRAIN(more) "{'address': '10.3.0.1', 'drain': {'state': 'draining', 'since_s': 3" more "}}"
+
+static const struct {
+	const char *what, *status;
+	enum drain_progress progress;
+	const char *sentence;
+} drain_rows[] = {
+	{"flows and a deadline",
+	 STATUS(DRAIN(", 'flows': 12, 'deadline_left_s': 599"), ", 'motion': {'state': 'moving', 'left_s': 9}"),
+	 DRAIN_GOES_ON, "web 10.3.0.1: 12 flows left; cut in 9m 59s"},
+	{"one flow, and a window", STATUS(DRAIN(", 'flows': 1, 'deadline_left_s': null"), ", 'motion': {'state': 'moving', "
+	 "'left_s': 7199}"), DRAIN_GOES_ON, "web 10.3.0.1: 1 flow left; silent ones may be left for another 1h 59m"},
+	{"the window over", STATUS(DRAIN(", 'flows': 2"), ", 'motion': {'state': 'settling', 'left_s': null}"), DRAIN_GOES_ON,
+	 "web 10.3.0.1: 2 flows left"},
+	{"a report that counts no flows", STATUS(DRAIN(""), ""), DRAIN_GOES_ON, "web 10.3.0.1: 0 flows left"},
+	{"no flow left", STATUS("{'address': '10.3.0.1', 'drain': {'state': 'empty'}}", ""), DRAIN_OVER,
+	 "web 10.3.0.1: drained; no flow is left"},
+	{"the deadline passed", STATUS("{'address': '10.3.0.1', 'drain': {'state': 'cut'}}", ""), DRAIN_OVER,
+	 "web 10.3.0.1: drained; its deadline has cut the flows that were left"},
+	{"undrained", STATUS("{'address': '10.3.0.1', 'drain': null}", ""), DRAIN_ENDED, "web 10.3.0.1: it was undrained"},
+	{"taken out of the file", STATUS("{'address': '10.3.0.10'}", ""), DRAIN_ENDED,
+	 "web 10.3.0.1: it is not in the service any more"},
+	{"nothing", "{}", DRAIN_ENDED, " 10.3.0.1: it is not in the service any more"},
+	{"other types", "{'services': {'a': 1}}", DRAIN_ENDED, " 10.3.0.1: it is not in the service any more"},
+};
+
+static void progress_of_a_drain_is_told(void **state)
+{
+	for (size_t i = 0; i < COUNT(drain_rows); i++) {
+		auto_free char *text = strdup(drain_rows[i].status);
+		char sentence[256] = "";
+		json_t *status;
+
+		for (char *c = text; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+		status = json_loads(text, 0, NULL);
+		assert_non_null(status);
+		if (drain_progress(status, "10.3.0.1", sentence, sizeof(sentence)) != drain_rows[i].progress)
+			fail_msg("%s: \"%s\"", drain_rows[i].what, sentence);
+		assert_text(drain_rows[i].what, sentence, drain_rows[i].sentence);
+		json_decref(status);
+	}
 }
 
 static const struct {
@@ -155,6 +208,7 @@ int main(void)
 		cmocka_unit_test(endpoints_are_read),		   cmocka_unit_test(times_are_read),
 		cmocka_unit_test(values_are_encoded),		   cmocka_unit_test(a_full_target_holds_whole_codes),
 		cmocka_unit_test(replies_are_understood),	   cmocka_unit_test(every_command_has_its_help),
+		cmocka_unit_test(progress_of_a_drain_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,24 @@ static void amounts_are_short(void **state)
 	}
 }
 
+static const struct {
+	uint64_t seconds;
+	const char *text;
+} time_rows[] = {
+	{0, "0s"},	 {59, "59s"},	  {60, "1m"},	    {61, "1m 1s"},     {3599, "59m 59s"}, {3600, "1h"},
+	{3659, "1h"},	 {7199, "1h 59m"}, {86399, "23h 59m"}, {86400, "1d"},  {90000, "1d 1h"},  {2592000, "30d"},
+	{UINT64_MAX, "213503982334601d 7h"},
+};
+
+static void times_are_short(void **state)
+{
+	for (size_t i = 0; i < COUNT(time_rows); i++) {
+		char text[SHOW_TIME_BYTES];
+
+		assert_text("a time", show_time(time_rows[i].seconds, text), time_rows[i].text);
+	}
+}
+
 static char *shown(void (*show)(FILE *out, const json_t *body), const char *text)
 {
 	json_t *body = json_loads(text, 0, NULL);
@@ -46,7 +64,8 @@ struct row {
 #define STATUS                                                                                                            \
 	"{'version': '1', 'pid': 42, 'uptime_s': 7, 'configuration': {'file': 'a.yaml', 'running': 'file', "              \
 	"'differs_from_file': true, 'confirm_within_s': 30, 'overrides': [{'service': 'web', 'backend': '10.3.0.1', "     \
-	"'weight': 5}]}, 'interfaces': [{'name': 'eth0', 'role': 'ingress', 'state': 'attached', 'mode': 'native', "      \
+	"'weight': 5, 'drain': null}, {'service': 'web', 'backend': '10.3.0.2', 'weight': null, 'drain': {'state': "       \
+	"'draining'}}]}, 'interfaces': [{'name': 'eth0', 'role': 'ingress', 'state': 'attached', 'mode': 'native', "      \
 	"'announce': false, 'reason': ''}, {'name': 'eth1', 'role': 'exit', 'state': 'missing', 'mode': '', 'announce': " \
 	"true, 'up': false, 'reason': 'no such device'}, {'name': 'eth2', 'role': 'ingress', 'state': 'attached', "       \
 	"'mode': 'generic', 'announce': true, 'up': false, 'reason': ''}], 'services': [{'name': 'web', "                 \
@@ -55,9 +74,11 @@ struct row {
 	"'packets_per_s': 1234, 'bytes_per_s': 125000, 'packets': 1234567, 'ring': {'size': 1009, 'configured': 'aa', "   \
 	"'live': 'bb'}, 'verdicts': {'FORWARDED': 12}, 'backends': [{'address': '10.3.0.1', 'state': 'up', 'weight': 5, " \
 	"'configured_weight': 1, 'share': 0.8333, 'packets_per_s': 1000, 'bytes_per_s': 125, 'packets': 9, 'interface': " \
-	"'eth0', 'source': '10.2.0.10', 'verdicts': {'FORWARDED': 9, 'LOOPED': 4}, 'reason': ''}, "                       \
+	"'eth0', 'source': '10.2.0.10', 'drain': null, 'verdicts': {'FORWARDED': 9, 'LOOPED': 4}, 'reason': ''}, "        \
 	"{'address': '10.3.0.2', 'state': 'unresolved', 'weight': 1, 'configured_weight': 1, "                            \
-	"'share': 0, 'packets': 0, 'reason': 'no route'}]}], 'verdicts': {'NOT_VIP': {'count': 3, 'text': 'not ours'}, "  \
+	"'share': 0, 'packets': 0, 'reason': 'no route', 'drain': {'state': 'draining', 'since_s': 61, 'flows': 3, "       \
+	"'deadline_left_s': 30}}], 'motion': {'state': 'moving', 'differs': 0.1251, 'flows': 12, 'left_s': 7190}}], "       \
+	"'verdicts': {'NOT_VIP': {'count': 3, 'text': 'not ours'}, "  \
 	"'LOOPED': {'count': 0, 'text': 'came back'}}}"
 
 static const struct row rows[] = {
@@ -83,6 +104,7 @@ static const struct row rows[] = {
 	 "halfproxyd 1, pid 42, up 7 s, a.yaml (edited since: `halfproxy reload` takes it)\n"
 	 "a change waits for `halfproxy confirm`; it is taken back in 30 s\n"
 	 "override: web 10.3.0.1 weight 5 (`halfproxy reset web` drops it)\n"
+	 "override: web 10.3.0.2 drained (`halfproxy undrain web 10.3.0.2` ends it)\n"
 	 "interface eth0: ingress, attached, XDP native, announces no VIPs\n"
 	 "interface eth1: exit, missing: no such device\n"
 	 "interface eth2: ingress, attached, LINK DOWN, XDP generic\n"
@@ -90,16 +112,38 @@ static const struct row rows[] = {
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
 	 "tcp 10.2.0.1:80                     up                            1.2k     1.0M     1.2M  web, ipip, flow\n"
 	 "   and tcp [2001:db8::1]:80\n"
+	 "   moving for another 1h 59m: 12.5% of the ring differs, 12 flows remembered\n"
 	 "   10.2.0.1 is an address of this host: take it off (`ip address del`)\n"
 	 "  -> 10.3.0.1                         up           5(1)   83.3%     1.0k     1.0k        9  "
 	 "eth0, from 10.2.0.10; LOOPED 4: came back\n"
-	 "  -> 10.3.0.2                         unresolved        1    0.0%        0        0        0  no route\n"
+	 "  -> 10.3.0.2                         unresolved        1    0.0%        0        0        0  no route; "
+	 "drained 1m 1s ago, 3 flows left, cut in 30s\n"
 	 "\n"
 	 "ring of 1009 slots, configured aa, live bb\n"
 	 "this service\n"
 	 "  FORWARDED                     12\n"
 	 "all packets\n"
 	 "  NOT_VIP                        3  not ours\n"},
+	{"a service that settles, and drains that are over", show_status,
+	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'motion': {'state': 'settling', 'differs': 1, 'flows': 1, 'left_s': "
+	 "null}, 'backends': [{'address': '10.3.0.1', 'drain': {'state': 'empty'}}, {'address': '10.3.0.2', 'drain': {'state': "
+	 "'cut'}}]}, {'name': 'b', 'vips': ['10.2.0.2'], 'motion': {'state': 'steady'}}]}",
+	 "halfproxyd , pid 0, up 0 s, \n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 " 10.2.0.1:any                                                        0        0        0  a, , \n"
+	 "   settling: 100.0% of the ring differs, 1 flow remembered\n"
+	 "  -> 10.3.0.1                                         0    0.0%        0        0        0  "
+	 "; drained, no flow is left\n"
+	 "  -> 10.3.0.2                                         0    0.0%        0        0        0  "
+	 "; drained, its flows were cut\n"
+	 " 10.2.0.2:any                                                        0        0        0  b, , \n\n"},
+	{"a drain", show_drained,
+	 "{'changes': [{'kind': 'change', 'service': 'web', 'text': 'x'}], 'problems': [{'kind': 'warning', 'text': 'y'}], "
+	 "'service': 'web', 'backend': '10.3.0.1', 'drain': {'state': 'draining', 'deadline_left_s': 600}}",
+	 "~ web: x\nwarning: y\nweb 10.3.0.1 takes no new flows; those that it has stay until they end, and are cut in 10m\n"},
+	{"a drain without a deadline, again", show_drained,
+	 "{'changes': [], 'problems': [], 'service': 'web', 'backend': '10.3.0.1', 'drain': {'deadline_left_s': null}}",
+	 "no changes\nweb 10.3.0.1 takes no new flows; those that it has stay until they end\n"},
 	{"an answer that lacks everything", show_status, "{}",
 	 "halfproxyd , pid 0, up 0 s, \n\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
@@ -129,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(amounts_are_short),
+		cmocka_unit_test(times_are_short),
 		cmocka_unit_test(answers_are_shown),
 	};
 

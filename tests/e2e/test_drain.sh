@@ -1,0 +1,118 @@
+#!/bin/bash
+# Drains: an override that survives reloads and restarts, above a weight, with a deadline; and waiting for its end.
+# shellcheck disable=SC2016 # the backticks are printed
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. rig/rig.sh
+. rig/expect.sh
+. rig/servers.sh
+
+weights() { hp status --json | jq -c '[.services[0].backends[].weight]'; }
+state() { hp status --json | jq -r ".services[0].backends[] | select(.address == \"$1\") | .drain.state"; }
+who() { # the backends that eight flows meet
+	local n
+	for n in 1 2 3 4 5 6 7 8; do web_get "$RIG_VIP4" ""; done | sort -u | tr '\n' ' '
+}
+status_of() { "$@" >/dev/null 2>&1; echo $?; }
+
+rig_up l2 2 || exit 1
+for n in 1 2; do
+	backend_up $n "$RIG_VIP4" l2 >/dev/null || exit 1
+	web_up $n "$RIG_VIP4" || exit 1
+done
+FILE=$RIG_DIR/halfproxy.yaml
+BOTH="hello from backend1, 10.3.0.1 hello from backend2, 10.3.0.2 " TWO="hello from backend2, 10.3.0.2 "
+service web "$RIG_VIP4" tcp 80 l2 10.3.0.1 10.3.0.2 | director_file
+need "halfproxyd runs" director_up
+need "the backends are ready" eventually 10 all_ready
+expect_equal "new flows meet both backends" "$BOTH" "$(who)"
+
+# ---- an override -------------------------------------------------------------------------------------------------
+expect_text "a drain says what it changes" "~ web: backend 10.3.0.1 weight 1 -> 0" hp drain web 10.3.0.1
+expect_equal "new flows avoid the backend at once" "$TWO" "$(who)"
+expect_equal "its weight is 0" "[0,1]" "$(weights)"
+expect_equal "beneath stays what the file says" 1 "$(hp status --json | jq '.services[0].backends[0].configured_weight')"
+expect_text "status shows the override" 'override: web 10.3.0.1 drained (`halfproxy undrain web 10.3.0.1` ends it)' hp status
+expect_text "diff as well" 'override: web 10.3.0.1 drained' hp diff "$FILE"
+expect_equal "which finds no change all the same" 0 "$(status_of hp diff "$FILE")"
+expect_text "the log tells" "drain service=web backend=10.3.0.1" cat "$RIG_DIR/halfproxyd.log"
+need "a reload" hp reload
+expect_equal "leaves it in place" "[0,1]" "$(weights)"
+stop halfproxyd KILL
+need "so does a killed daemon that starts again" director_up
+expect_equal "as before" "[0,1]" "$(weights)"
+expect_equal "for packets too" "$TWO" "$(who)"
+expect_text "a drain of what is drained" "no changes" hp drain web 10.3.0.1
+
+# ---- above a weight ----------------------------------------------------------------------------------------------
+expect_text "a weight beneath a drain is taken" "backend 10.3.0.1 is drained: the weight counts after" hp weight web 10.3.0.1 5
+expect_equal "and counts not yet" "[0,1]" "$(weights)"
+expect_text "both are shown" "override: web 10.3.0.1 weight 5" hp status
+expect_text "an end of the drain" "~ web: backend 10.3.0.1 weight 0 -> 5" hp undrain web 10.3.0.1
+expect_equal "lets the weight count" "[5,1]" "$(weights)"
+expect_equal "new flows meet both backends again" "$BOTH" "$(who)"
+need "another drain" hp drain web 10.3.0.1
+expect "a reset" hp reset web
+expect_equal "drops both" "[1,1] 0" "$(weights) $(hp status --json | jq '.configuration.overrides | length')"
+
+# ---- mistakes ----------------------------------------------------------------------------------------------------
+refuses "what is not drained cannot be undrained" "backend 10.3.0.1 of service web is not drained" hp undrain web 10.3.0.1
+refuses "a service that is not there is refused" 'did you mean "web"?' hp drain wbe 10.3.0.1
+refuses "to undrain as well" 'did you mean "web"?' hp undrain wbe 10.3.0.1
+refuses "a backend that is not there" "it has 10.3.0.1, 10.3.0.2" hp drain web 10.3.0.9
+refuses "a backend that is no address" "must be an address" hp drain web backend1
+refuses "a deadline that is none" "not a time of up to 30 days" hp drain web 10.3.0.1 --deadline soon
+refuses "a deadline at once" "not a time of up to 30 days" hp drain web 10.3.0.1 --deadline 0s
+refuses "a deadline too far away" "not a time of up to 30 days" hp drain web 10.3.0.1 --deadline 31d
+refuses "too few arguments" "usage: halfproxy drain SERVICE BACKEND" hp drain web
+ask() { curl -sS --max-time 10 --unix-socket "$HALFPROXY_SOCKET" -d "$2" "http://halfproxy/v1/$1" | jq -r .error; }
+expect_equal "a deadline of another type" "deadline_s must be a number of seconds from 1 to 2592000" \
+	"$(ask drain '{"service": "web", "backend": "10.3.0.1", "deadline_s": "10m"}')"
+expect_equal "a deadline below one" "deadline_s must be a number of seconds from 1 to 2592000" \
+	"$(ask drain '{"service": "web", "backend": "10.3.0.1", "deadline_s": 0}')"
+expect_equal "an address that is none" '"web1" is not an address' "$(ask undrain '{"service": "web", "backend": "web1"}')"
+expect_equal "none of them changed anything" "[1,1]" "$(weights)"
+
+# ---- the last backend --------------------------------------------------------------------------------------------
+need "a drain" hp drain web 10.3.0.2
+expect_text "a drain of the last backend is doubtful, and says so" "warning: service web has no backend left" hp drain web 10.3.0.1
+need "a reset" hp reset web
+need "the backends are ready" eventually 5 all_ready
+
+# ---- rests -------------------------------------------------------------------------------------------------------
+need "a drain" hp drain web 10.3.0.1
+sed -i 's/name: web/name: other/' "$FILE"
+need "its service is renamed" hp reload
+expect_equal "the drain is not the other service's" "[1,1]" "$(weights)"
+expect_text "status shows it still" "override: web 10.3.0.1 drained" hp status
+expect "it can be undrained" hp undrain web 10.3.0.1
+expect_equal "and is gone" 0 "$(hp status --json | jq '.configuration.overrides | length')"
+sed -i 's/name: other/name: web/' "$FILE"
+need "its service is renamed back" hp reload
+
+# ---- waiting -----------------------------------------------------------------------------------------------------
+wait_in_background() { # ARGUMENT...: its output to $RIG_DIR/waits
+	: >"$RIG_DIR/waits"
+	# What a script starts in the background ignores interrupts unless told otherwise.
+	nsenter --net="/run/netns/$RIG-director" -- env --default-signal=INT "$BUILD/halfproxy" "$@" >"$RIG_DIR/waits" 2>&1 &
+	WAITS=$!
+}
+wait_in_background drain web 10.3.0.1 --deadline 60s --wait
+expect "drain --wait tells what is left" eventually 5 grep -q 'web 10.3.0.1: .* left; cut in ' "$RIG_DIR/waits"
+expect "and waits" kill -0 $WAITS
+stop halfproxyd KILL
+need "also while the daemon is killed and starts again" director_up
+sleep 1
+expect "and waits" kill -0 $WAITS
+kill -INT $WAITS
+wait $WAITS
+expect_equal "an interrupt ends the waiting with 130" 130 $?
+expect_text "and says that the drain goes on" '10.3.0.1 stays drained: `halfproxy undrain web 10.3.0.1` ends it' cat "$RIG_DIR/waits"
+expect_equal "which it does" "draining" "$(state 10.3.0.1)"
+wait_in_background drain web 10.3.0.1 --wait
+expect "another wait" eventually 5 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
+need "an end of the drain by somebody else" hp undrain web 10.3.0.1
+wait $WAITS
+expect_equal "ends it with 1" 1 $?
+expect_text "and says why" "web 10.3.0.1: it was undrained" cat "$RIG_DIR/waits"
+finish
