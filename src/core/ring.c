@@ -107,6 +107,19 @@ static int check(const struct ring_spec *spec, uint32_t *heaviest, struct err *e
 	return 0;
 }
 
+/* What all positive weights can be divided by: only their ratios count. 1 when there is none. */
+static uint32_t common_factor(const struct ring_spec *spec)
+{
+	uint32_t factor = 0;
+
+	for (size_t i = 0; i < spec->count && factor != 1; i++)
+		for (uint32_t a = spec->members[i].weight, rest; a; a = rest) {
+			rest = factor % a;
+			factor = a;
+		}
+	return factor ? factor : 1;
+}
+
 /* A 32-bit hash spread over 0 .. range-1. */
 static uint32_t scale(uint64_t hash32, uint32_t range)
 {
@@ -115,8 +128,10 @@ static uint32_t scale(uint64_t hash32, uint32_t range)
 
 /* The phase of its turns is a member's own: were it one for all, members of one weight would take their turns in
  * the same round, and where the ring is full they all would have one too many or none has. */
-static struct turn first_turn(const struct ring_member *member, const struct ring_spec *spec, uint32_t heaviest)
+static struct turn first_turn(const struct ring_member *member, const struct ring_spec *spec, uint32_t factor,
+			      uint32_t heaviest)
 {
+	uint32_t weight = member->weight / factor;
 	uint8_t identity[IDENTITY_BYTES];
 	uint32_t phase;
 	uint64_t hash;
@@ -127,8 +142,8 @@ static struct turn first_turn(const struct ring_member *member, const struct rin
 	return (struct turn){
 	    .position = scale(hash >> 32, spec->size),
 	    .skip = 1 + scale(hash & UINT32_MAX, spec->size - 1),
-	    .weight = (int32_t)member->weight,
-	    .credit = (int32_t)phase - (int32_t)heaviest + (int32_t)member->weight,
+	    .weight = (int32_t)weight,
+	    .credit = (int32_t)phase - (int32_t)heaviest + (int32_t)weight,
 	    .number = member->number,
 	    .next = NONE,
 	};
@@ -224,12 +239,13 @@ static struct wheel wheel_new(uint32_t heaviest)
 
 int ring_build(const struct ring_spec *spec, uint32_t *slots, struct err *e)
 {
-	uint32_t heaviest;
+	uint32_t heaviest, factor = common_factor(spec);
 	size_t count = 0;
 	int error = check(spec, &heaviest, e);
 
 	if (error)
 		return error;
+	heaviest /= factor;
 
 	struct wheel wheel = wheel_new(heaviest);
 	auto_free uint32_t *queues = wheel.last;
@@ -240,19 +256,19 @@ int ring_build(const struct ring_spec *spec, uint32_t *slots, struct err *e)
 	if (!queues || !sorted || !turns || !taken)
 		return err_set(e, -ENOMEM, "ring of %u slots: %m", spec->size);
 	for (uint32_t i = 0; i < count; i++) {
-		turns[i] = first_turn(sorted[i], spec, heaviest);
+		turns[i] = first_turn(sorted[i], spec, factor, heaviest);
 		enqueue(turns, &queues[0], i);
 	}
 	fill(turns, &wheel, taken, slots, spec->size, (int32_t)heaviest);
 	return 0;
 }
 
-static void fingerprint_member(XXH3_state_t *state, const struct ring_member *member)
+static void fingerprint_member(XXH3_state_t *state, const struct ring_member *member, uint32_t factor)
 {
 	uint8_t packed[IDENTITY_BYTES + 4];
 
 	identity_pack(member, packed);
-	put_le(packed + IDENTITY_BYTES, member->weight, 4);
+	put_le(packed + IDENTITY_BYTES, member->weight / factor, 4);
 	XXH3_128bits_update(state, packed, sizeof(packed));
 }
 
@@ -262,6 +278,7 @@ struct ring_fingerprint ring_fingerprint(const struct ring_spec *spec)
 {
 	uint8_t rest[16];
 	size_t count = 0;
+	uint32_t factor = common_factor(spec);
 	auto_free const struct ring_member **sorted = sorted_members(spec, &count);
 	XXH128_hash_t hash;
 	XXH3_state_t state;
@@ -273,10 +290,10 @@ struct ring_fingerprint ring_fingerprint(const struct ring_spec *spec)
 	put_le(rest + 8, spec->seed, 8);
 	XXH3_128bits_update(&state, rest, sizeof(rest));
 	for (size_t i = 0; i < count; i++)
-		fingerprint_member(&state, sorted[i]);
+		fingerprint_member(&state, sorted[i], factor);
 	for (size_t i = 0; !sorted && i < spec->count; i++)
 		if (spec->members[i].weight)
-			fingerprint_member(&state, &spec->members[i]);
+			fingerprint_member(&state, &spec->members[i], factor);
 	hash = XXH3_128bits_digest(&state);
 	return (struct ring_fingerprint){.word = {hash.low64, hash.high64}};
 }

@@ -1,8 +1,8 @@
 /* Weighted Maglev rings: a set of backends with weights becomes a table of slots.
  *
- * A pure function of the set: the order of input does not matter, nor do a backend's number and its past, so
- * that any number of directors agree (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
- * Balancer", NSDI 2016, section 3.4). Knows no map and no memory but the caller's. */
+ * A pure function of the set: the order of input does not matter, nor do a backend's number and its past, nor a factor
+ * that all weights have in common, so that any number of directors agree (Eisenbud et al., "Maglev: A Fast and Reliable
+ * Software Network Load Balancer", NSDI 2016, section 3.4). Knows no map and no memory but the caller's. */
 #ifndef HP_CORE_RING_H
 #define HP_CORE_RING_H
 
@@ -43,7 +43,8 @@ struct ring_fingerprint {
  * slots is untouched on failure. */
 int ring_build(const struct ring_spec *spec, uint32_t *slots, struct err *e);
 
-/* What makes two rings equal: all of spec but the numbers and the order. Members of weight 0 count as absent. */
+/* What makes two rings equal: all of spec but the numbers, the order and the weights' common factor. Members of weight 0
+ * count as absent. */
 struct ring_fingerprint ring_fingerprint(const struct ring_spec *spec);
 
 /* The size for a number of configured backends when the configuration says `auto`: a prime, in steps of about

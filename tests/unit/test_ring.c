@@ -305,18 +305,60 @@ static void numbers_are_of_no_influence(void **state)
 	assert_same_fingerprint(&a, &b, true);
 }
 
-static void scaling_all_weights_moves_nothing_when_equal(void **state)
+static void a_common_factor_of_the_weights_is_of_no_influence(void **state)
 {
-	struct ring_member members[10];
-	struct ring_spec spec = spec_of(members, 10, 1009);
+	static const uint32_t factors[] = {2, 3, 10, 4096, RING_WEIGHT_MOST / 7};
+	struct ring_member members[50], scaled[50];
+	struct ring_spec a = spec_of(members, 50, 4093), b = spec_of(scaled, 50, 4093);
 	auto_free uint32_t *x = NULL;
-	auto_free uint32_t *y = NULL;
 
-	set_members(members, 10, 1);
-	x = built(&spec);
-	set_members(members, 10, RING_WEIGHT_MOST);
-	y = built(&spec);
-	assert_int_equal(differing(x, y, 1009), 0);
+	set_members(members, 50, 1);
+	for (size_t i = 0; i < 50; i++)
+		members[i].weight = (uint32_t)(i % 8); /* 0 among them */
+	x = built(&a);
+	for (size_t f = 0; f < sizeof(factors) / sizeof(factors[0]); f++) {
+		auto_free uint32_t *y = NULL;
+
+		memcpy(scaled, members, sizeof(members));
+		for (size_t i = 0; i < 50; i++)
+			scaled[i].weight *= factors[f];
+		y = built(&b);
+		assert_int_equal(differing(x, y, 4093), 0);
+		assert_same_fingerprint(&a, &b, true);
+		scaled[49].weight++;
+		assert_same_fingerprint(&a, &b, false);
+	}
+}
+
+/* As a slow start steps: others ten times their weight, one from a tenth of its share to the whole of it. */
+static void a_weight_that_rises_in_steps_takes_its_share_of_slots_and_no_more(void **state)
+{
+	const uint32_t size = 16381;
+	struct ring_member members[10];
+	struct ring_spec spec = spec_of(members, 9, size);
+	auto_free uint32_t *former = NULL, *whole = NULL;
+	uint32_t moved = 0;
+
+	set_members(members, 10, 10);
+	former = built(&spec);
+	spec.count = 10;
+	whole = built(&spec);
+	for (uint32_t step = 1; step <= 10; step++) {
+		uint32_t *next, had, has;
+
+		members[9].weight = step;
+		next = built(&spec);
+		had = slots_of(former, size, members[9].number);
+		has = slots_of(next, size, members[9].number);
+		assert_true(has > had);
+		assert_in_range(differing(former, next, size), has - had, (has - had) * 13 / 10);
+		moved += differing(former, next, size);
+		if (step == 10)
+			assert_int_equal(differing(whole, next, size), 0);
+		free(former);
+		former = next;
+	}
+	assert_true(moved < size / 10 * 13 / 10);
 }
 
 static void seed_moves_slots_and_hash_does_not(void **state)
@@ -531,7 +573,8 @@ int main(void)
 	    cmocka_unit_test(adding_or_removing_one_moves_about_its_share),
 	    cmocka_unit_test(order_is_of_no_influence),
 	    cmocka_unit_test(numbers_are_of_no_influence),
-	    cmocka_unit_test(scaling_all_weights_moves_nothing_when_equal),
+	    cmocka_unit_test(a_common_factor_of_the_weights_is_of_no_influence),
+	    cmocka_unit_test(a_weight_that_rises_in_steps_takes_its_share_of_slots_and_no_more),
 	    cmocka_unit_test(seed_moves_slots_and_hash_does_not),
 	    cmocka_unit_test(fingerprint_tells_all_else_apart),
 	    cmocka_unit_test(ring_is_the_one_of_all_versions),
