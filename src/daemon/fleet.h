@@ -131,6 +131,7 @@ struct fleet {
 	struct extents blocks;
 	struct fleet_service **dirty;
 	size_t dirty_count, dirty_room;
+	uint64_t flush_at_ms; /* boot clock: when marked services are worth another try though nothing was heard; 0: never */
 	struct fleet_applied *applied; /* services of the last configuration in its order */
 	size_t applied_count;
 	uint64_t epoch; /* grace periods waited for */

@@ -221,7 +221,7 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 		dataplane_key_set(fleet->plane, &service->key, service->number, e);
 	replace_backends(fleet, service, step);
 	if (step->is_held) {
-		service->held_until_ms = fleet_now_ms() + HOLD_MS;
+		service->held_until_ms = fleet->flush_at_ms = fleet_now_ms() + HOLD_MS;
 		fleet_mark(fleet, service);
 	}
 	for (size_t i = 0; i < step->backend_count; i++)

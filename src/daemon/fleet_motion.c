@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 
+#define CUT_AGAIN_S 10
+
 uint64_t fleet_now_s(void)
 {
 	return dataplane_boot_ns() / 1000000000u;
@@ -159,6 +161,8 @@ void fleet_rest(struct fleet *fleet, struct fleet_service *service)
 	fleet->pass.wants_grace = true;
 	write_record(fleet, service);
 	fleet_ring_drop(fleet, dropped);
+	if (fleet->dirty_count)
+		fleet->flush_at_ms = fleet_now_ms(); /* there is room for a ring again */
 }
 
 static void tick_service(struct fleet *fleet, struct fleet_service *service, uint64_t now_s)
@@ -184,13 +188,16 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 			if (!motion_is_steady(&s->motion) && s->config)
 				tick_service(fleet, s, now_s);
 			for (struct fleet_departure *d = s->departures; d; d = d->next)
-				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut)
-					code = fleet_departure_cut(fleet, s, d, e);
+				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut &&
+				    (code = fleet_departure_cut(fleet, s, d, e)))
+					d->deadline_s = now_s + CUT_AGAIN_S;
 			if (s->departures && !fleet->pass.may_find)
 				fleet_departures_end(fleet, s);
 		}
-	if (fleet->dirty_count && !code)
+	if (fleet->flush_at_ms && fleet_now_ms() >= fleet->flush_at_ms && !code) {
+		fleet->flush_at_ms = 0;
 		code = fleet_flush(fleet, e);
+	}
 	return code;
 }
 

@@ -62,7 +62,8 @@ struct stage {
 
 static void complain(struct stage *stage, const char *word, const char *why, long got)
 {
-	print_error("    WRONG: %s (%s, %s): %s at \"%.12s\": %ld\n", stage->story->says, stage->vip, stage->forward, why, word, got);
+	print_error("    WRONG: %s (%s, %s): %s at \"%.12s\": %ld\n", stage->story->says, stage->vip, stage->forward, why,
+		    word, got);
 	stage->wrong++;
 }
 
@@ -72,7 +73,8 @@ static void change(struct stage *stage, const char *which)
 	bool is4 = wire_is4(stage->vip);
 	char text[1000];
 	size_t at = (size_t)snprintf(text, sizeof(text),
-				     "services:\n  - vip: \"%s\"\n    port: 80\n    slots: 1009\n    forward: %s\n    backends:\n",
+				     "services:\n  - vip: \"%s\"\n    port: 80\n    slots: 1009\n    forward: %s\n"
+				     "    backends:\n",
 				     stage->vip, stage->forward);
 
 	for (int i = 1; i <= 2; i++)
