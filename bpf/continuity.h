@@ -196,6 +196,12 @@ static ALWAYS_INLINE void continuity_decide(const struct hp_flow *flow, struct h
 		continuity_do(flow, s, choice, known, now_ns);
 }
 
+/* Only a segment under way can be told from one that belongs elsewhere. */
+static ALWAYS_INLINE int continuity_has_chance(__u32 kind)
+{
+	return kind == HP_PACKET_UNDER_WAY || kind == HP_PACKET_FIN || kind == HP_PACKET_RST;
+}
+
 /* The backend of a packet, and in the upper half the one for its second chance.
  *
  * before  the service's word of that name. now: backend that its ring `now` names. kind: enum hp_packet_kind.
@@ -216,8 +222,8 @@ __attribute__((noinline)) __u64 continuity(const struct hp_flow *asked, __u32 be
 	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != now);
 	if (asks)
 		continuity_decide(&flow, &s, &known, &choice);
-	if (flow.protocol == IPPROTO_TCP)
-		alternate = hp_rule_alternate(&s, choice.backend);
+	if (continuity_has_chance(kind))
+		alternate = hp_rule_alternate(choice.backend, now, s.before, s.before_lives);
 	continuity_trace(&s, &known, &choice, asks, alternate);
 	return (__u64)alternate << 32 | choice.backend;
 }
@@ -229,7 +235,9 @@ static ALWAYS_INLINE __u32 continuity_kind(const struct packet *pkt)
 
 	if (pkt->is_quoted || pkt->is_later_fragment)
 		return HP_PACKET_ABOUT;
-	if (pkt->flow.protocol != IPPROTO_TCP || packet_ends_before(pkt, (void *)tcp + PARSE_TCP_BYTES))
+	if (pkt->flow.protocol != IPPROTO_TCP)
+		return HP_PACKET_EITHER;
+	if (packet_ends_before(pkt, (void *)tcp + PARSE_TCP_BYTES))
 		return HP_PACKET_UNDER_WAY;
 	return hp_tcp_kind(tcp[13]);
 }

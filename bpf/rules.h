@@ -26,6 +26,7 @@ enum hp_packet_kind {
 	HP_PACKET_OPENING, /* TCP: SYN without ACK */
 	HP_PACKET_FIN,
 	HP_PACKET_RST,
+	HP_PACKET_EITHER, /* UDP: opening or under way, nobody can tell */
 	HP_PACKET_ABOUT, /* not of the flow, but about it: an ICMP error, a later fragment. Writes nothing */
 };
 
@@ -81,17 +82,23 @@ RULES_INLINE struct hp_choice hp_rule_opening(const struct hp_situation *s)
 	return choice;
 }
 
-/* A flow under way that is not remembered. What ends it, or is about it, needs no memory. */
+/* A flow under way that is not remembered. What ends it, or is about it, needs no memory.
+ *
+ * When its backend is dead it goes to `now`. Of TCP nothing is written then: it is lost, unless the backend comes back
+ * first. Of UDP it may be a new flow, and has to stay where it goes. */
 RULES_INLINE struct hp_choice hp_rule_unknown(const struct hp_situation *s)
 {
 	struct hp_choice choice = {.backend = s->now, .deed = HP_DEED_NONE};
+	__u8 stays = s->before && s->before_lives;
 
-	if (!(s->motion & HP_MOTION_MOVING) || !s->before || !s->before_lives)
+	if (!(s->motion & HP_MOTION_MOVING))
 		return choice;
-	choice.backend = s->before;
+	if (stays)
+		choice.backend = s->before;
 	if (s->before == s->now || s->kind == HP_PACKET_RST || s->kind == HP_PACKET_ABOUT)
 		return choice;
-	choice.deed = HP_DEED_REMEMBER;
+	if (stays || (s->kind == HP_PACKET_EITHER && s->now))
+		choice.deed = HP_DEED_REMEMBER;
 	choice.marks = s->kind == HP_PACKET_FIN ? HP_FLOW_FIN : 0;
 	return choice;
 }
@@ -129,15 +136,15 @@ RULES_INLINE struct hp_choice hp_rule(const struct hp_situation *s)
 	return s->is_known ? hp_rule_known(s) : hp_rule_unknown(s);
 }
 
-/* The backend that a gue packet names for its second chance: the other of the two that the rings name. 0: none. Also of
- * a steady service. */
-RULES_INLINE __u32 hp_rule_alternate(const struct hp_situation *s, __u32 picked)
+/* The backend that a gue packet names for its second chance: the other of the two that the rings name. 0: none.
+ *
+ * Picked may be neither, a flow remembered from an earlier motion. Was that memory a guess, made by a director that had
+ * forgotten the flow, then the flow is where `now` pointed at the time, which is what `before` says by now. */
+RULES_INLINE __u32 hp_rule_alternate(__u32 picked, __u32 now, __u32 before, __u8 before_lives)
 {
-	if (s->kind == HP_PACKET_OPENING || s->kind == HP_PACKET_ABOUT)
-		return 0;
-	if (picked != s->now)
-		return s->now;
-	return s->before != s->now && s->before_lives ? s->before : 0;
+	if (before && before_lives && picked != before)
+		return before;
+	return picked != now ? now : 0;
 }
 
 #endif

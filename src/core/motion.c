@@ -3,10 +3,11 @@
 
 #include "abi.h"
 
+/* Now may be all but a second later than now_s says, and a flow may be silent for all of the window. */
 static void begin(struct motion *motion, uint32_t flags, uint32_t window_s, uint64_t now_s)
 {
 	motion->flags = HP_MOTION_MOVING | flags;
-	motion->until_s = now_s + window_s;
+	motion->until_s = now_s + window_s + 1;
 }
 
 enum motion_before motion_change(struct motion *motion, bool had_ring, uint32_t window_s, uint64_t now_s)

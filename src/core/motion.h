@@ -1,7 +1,10 @@
 /* The motion of a service: steady, moving, settling, and what a change or the time makes of it.
  *
  * The daemon's half of continuity; a packet's is bpf/rules.h. Rings themselves are the caller's: this says what becomes
- * of `before`. Pure; time is passed in, by the boot clock. */
+ * of `before`. Pure; time is passed in, by the boot clock, in whole seconds that have passed.
+ *
+ * The caller sees to the order of things, and tests/unit/test_continuity.c shows what happens else: until_s is stored
+ * before the service's record; flags, `now` and `before` are one store. */
 #ifndef HP_CORE_MOTION_H
 #define HP_CORE_MOTION_H
 
@@ -23,7 +26,8 @@ enum motion_before {
 /* The service gets another ring.
  *
  * had_ring  it had one: without, no flow can be at risk.
- * window_s  how long after a change unknown flows under way are taken to be of before it; 0: nothing is lived through. */
+ * window_s  how long after a change unknown flows under way are taken to be of before it; 0: nothing is lived through,
+ *           and the caller drops what is remembered of the service, or it would mislead the next motion. */
 enum motion_before motion_change(struct motion *motion, bool had_ring, uint32_t window_s, uint64_t now_s);
 
 /* The service comes into being where another served its packets until now, whose motion is `former`: a port split off a
@@ -34,8 +38,9 @@ void motion_split(struct motion *motion, const struct motion *former, uint32_t w
  * into it would be lost. Returns whether the service now settles. */
 bool motion_end_window(struct motion *motion, bool table_is_full, uint64_t now_s);
 
-/* A service that settles has no remembered flow left: it is steady. Returns what becomes of `before`, which a service
- * with a second chance keeps until the next change. */
+/* A service that settles has no remembered flow left: it is steady. The caller has looked through both tables, through
+ * the unproven flows first, as a flow may be promoted meanwhile, and began a grace period after the window's end.
+ * Returns what becomes of `before`, which a service with a second chance keeps until the next change. */
 enum motion_before motion_rest(struct motion *motion, bool keeps_before);
 
 static inline bool motion_is_steady(const struct motion *motion)
