@@ -10,7 +10,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 	libcmocka-dev libsystemd-dev"
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping util-linux strace"
+	iputils-ping util-linux strace openssh-server openssh-client"
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 

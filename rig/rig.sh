@@ -145,7 +145,7 @@ rig_adopt() {
 
 # Remove whatever the rig made. Callable at any time, also twice, also after half a rig_up.
 rig_down() {
-	local status=$? name
+	local status=$? name pid
 	trap - EXIT
 	trap '' INT TERM HUP
 	[ -n "${RIG_DIR-}" ] || return $status
@@ -160,6 +160,7 @@ rig_down() {
 		host director "$BUILD/halfproxyd" --unload --pins "$RIG_PINS" --state "$RIG_DIR/state" >/dev/null 2>&1
 	fi
 	for name in $(ip netns list | sed -n "s/^\($RIG-[a-z0-9]*\).*/\1/p"); do
+		for pid in $(ip netns pids "$name"); do kill -KILL "$pid"; done 2>/dev/null # what servers left, such as sessions
 		ip netns del "$name"
 	done
 	rm -rf "$RIG_PINS" "$RIG_DIR"

@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# Every kind of change, ten rounds each, on connections that are held. Sourced after held.sh.
+#
+# A kind is a function change_NAME ROUND that makes one round; backends 1 to 3 have the connections.
+
+CHANGES_ROUNDS=${CHANGES_ROUNDS:-10}
+
+pause() { sleep 0.2; }
+
+# Take over the file with these backends: change_file [BACKEND[=W]]...
+change_file() {
+	held_file "$@"
+	hp reload >/dev/null || expect_result 1 "a reload with backends $*" "$(hp reload 2>&1)"
+}
+
+each_service() { # COMMAND... with SERVICE and BACKEND in it
+	local name words
+	for name in $HELD_SERVICES; do
+		words=("${@//SERVICE/$name}")
+		if [ "$name" = web6 ]; then words=("${words[@]//BACKEND/fd00:3::$NUMBER}"); else words=("${words[@]//BACKEND/10.3.0.$NUMBER}"); fi
+		hp "${words[@]}" >/dev/null || expect_result 1 "halfproxy ${words[*]}" "$(hp "${words[@]}" 2>&1)"
+	done
+}
+
+change_add() { # one comes, and goes again
+	change_file 1 2 3 4
+	pause
+	change_file 1 2 3
+}
+change_remove() { # one that has connections goes, and comes again
+	change_file $((($1 + 1) % 3 + 1)) $((($1 + 2) % 3 + 1))
+	pause
+	change_file 1 2 3
+}
+change_weight() { # by command
+	NUMBER=$(($1 % 3 + 1)) each_service weight SERVICE BACKEND $((($1 * 7) % 5))
+	pause
+	NUMBER=$(($1 % 3 + 1)) each_service reset SERVICE
+}
+change_edit() { # the file's weights
+	change_file 1=$(($1 * 3 % 7 + 1)) 2=$(($1 * 5 % 11 + 1)) 3=$(($1 % 2 + 1))
+}
+change_back() { # A to B to A, at once
+	held_file 1=$(($1 + 1)) 2 4
+	hp apply "$RIG_DIR/halfproxy.yaml" >/dev/null
+	hp undo >/dev/null
+}
+change_grow() { # another size of ring
+	HELD_SLOTS=$([ $(($1 % 2)) = 0 ] && echo 1009 || echo 4093) change_file 1 2 3
+}
+change_kill() { # in the middle of a change
+	held_file 1 $(($1 % 3 + 2)) 5
+	hp reload >/dev/null 2>&1 &
+	sleep "0.0$(($1 % 5))"
+	{
+		stop halfproxyd KILL
+		wait $!
+	} 2>/dev/null
+	pause
+	director_up
+}
+change_replace() { # all but those in use at once; in every other round, all
+	case $(($1 % 4)) in
+	0) change_file 1 2 3 4 5 ;;
+	1) change_file 1 2 3 6 ;;
+	2) change_file 4 5 6 ;;
+	3) change_file 1 2 3 ;;
+	esac
+}
+change_forged() { # a RST for each held connection, that no backend takes for good, in the middle of a change
+	change_file 1=$(($1 + 1)) 2 3
+	held_forge
+	pause
+	held_forge
+}
+
+# A RST from each of the client's own ports, with a sequence number of no flow.
+held_forge() {
+	local vip port source ports
+	while read -r vip port source; do
+		mapfile -t ports < <(host client ss -Htn state connected exclude time-wait \
+			src "$(url_host "$source")" dst "$(url_host "$vip")" dport = ":$port" |
+			awk '{ sub(/.*:/, "", $(NF - 1)); print $(NF - 1) }')
+		[ ${#ports[@]} = 0 ] || host client "$BUILD/forge" rst "$vip" "$port" "$source" "${ports[@]}" >>"$RIG_DIR/forged"
+	done <<-END
+		$RIG_VIP4 80 192.168.1.1
+		$RIG_VIP4 8080 192.168.1.1
+		$RIG_VIP4 22 192.168.1.1
+		$RIG_VIP6 80 fd00:1::1
+	END
+}
+
+# changes KIND WHAT: ten rounds, and what became of the connections
+changes() {
+	local round begin=$SECONDS
+	for ((round = 1; round <= CHANGES_ROUNDS; round++)); do
+		"change_$1" $round
+		pause
+	done
+	held_check "$2, $CHANGES_ROUNDS rounds in $((SECONDS - begin)) s"
+}
+
+changes_all() { # FORWARD
+	held_up "$1" 6
+	held_start
+	held_check "no change"
+	changes add "a backend comes and goes"
+	changes remove "a backend that is used goes and comes"
+	changes weight "weights by command"
+	changes edit "weights by file"
+	changes back "there and back at once"
+	changes grow "a ring of another size"
+	changes kill "the daemon is killed and started again"
+	changes replace "backends replaced at once"
+	changes forged "a forged RST for each"
+	held_end
+	finish
+}

@@ -1,0 +1,311 @@
+# shellcheck shell=bash
+# Connections that are held through changes, by real clients and servers, and what became of each. Sourced after rig.sh
+# and expect.sh.
+#
+#     held_up FORWARD BACKENDS   topology, servers, services; the first three backends take flows
+#     held_start                 the clients open their connections; new ones come and go beside them
+#     held_check WHAT            sentences: since the last check no connection broke or stood still, and at the backends
+#                                each flow was seen by one of them only
+#     held_file [BACKEND[=W]]... the configuration with these backends (numbers), as HELD_... below say
+#
+# Every backend serves on the VIP what its services say; every client is a real one:
+#
+#     web, web6   keep-alive HTTP, a request each 100 ms on each connection (rig/held.c), slow downloads by curl; nginx
+#     half        downloads whose client has half-closed at once (rig/held.c); python's http.server
+#     ssh         sessions with a line typed each 200 ms that is answered; OpenSSH
+#     bulk        iperf3 up and down at 400 kbit/s; any port of a VIP of its own, hash: source, as its streams belong together
+#
+# At the backends nftables keeps a set of the flows whose packets came, from before any socket.
+
+RIG_VIP_BULK=10.2.0.2
+HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99
+HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4}
+HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
+HELD_WINDOW=${HELD_WINDOW-2s} HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
+HELD_SERVICES="web web6 half ssh bulk"
+
+# ---- services and their configuration ---------------------------------------------------------------------------------
+
+# held_service NAME VIP PORT HASH WINDOW BACKEND[=WEIGHT]...
+held_service() {
+	local backend family=4
+	[[ $2 != *:* ]] || family=6
+	printf '  - name: %s\n    vip: "%s"\n    port: %s\n    hash: %s\n    forward: %s\n    slots: %s\n' "${@:1:4}" \
+		"$HELD_FORWARD" "$HELD_SLOTS"
+	[ -z "$5" ] || printf '    window: %s\n' "$5"
+	[ -z "$HELD_SLOW_START" ] || printf '    slow_start: %s\n' "$HELD_SLOW_START"
+	[ -z "$HELD_DEADLINE" ] || printf '    deadline: %s\n' "$HELD_DEADLINE"
+	printf '    backends:\n'
+	for backend in "${@:6}"; do
+		printf '      - {address: "%s", weight: %s}\n' "$(backend_address "${backend%=*}" $family)" \
+			"$([[ $backend = *=* ]] && echo "${backend#*=}" || echo 1)"
+	done
+}
+
+# The connections between iperf3's ends that carry nothing are silent for as long as it runs: bulk has the usual window.
+held_file() {
+	{
+		held_service web "$RIG_VIP4" 80 flow "$HELD_WINDOW" "$@"
+		held_service web6 "$RIG_VIP6" 80 flow "$HELD_WINDOW" "$@"
+		held_service half "$RIG_VIP4" 8080 flow "$HELD_WINDOW" "$@"
+		held_service ssh "$RIG_VIP4" 22 flow "$HELD_WINDOW" "$@"
+		held_service bulk $RIG_VIP_BULK any "source" "" "$@"
+	} | director_file
+}
+
+# ---- servers ------------------------------------------------------------------------------------------------------------
+
+held_nginx() {
+	local dir=$RIG_DIR/held$1
+	mkdir -p "$dir/www" "$dir/tmp"
+	ln "$RIG_DIR/file" "$dir/www/file"
+	cat >"$dir/nginx.conf" <<-END
+		daemon off;
+		user root;
+		worker_processes 1;
+		pid $dir/pid;
+		events { worker_connections 1024; }
+		http {
+		    access_log off;
+		    client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp;
+		    uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp;
+		    keepalive_requests 1000000; keepalive_timeout 300s;
+		    server {
+		        listen $RIG_VIP4:80; listen [$RIG_VIP6]:80; root $dir/www;
+		        location = /who { default_type text/plain; return 200 "backend$1/\$connection\n"; }
+		        location = /file { limit_rate 80k; }
+		    }
+		}
+	END
+	serve "backend$1" "nginx$1" nginx -c "$dir/nginx.conf" -e "$dir/error.log"
+}
+
+# A session answers each line with the backend, the session's process and the line.
+held_sshd() {
+	local dir=$RIG_DIR/held$1
+	# shellcheck disable=SC2016 # for the session's shell
+	printf '#!/bin/bash\n# A session of the rig.\nwhile read -r line; do echo "backend%s/$$ $line"; done\n' "$1" >"$dir/session"
+	chmod 755 "$dir/session"
+	cat >"$dir/sshd_config" <<-END
+		ListenAddress $RIG_VIP4:22
+		HostKey $RIG_DIR/ssh-host
+		AuthorizedKeysFile $RIG_DIR/ssh-client.pub
+		ForceCommand $dir/session
+		PidFile none
+		UsePAM no
+		StrictModes no
+		PermitRootLogin yes
+		PasswordAuthentication no
+	END
+	serve "backend$1" "sshd$1" /usr/sbin/sshd -D -e -f "$dir/sshd_config"
+}
+
+# What the backend's stack gets of the clients' flows.
+held_watch() {
+	host "backend$1" nft -f - <<-END
+		table inet held {
+		    set seen4 { type ipv4_addr . inet_service . ipv4_addr . inet_service; flags dynamic; size 65536; counter; }
+		    set seen6 { type ipv6_addr . inet_service . ipv6_addr . inet_service; flags dynamic; size 65536; counter; }
+		    chain in {
+		        type filter hook prerouting priority -300;
+		        ip saddr 192.168.1.0/24 ip daddr 10.2.0.0/24 meta l4proto tcp add @seen4 { ip saddr . tcp sport . ip daddr . tcp dport }
+		        ip6 saddr fd00:1::/64 ip6 daddr $RIG_VIP6 meta l4proto tcp add @seen6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		    }
+		}
+	END
+}
+
+held_listens() { # BACKEND: as many sockets as its servers have
+	[ "$(host "backend$1" ss -Htln | wc -l)" = $((4 + HELD_BULK)) ]
+}
+
+held_servers() {
+	local n i
+	[ -e "$RIG_DIR/file" ] || head -c 12582912 /dev/urandom >"$RIG_DIR/file"
+	ssh-keygen -q -t ed25519 -N '' -f "$RIG_DIR/ssh-host" && ssh-keygen -q -t ed25519 -N '' -f "$RIG_DIR/ssh-client" || return 1
+	mkdir -p /run/sshd
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do
+		held_watch "$n" && held_nginx "$n" && held_sshd "$n" || return 1
+		serve "backend$n" "python$n" /usr/bin/python3 -m http.server --bind "$RIG_VIP4" --directory "$RIG_DIR/held$n/www" 8080
+		for ((i = 1; i <= HELD_BULK; i++)); do
+			serve "backend$n" "iperf$n-$i" iperf3 --server --bind $RIG_VIP_BULK --port $((5200 + i))
+		done
+	done
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do eventually 15 held_listens "$n" || return 1; done
+}
+
+held_backends() {
+	local n vip from=()
+	[ "$HELD_FORWARD" = l2 ] || from=(any)
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do
+		for vip in "$RIG_VIP4" "$RIG_VIP6" $RIG_VIP_BULK; do
+			backend_up "$n" "$vip" "$HELD_FORWARD" "${from[@]}" >/dev/null || return 1
+		done
+	done
+}
+
+held_up() {
+	HELD_FORWARD=$1
+	rig_up "$1" "$2" || exit 1
+	for n in 1 2 3 4 99; do address client eth0 "192.168.1.$((n + 1))/24" "fd00:1::$((n + 1))/64"; done
+	address client eth0 $HELD_NEW4/24 $HELD_NEW6/64
+	need "the backends are backends" held_backends
+	need "their servers run" held_servers
+	held_file 1 2 3
+	need "halfproxyd runs" director_up
+	need "the backends are ready" eventually 10 all_ready
+}
+
+# ---- clients ------------------------------------------------------------------------------------------------------------
+
+# Those that are a process for each connection; a typed line a moment keeps a session's flow alive.
+held_curl() { serve client "slow$1" curl -sS --noproxy '*' -o "$RIG_DIR/slow$1.got" "http://$RIG_VIP4/file"; }
+
+held_iperf() {
+	local way=()
+	[ $(($1 % 2)) = 0 ] || way=(--reverse)
+	serve client "bulk$1" iperf3 --client $RIG_VIP_BULK --bind "192.168.1.$((1 + $1))" --port $((5200 + $1)) --bitrate 400k \
+		--length 2k --time 300 --interval 1 --forceflush "${way[@]}"
+}
+
+held_ssh() {
+	# shellcheck disable=SC2016 # for the inner shell
+	serve client "ssh$1" bash -c 'exec ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR \
+		-o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 -i "$1" -T "root@$2" < <(while echo "line $((++n))"; do sleep 0.2; done)' \
+		ssh "$RIG_DIR/ssh-client" "$RIG_VIP4"
+}
+
+held_named() { # those of the clients that are a process for each connection
+	local kind i
+	for kind in "slow $HELD_SLOW" "bulk $HELD_BULK" "ssh $HELD_SSH"; do
+		for ((i = 1; i <= ${kind#* }; i++)); do echo "${kind% *}$i"; done
+	done
+}
+
+held_start() {
+	local i
+	serve client keep "$BUILD/held" keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_KEEP" 100
+	serve client keep6 "$BUILD/held" keep fd00:1::1 "$RIG_VIP6" 80 "$HELD_KEEP6" 100
+	serve client half "$BUILD/held" half 192.168.1.1 "$RIG_VIP4" 8080 "$HELD_HALF" 100000 "$RIG_DIR/file"
+	for ((i = 1; i <= HELD_SLOW; i++)); do held_curl $i; done
+	for ((i = 1; i <= HELD_BULK; i++)); do held_iperf $i; done
+	for ((i = 1; i <= HELD_SSH; i++)); do held_ssh $i; done
+	serve client new "$BUILD/held" new $HELD_NEW4 "$RIG_VIP4" 80 2 60
+	serve client new6 "$BUILD/held" new $HELD_NEW6 "$RIG_VIP6" 80 1 100
+	HELD_ALIVE=$(held_named)
+	HELD_TOTAL=$((HELD_KEEP + HELD_KEEP6 + HELD_HALF + HELD_SLOW + HELD_BULK + HELD_SSH))
+	HELD_BROKEN=0 HELD_NEW_BROKEN=0 HELD_NEW_TOTAL=0
+	: >"$RIG_DIR/astray"
+	need "$HELD_TOTAL connections are open" eventually 15 held_open
+	sleep 1.2
+}
+
+held_open() {
+	local name
+	[ "$(held_lines open keep keep6 half)" -ge $((HELD_KEEP + HELD_KEEP6 + HELD_HALF)) ] || return 1
+	for name in $HELD_ALIVE; do [ "$(held_progress "$name")" -gt 0 ] || return 1; done
+}
+
+# held_lines EVENT CLIENT...: such events as rig/held.c's clients tell of them
+held_lines() {
+	local name
+	for name in "${@:2}"; do grep "^[0-9]* $1 " "$RIG_DIR/$name.log"; done | wc -l
+}
+
+# Something that grows while a connection is alive.
+held_progress() {
+	case $1 in
+	slow*) stat -c %s "$RIG_DIR/$1.got" 2>/dev/null || echo 0 ;;
+	bulk*) grep -E 'sec .*bits/sec' "$RIG_DIR/$1.log" | grep -vc ' 0.00 Bytes ' ;;
+	ssh*) grep -c '^backend' "$RIG_DIR/$1.log" ;;
+	esac
+}
+
+# ---- what became of them --------------------------------------------------------------------------------------------------
+
+# Of the clients that are processes, those that ended or stand still: each with its reason, a line each.
+held_fallen() {
+	local name end=$((SECONDS + 5)) waiting=$HELD_ALIVE still
+	for name in $HELD_ALIVE; do held_progress "$name" >"$RIG_DIR/$name.progress"; done
+	while [ -n "$waiting" ] && [ $SECONDS -lt $end ]; do
+		sleep 0.2
+		still=
+		for name in $waiting; do
+			if ! serves "$name"; then
+				echo "$name: $(tail -n 1 "$RIG_DIR/$name.log")"
+			elif [ "$(held_progress "$name")" -le "$(cat "$RIG_DIR/$name.progress")" ]; then
+				still+=" $name"
+			fi
+		done
+		waiting=$still
+	done
+	for name in $waiting; do echo "$name: stands still"; done
+}
+
+# What ssh's sessions were answered by more than one, or in another order than it was typed.
+held_confused() {
+	local i
+	for ((i = 1; i <= HELD_SSH; i++)); do
+		awk -v session="ssh$i" '/^backend/ { if (NR > 1 && $1 != who) print session ": " who ", then " $1
+			if ($3 != ++n) print session ": line " $3 " where " n " was due"; who = $1 }' "$RIG_DIR/ssh$i.log"
+	done | head -n 5
+}
+
+# Flows whose packets came to more than one backend: CLIENT PORT VIP PORT, and the backends.
+held_astray() {
+	local n
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do
+		{ host "backend$n" nft list set inet held seen4; host "backend$n" nft list set inet held seen6; } |
+			grep -oE '[0-9a-f.:]+ \. [0-9]+ \. [0-9a-f.:]+ \. [0-9]+ counter' | sed "s/ counter/ backend$n/; s/ \. / /g" | sort -u
+	done | awk '{ flow = $1 " " $2 " " $3 " " $4; n[flow]++; who[flow] = who[flow] " " $5 }
+		END { for (flow in n) if (n[flow] > 1) print flow who[flow] }' | sort
+}
+
+# held_check WHAT: all that may be said of the time since the last check.
+held_check() {
+	local broken fallen astray failed opened new
+	fallen=$(held_fallen)
+	HELD_ALIVE=$(grep -vxF -f <(cut -d : -f 1 <<<"$fallen") <<<"$HELD_ALIVE")
+	broken=$(held_lines broken keep keep6 half)
+	{
+		printf '%s' "${fallen:+$fallen$'\n'}"
+		held_broken keep keep6 half | tail -n +$((HELD_BROKEN + 1))
+	} >"$RIG_DIR/fell"
+	HELD_BROKEN=$broken
+	expect_result "$([ ! -s "$RIG_DIR/fell" ]; echo $?)" \
+		"$1: $(wc -l <"$RIG_DIR/fell") of $HELD_TOTAL connections broken" "$(head -n 8 "$RIG_DIR/fell")"
+	astray=$(held_astray | comm -23 - "$RIG_DIR/astray" | tee "$RIG_DIR/astray.new")
+	sort -o "$RIG_DIR/astray" "$RIG_DIR/astray" "$RIG_DIR/astray.new"
+	expect_result "$([ -z "$astray" ]; echo $?)" \
+		"$1: $(wc -l <"$RIG_DIR/astray.new") flows came to more than one backend" "$(head -n 8 <<<"$astray")"
+	failed=$(held_lines broken new new6) opened=$(held_lines answered new new6)
+	new=$(held_broken new new6 | tail -n +$((HELD_NEW_BROKEN + 1)))
+	expect_result "$([ -z "$new" ]; echo $?)" \
+		"$1: $((failed - HELD_NEW_BROKEN)) of $((failed + opened - HELD_NEW_TOTAL)) new connections broken" "$(head -n 8 <<<"$new")"
+	HELD_NEW_BROKEN=$failed HELD_NEW_TOTAL=$((failed + opened))
+}
+
+held_broken() { # CLIENT...: their breaks, in the order of time
+	local name
+	for name in "$@"; do sed -n "s/^\([0-9]* \)broken /\1$name: port /p" "$RIG_DIR/$name.log"; done | sort -n | cut -d ' ' -f 2-
+}
+
+# held_new_since MS: the backends that new connections met since that time (date +%s%3N), each once
+held_new_since() {
+	awk -v since="$1" '$1 >= since && $2 == "answered" { sub("/.*", "", $4); print $4 }' "$RIG_DIR/new.log" "$RIG_DIR/new6.log" |
+		sort -u | tr '\n' ' '
+}
+
+# The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
+held_end() {
+	local i
+	for ((i = 1; i <= HELD_SLOW; i++)); do
+		stop "slow$i"
+		expect "slow$i: $(held_progress "slow$i") bytes, each the file's" \
+			cmp -n "$(held_progress "slow$i")" "$RIG_DIR/slow$i.got" "$RIG_DIR/file"
+	done
+	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
+	for i in keep keep6 half new new6 $(held_named); do stop "$i" TERM; done
+	expect_equal "$HELD_TOTAL connections at the beginning, none lost at the end" 0 \
+		"$((HELD_KEEP + HELD_KEEP6 + HELD_HALF - $(held_lines held keep keep6 half) - $(held_lines whole half)))"
+}
