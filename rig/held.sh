@@ -13,7 +13,8 @@
 #     web, web6   keep-alive HTTP, a request each 100 ms on each connection (rig/held.c), slow downloads by curl; nginx
 #     half        downloads whose client has half-closed at once (rig/held.c); python's http.server
 #     ssh         sessions with a line typed each 200 ms that is answered; OpenSSH
-#     bulk        iperf3 up and down at 400 kbit/s; any port of a VIP of its own, hash: source, as its streams belong together
+#     bulk, udp   iperf3 up and down at 400 kbit/s, or (held_udp) UDP; any port of a VIP of its own, hash: source, as its
+#                 streams belong together
 #
 # At the backends nftables keeps a set of the flows whose packets came, from before any socket.
 
@@ -22,7 +23,7 @@ HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99
 HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4}
 HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
 HELD_WINDOW=${HELD_WINDOW-2s} HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
-HELD_SERVICES="web web6 half ssh bulk"
+HELD_SERVICES="web web6 half ssh bulk udp"
 
 # ---- services and their configuration ---------------------------------------------------------------------------------
 
@@ -30,8 +31,8 @@ HELD_SERVICES="web web6 half ssh bulk"
 held_service() {
 	local backend family=4
 	[[ $2 != *:* ]] || family=6
-	printf '  - name: %s\n    vip: "%s"\n    port: %s\n    hash: %s\n    forward: %s\n    slots: %s\n' "${@:1:4}" \
-		"$HELD_FORWARD" "$HELD_SLOTS"
+	printf '  - name: %s\n    protocol: %s\n    vip: "%s"\n    port: %s\n    hash: %s\n    forward: %s\n    slots: %s\n' "$1" \
+		"$([ "$1" = udp ] && echo udp || echo tcp)" "${@:2:3}" "$HELD_FORWARD" "$HELD_SLOTS"
 	[ -z "$5" ] || printf '    window: %s\n' "$5"
 	[ -z "$HELD_SLOW_START" ] || printf '    slow_start: %s\n' "$HELD_SLOW_START"
 	[ -z "$HELD_DEADLINE" ] || printf '    deadline: %s\n' "$HELD_DEADLINE"
@@ -50,6 +51,7 @@ held_file() {
 		held_service half "$RIG_VIP4" 8080 flow "$HELD_WINDOW" "$@"
 		held_service ssh "$RIG_VIP4" 22 flow "$HELD_WINDOW" "$@"
 		held_service bulk $RIG_VIP_BULK any "source" "" "$@"
+		held_service udp $RIG_VIP_BULK any "source" "" "$@"
 	} | director_file
 }
 
@@ -116,7 +118,7 @@ held_watch() {
 }
 
 held_listens() { # BACKEND: as many sockets as its servers have
-	[ "$(host "backend$1" ss -Htln | wc -l)" = $((4 + HELD_BULK)) ]
+	[ "$(host "backend$1" ss -Htln | wc -l)" = $((5 + HELD_BULK)) ]
 }
 
 held_servers() {
@@ -127,7 +129,7 @@ held_servers() {
 	for ((n = 1; n <= RIG_BACKENDS; n++)); do
 		held_watch "$n" && held_nginx "$n" && held_sshd "$n" || return 1
 		serve "backend$n" "python$n" /usr/bin/python3 -m http.server --bind "$RIG_VIP4" --directory "$RIG_DIR/held$n/www" 8080
-		for ((i = 1; i <= HELD_BULK; i++)); do
+		for ((i = 1; i <= HELD_BULK + 1; i++)); do
 			serve "backend$n" "iperf$n-$i" iperf3 --server --bind $RIG_VIP_BULK --port $((5200 + i))
 		done
 	done
@@ -166,6 +168,16 @@ held_iperf() {
 	[ $(($1 % 2)) = 0 ] || way=(--reverse)
 	serve client "bulk$1" iperf3 --client $RIG_VIP_BULK --bind "192.168.1.$((1 + $1))" --port $((5200 + $1)) --bitrate 400k \
 		--length 2k --time 300 --interval 1 --forceflush "${way[@]}"
+}
+
+# A stream of numbered packets for SECONDS, and what its server missed of it: held_udp SECONDS BITRATE, held_udp_lost
+held_udp() {
+	serve client udp iperf3 --client $RIG_VIP_BULK --bind 192.168.1.1 --port $((5201 + HELD_BULK)) --udp --bitrate "$2" \
+		--length 500 --time "$1" --json --get-server-output
+}
+held_udp_lost() {
+	eventually 10 eval '! serves udp'
+	jq -r '.end.sum | "\(.lost_packets) of \(.packets)"' "$RIG_DIR/udp.log"
 }
 
 held_ssh() {

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
 . rig/expect.sh
 . rig/servers.sh
+. rig/loss.sh
 
 packets_of() { hp status --json | jq "[.services[] | select(.name == \"$1\") | .packets] | add"; }
 pinned() { find "$RIG_PINS" -type f | LC_ALL=C sort; }
@@ -13,28 +14,6 @@ links() { # the rig's own, by their pins
 	for pin in "$RIG_PINS"/links/*; do echo "$(basename "$pin") $(bpftool --json link show pinned "$pin" | jq .id)"; done
 }
 programs() { host director bpftool --json net show | jq -c '.[0].xdp | map([.devname, .id]) | sort'; }
-
-# A counter of the stream's packets at a host, before any socket: count HOST HOOK, counted HOST.
-count() {
-	host "$1" nft -f - <<-END
-		table inet rig {
-		    chain stream {
-		        type filter hook $2 priority 0
-		        ip daddr $RIG_VIP4 udp dport 5201 counter
-		    }
-		}
-	END
-}
-counted() { host "$1" nft -j list table inet rig | jq '[.. | .counter? | objects | .packets] | add'; }
-
-# What the cables have dropped, as their ends count it: a veth's queue overflows when its reader gets no CPU time.
-cable_drops() {
-	local end
-	for end in "router director0" "director eth0" "director eth1" "switch p-director" "switch p-backend1" "backend1 eth0"; do
-		host "${end% *}" ethtool -S "${end#* }" 2>/dev/null | grep -E '(_drops|_errors|_err):'
-		host "${end% *}" ip -json -s link show "${end#* }" | jq -r '.[0].stats64 | "tx: \(.tx.dropped)", "rx: \(.rx.dropped)"'
-	done | awk '{ sum += $NF } END { print sum + 0 }'
-}
 
 rig_up l2 2 || exit 1
 for n in 1 2; do
@@ -51,9 +30,9 @@ need "halfproxyd runs" director_up
 need "the backends are ready" eventually 10 all_ready
 need "the web answers" web_get "$RIG_VIP4" ""
 
-count router forward
-count backend1 prerouting
-DROPS=$(cable_drops)
+loss_count router forward ip daddr "$RIG_VIP4" udp dport 5201
+loss_count backend1 prerouting ip daddr "$RIG_VIP4" udp dport 5201
+DROPS=$(loss_drops)
 PINNED=$(pinned) LINKS=$(links) PROGRAMS=$(programs)
 host client iperf3 --client "$RIG_VIP4" --json --udp --bitrate 8M --length 1000 --time 7 >"$RIG_DIR/stream.json" &
 STREAM=$!
@@ -83,7 +62,7 @@ need "it starts" director_up
 expect_equal "the links are still the same" "$LINKS" "$(links)"
 
 wait $STREAM
-SENT=$(counted router) GOT=$(counted backend1) DROPS=$(($(cable_drops) - DROPS))
+SENT=$(loss_counted router) GOT=$(loss_counted backend1) DROPS=$(($(loss_drops) - DROPS))
 expect "of a steady stream of $SENT packets all $GOT came through, but for $DROPS that cables dropped" \
 	[ $((SENT - GOT)) -le "$DROPS" ]
 expect "the stream had thousands" [ "$GOT" -gt 5000 ]

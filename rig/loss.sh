@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# Whether packets got lost between the router and the backends: counted on either side, before any socket, by nftables.
+# Sourced after rig.sh.
+#
+#     loss_count HOST HOOK FILTER...   a counter of such packets there; HOOK is forward at the router, else prerouting
+#     loss_counted HOST...             what was counted, all hosts together
+#     loss_drops                       what the cables have dropped, as their ends count it: a veth's queue overflows
+#                                      when its reader gets no CPU time, which is nobody's fault but the machine's
+
+loss_count() {
+	host "$1" nft -f - <<-END
+		table inet loss {
+		    chain counted {
+		        type filter hook $2 priority -400
+		        ${*:3} counter
+		    }
+		}
+	END
+}
+
+loss_counted() {
+	local name
+	for name in "$@"; do host "$name" nft -j list table inet loss | jq '.. | .counter? | objects | .packets'; done |
+		awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+loss_drops() {
+	local end n ends=("router director0" "director eth0" "director eth1" "switch p-director")
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do ends+=("switch p-backend$n" "backend$n eth0"); done
+	for end in "${ends[@]}"; do
+		host "${end% *}" ethtool -S "${end#* }" 2>/dev/null | grep -E '(_drops|_errors|_err):'
+		host "${end% *}" ip -json -s link show "${end#* }" 2>/dev/null |
+			jq -r '.[0].stats64 | "tx: \(.tx.dropped)", "rx: \(.rx.dropped)"'
+	done | awk '{ sum += $NF } END { print sum + 0 }'
+}
