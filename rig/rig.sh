@@ -13,12 +13,16 @@
 #                            backend1 10.3.0.1       backend2 10.3.0.2           VIP on their loopback
 #                                     fd00:3::1               fd00:3::2          (halfproxy-backend up)
 #
+# rig_second gives it another director, director2, behind the router's second cable (other0 .254 --- eth0 10.2.1.10,
+# fd00:4::a; eth1 10.3.0.11, fd00:3::b), and the router a multipath route to the VIPs.
+#
 # What XDP sends never reaches the director's own taps, so captures of the director are made at the other end of
 # its cables: director0 at the router, p-director at the switch. Whatever a rig makes bears the name $RIG
 # (hp and the shell's number) or lies in $RIG_DIR, so that several rigs run side by side; rig_down, which a trap
 # calls however the shell ends, removes it.
 
 RIG=hp$$
+RIG_DIRECTOR=director
 RIG_VIP4=10.2.0.1
 RIG_VIP6=fd00:2::1
 RIG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -126,6 +130,53 @@ rig_up() {
 	done
 }
 
+# A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip VIP...
+rig_second() {
+	rig_host director2
+	cable director2 eth0 router other0
+	address router other0 10.2.1.254/24 fd00:4::fe/64
+	address director2 eth0 10.2.1.10/24 fd00:4::a/64
+	gateway director2 eth0 10.2.1.254 fd00:4::fe
+	pass_program router other0
+	if [ "$1" = l2 ]; then
+		plug director2 eth1 p-director2
+		address director2 eth1 10.3.0.11/24 fd00:3::b/64
+		pass_program switch p-director2
+	fi
+	# shellcheck disable=SC2016 # for the inner shell
+	host router sh -c 'for knob in ipv4 ipv6; do
+		echo 1 >/proc/sys/net/$knob/fib_multipath_hash_policy
+		echo 1 >/proc/sys/net/$knob/conf/all/ignore_routes_with_linkdown
+		done'
+	rig_spread "1 2" "${@:2}"
+}
+
+# Where the router sends packets to these VIPs: rig_spread "1 2"|1|2 VIP...
+rig_spread() {
+	local vip way ways
+	for vip in "${@:2}"; do
+		ways=()
+		for way in $1; do
+			ways+=(nexthop via "$(rig_way "$way" "$vip")" dev "$([ "$way" = 1 ] && echo director0 || echo other0)")
+		done
+		host router ip route replace "$vip" "${ways[@]}"
+	done
+}
+rig_way() { # DIRECTOR VIP
+	if [[ $2 = *:* ]]; then
+		[ "$1" = 1 ] && echo fd00:2::a || echo fd00:4::a
+	else
+		[ "$1" = 1 ] && echo 10.2.0.10 || echo 10.2.1.10
+	fi
+}
+
+# second COMMAND...: one of the verbs below, at director2 with a configuration, pins and a socket of its own.
+second() {
+	local RIG_DIRECTOR=director2
+	local -x HALFPROXY_SOCKET=$RIG_DIR/api2.sock
+	"$@"
+}
+
 # Leave everything as it is when the shell ends; rig_adopt RIG takes it over again, to remove it.
 rig_keep() {
 	captures_end
@@ -145,7 +196,7 @@ rig_adopt() {
 
 # Remove whatever the rig made. Callable at any time, also twice, also after half a rig_up.
 rig_down() {
-	local status=$? name pid
+	local status=$? name number pid
 	trap - EXIT
 	trap '' INT TERM HUP
 	[ -n "${RIG_DIR-}" ] || return $status
@@ -156,14 +207,16 @@ rig_down() {
 	for name in $(ip netns list | sed -n "s/^$RIG-\(backend[0-9]*\).*/\1/p"); do
 		host "$name" "$BUILD/halfproxy-backend" down >/dev/null 2>&1
 	done
-	if [ -e "/run/netns/$RIG-director" ] && [ -d "$RIG_PINS" ]; then
-		host director "$BUILD/halfproxyd" --unload --pins "$RIG_PINS" --state "$RIG_DIR/state" >/dev/null 2>&1
-	fi
+	for number in '' 2; do
+		[ -e "/run/netns/$RIG-director$number" ] && [ -d "$RIG_PINS$number" ] || continue
+		host "director$number" "$BUILD/halfproxyd" --unload --pins "$RIG_PINS$number" --state "$RIG_DIR/state$number" \
+			>/dev/null 2>&1
+	done
 	for name in $(ip netns list | sed -n "s/^\($RIG-[a-z0-9]*\).*/\1/p"); do
 		for pid in $(ip netns pids "$name"); do kill -KILL "$pid"; done 2>/dev/null # what servers left, such as sessions
 		ip netns del "$name"
 	done
-	rm -rf "$RIG_PINS" "$RIG_DIR"
+	rm -rf "$RIG_PINS" "${RIG_PINS}2" "$RIG_DIR"
 	RIG_DIR=
 	trap - INT TERM HUP
 	return $status
@@ -249,29 +302,37 @@ service() {
 	done
 }
 
+# The director's number in names of files: none, or 2.
+rig_number() { echo "${RIG_DIRECTOR#director}"; }
+
 # director_file < SERVICES: write $RIG_DIR/halfproxy.yaml around the services on standard input.
 director_file() {
+	local file
+	file=$RIG_DIR/halfproxy$(rig_number).yaml
 	{
 		echo "interfaces: [${RIG_INTERFACES:-eth0}]"
 		echo "api: {socket: $HALFPROXY_SOCKET}"
 		[ -z "${RIG_LIMITS-}" ] || echo "limits: $RIG_LIMITS"
 		echo "services:"
 		cat
-	} >"$RIG_DIR/halfproxy.yaml.new"
-	mv "$RIG_DIR/halfproxy.yaml.new" "$RIG_DIR/halfproxy.yaml"
+	} >"$file.new"
+	mv "$file.new" "$file"
 }
 
 # Start halfproxyd on the director and wait until it answers.
 director_up() {
-	serve director halfproxyd "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy.yaml" --pins "$RIG_PINS" \
-		--state "$RIG_DIR/state"
+	local number name
+	number=$(rig_number)
+	name=halfproxyd$number
+	serve "$RIG_DIRECTOR" "$name" "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy$number.yaml" --pins "$RIG_PINS$number" \
+		--state "$RIG_DIR/state$number"
 	eventually 10 hp status && return 0
-	rig_say "halfproxyd did not come up:" "$(cat "$RIG_DIR/halfproxyd.log")"
+	rig_say "$name did not come up:" "$(cat "$RIG_DIR/$name.log")"
 	return 1
 }
 
 # The command line, at the director: hp ARGUMENT...
-hp() { host director "$BUILD/halfproxy" "$@"; }
+hp() { host "$RIG_DIRECTOR" "$BUILD/halfproxy" "$@"; }
 
 # Whether every backend of every service is ready.
 all_ready() {
