@@ -1,11 +1,13 @@
-/* held: HTTP clients that hold many connections, and say at once which one broke and how. For rig/held.sh.
+/* held: clients that hold many flows, and say at once which one broke and how. For rig/held.sh.
  *
  *     held keep SOURCE VIP PORT COUNT EVERY_MS          a request on each of COUNT connections every so often
  *     held new SOURCE VIP PORT COUNT EVERY_MS           the same, but each request on a connection of its own
+ *     held name SOURCE VIP PORT COUNT EVERY_MS          a name server asked from each of COUNT UDP sockets every so often
  *     held half SOURCE VIP PORT COUNT BYTES_S FILE      downloads of /file at that rate, the client's half closed at once
  *
- * What GET /who answers names the backend and the connection as the backend knows it: both must stay the same for as
- * long as a connection is held. It prints a line for each event, begun with the time in ms; PORT is the client's:
+ * What GET /who answers names the backend and the connection as the backend knows it, the text of www.halfproxy.test names
+ * the backend: they must stay the same for as long as a flow is held. It prints a line for each event, begun with the time
+ * in ms; PORT is the client's:
  *
  *     MS open PORT WHO          first answer on a connection that is held
  *     MS answered PORT WHO      an answer on a new one
@@ -36,7 +38,7 @@
 #define HALF_EVERY_MS 50
 #define HALF_BUFFER_BYTES 16384
 
-enum held_mode { HELD_KEEP, HELD_NEW, HELD_HALF };
+enum held_mode { HELD_KEEP, HELD_NEW, HELD_NAME, HELD_HALF };
 enum held_state { HELD_CLOSED, HELD_CONNECTING, HELD_ASKED, HELD_RESTING, HELD_DONE };
 
 struct held {
@@ -117,13 +119,14 @@ static void note_port(struct held *h)
 
 static void open_connection(struct held *h)
 {
+	int type = (setting.mode == HELD_NAME ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
 	int yes = 1, small = HALF_BUFFER_BYTES;
 
 	h->port = 0;
 	h->count = h->used = 0;
 	h->who[0] = '\0';
 	h->heard_ms = now_ms(CLOCK_MONOTONIC);
-	h->fd = socket(setting.vip.at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	h->fd = socket(setting.vip.at.ss_family, type, 0);
 	setsockopt(h->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
 	setsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	if (setting.mode == HELD_HALF)
@@ -139,9 +142,12 @@ static void open_connection(struct held *h)
 static void ask(struct held *h)
 {
 	static const char who[] = "GET /who HTTP/1.1\r\nHost: held\r\n\r\n", file[] = "GET /file HTTP/1.0\r\n\r\n";
-	const char *text = setting.mode == HELD_HALF ? file : who;
+	/* RFC 1035, 4.1: a header with one question, for TXT in IN. */
+	static const char name[] = "hp\1\0\0\1\0\0\0\0\0\0\3www\11halfproxy\4test\0\0\20\0\1";
+	const char *text = setting.mode == HELD_HALF ? file : setting.mode == HELD_NAME ? name : who;
+	size_t bytes = setting.mode == HELD_NAME ? sizeof(name) - 1 : strlen(text);
 
-	if (send(h->fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text)) {
+	if (send(h->fd, text, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
 		broke_by(h, errno);
 		return;
 	}
@@ -156,9 +162,15 @@ static void ask(struct held *h)
 /* The body of the answer in h->text when it is whole, else NULL. */
 static char *body_of(struct held *h)
 {
+	static const char hello[] = "hello from ";
 	char *head_end, *length;
 
 	h->text[h->used] = '\0';
+	if (setting.mode == HELD_NAME) {
+		char *found = memmem(h->text, h->used, hello, strlen(hello));
+
+		return found ? found + strlen(hello) : NULL;
+	}
 	head_end = strstr(h->text, "\r\n\r\n");
 	length = strcasestr(h->text, "\r\nContent-Length:");
 	if (!head_end || !length || strlen(head_end + 4) < strtoul(length + 17, NULL, 10))
@@ -192,7 +204,8 @@ static void answered(struct held *h, const char *body)
 
 static void read_answer(struct held *h)
 {
-	ssize_t got = recv(h->fd, h->text + h->used, sizeof(h->text) - 1 - h->used, 0);
+	size_t from = setting.mode == HELD_NAME ? 0 : h->used;
+	ssize_t got = recv(h->fd, h->text + from, sizeof(h->text) - 1 - from, 0);
 	const char *body;
 
 	if (got < 0 && errno == EAGAIN)
@@ -202,7 +215,7 @@ static void read_answer(struct held *h)
 		return;
 	}
 	h->heard_ms = now_ms(CLOCK_MONOTONIC);
-	h->used += (size_t)got;
+	h->used = from + (size_t)got;
 	body = body_of(h);
 	if (body)
 		answered(h, body);
@@ -353,11 +366,15 @@ static bool map_file(const char *path)
 
 static bool read_setting(int count, char **word)
 {
+	static const char *const modes[HELD_HALF] = { "keep", "new", "name" };
 	bool is_half = count == 8 && !strcmp(word[1], "half");
 
-	if (!is_half && (count != 7 || (strcmp(word[1], "keep") && strcmp(word[1], "new"))))
+	if (count < 2)
 		return false;
-	setting.mode = is_half ? HELD_HALF : *word[1] == 'k' ? HELD_KEEP : HELD_NEW;
+	for (setting.mode = HELD_KEEP; setting.mode < HELD_HALF && strcmp(word[1], modes[setting.mode]); setting.mode++)
+		;
+	if (!is_half && (count != 7 || setting.mode == HELD_HALF))
+		return false;
 	setting.connections = atoi(word[5]);
 	setting.every_ms = is_half ? HALF_EVERY_MS : atoi(word[6]);
 	setting.portion_bytes = is_half ? (size_t)atoi(word[6]) / (1000 / HALF_EVERY_MS) : 0;
@@ -379,7 +396,7 @@ int main(int count, char **word)
 	int64_t begin_ms = now_ms(CLOCK_MONOTONIC);
 
 	if (!read_setting(count, word)) {
-		fputs("usage: held keep|new SOURCE VIP PORT COUNT EVERY_MS | held half SOURCE VIP PORT COUNT BYTES_S FILE\n",
+		fputs("usage: held keep|new|name SOURCE VIP PORT COUNT EVERY_MS | held half SOURCE VIP PORT COUNT BYTES_S FILE\n",
 		      stderr);
 		return 2;
 	}
