@@ -10,7 +10,8 @@
 #
 # Every backend serves on the VIP what its services say; every client is a real one:
 #
-#     web, web6   keep-alive HTTP, a request each 100 ms on each connection (rig/held.c), slow downloads by curl; nginx
+#     web, web6   keep-alive HTTP (rig/held.c), a request each 100 ms on each connection, and on some each 1.5 s, which is
+#                 little less than their window; slow downloads by curl; nginx
 #     half        downloads whose client has half-closed at once (rig/held.c); python's http.server
 #     ssh         sessions with a line typed each 200 ms that is answered; OpenSSH
 #     bulk, udp   iperf3 up and down at 400 kbit/s, or (held_udp) UDP; any port of a VIP of its own, hash: source, as its
@@ -20,8 +21,8 @@
 
 RIG_VIP_BULK=10.2.0.2
 HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99
-HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4}
-HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
+HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_RARE=${HELD_RARE:-8}
+HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4} HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
 HELD_WINDOW=${HELD_WINDOW-2s} HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
 HELD_SERVICES="web web6 half ssh bulk udp"
 
@@ -206,6 +207,7 @@ held_start() {
 	HELD_KEEPERS='' HELD_TOTAL=$((HELD_SLOW + HELD_BULK + HELD_SSH))
 	held_more keep keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_KEEP" 100
 	held_more keep6 keep fd00:1::1 "$RIG_VIP6" 80 "$HELD_KEEP6" 100
+	held_more rare keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_RARE" 1500
 	held_more half half 192.168.1.1 "$RIG_VIP4" 8080 "$HELD_HALF" 100000 "$RIG_DIR/file"
 	for ((i = 1; i <= HELD_SLOW; i++)); do held_curl $i; done
 	for ((i = 1; i <= HELD_BULK; i++)); do held_iperf $i; done
@@ -325,6 +327,8 @@ held_new_since() {
 # The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
 held_end() {
 	local i
+	sleep 2
+	held_check "in the end"
 	for ((i = 1; i <= HELD_SLOW; i++)); do
 		stop "slow$i"
 		expect "slow$i: $(held_progress "slow$i") bytes, each the file's" \
