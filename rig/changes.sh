@@ -5,25 +5,35 @@
 
 CHANGES_ROUNDS=${CHANGES_ROUNDS:-10}
 
-pause() { sleep 0.2; }
+pause() { sleep 0.15; }
+settle() { sleep "${HELD_WINDOW_SHORT/s/.3}"; } # services of the short window do
 
-# Take over the file with these backends: change_file [BACKEND[=W]]...
+# Take over the file with these backends: change_file BACKEND[=W]...
 change_file() {
 	held_file "$@"
 	hp reload >/dev/null || expect_result 1 "a reload with backends $*" "$(hp reload 2>&1)"
 }
 
-each_service() { # COMMAND... with SERVICE and BACKEND in it
-	local name words
+# The same, and new connections meet it.
+change_file_live() {
+	change_file "$@"
+	eventually 5 all_ready || expect_result 1 "backends $* become ready" "$(hp status 2>&1)"
+}
+
+# A command for each service's backend: each_service NUMBER COMMAND..., with SERVICE and BACKEND in it
+each_service() {
+	local name words family
 	for name in $HELD_SERVICES; do
-		words=("${@//SERVICE/$name}")
-		if [ "$name" = web6 ]; then words=("${words[@]//BACKEND/fd00:3::$NUMBER}"); else words=("${words[@]//BACKEND/10.3.0.$NUMBER}"); fi
+		family=$([ "$name" = web6 ] && echo 6 || echo 4)
+		words=("${@:2}")
+		words=("${words[@]//SERVICE/$name}")
+		words=("${words[@]//BACKEND/$(backend_address "$1" "$family")}")
 		hp "${words[@]}" >/dev/null || expect_result 1 "halfproxy ${words[*]}" "$(hp "${words[@]}" 2>&1)"
 	done
 }
 
 change_add() { # one comes, and goes again
-	change_file 1 2 3 4
+	change_file_live 1 2 3 4
 	pause
 	change_file 1 2 3
 }
@@ -33,9 +43,9 @@ change_remove() { # one that has connections goes, and comes again
 	change_file 1 2 3
 }
 change_weight() { # by command
-	NUMBER=$(($1 % 3 + 1)) each_service weight SERVICE BACKEND $((($1 * 7) % 5))
+	each_service $(($1 % 3 + 1)) weight SERVICE BACKEND $((($1 * 7) % 5))
 	pause
-	NUMBER=$(($1 % 3 + 1)) each_service reset SERVICE
+	each_service 1 reset SERVICE
 }
 change_edit() { # the file's weights
 	change_file 1=$(($1 * 3 % 7 + 1)) 2=$(($1 * 5 % 11 + 1)) 3=$(($1 % 2 + 1))
@@ -43,6 +53,7 @@ change_edit() { # the file's weights
 change_back() { # A to B to A, at once
 	held_file 1=$(($1 + 1)) 2 4
 	hp apply "$RIG_DIR/halfproxy.yaml" >/dev/null
+	[ $(($1 % 2)) = 0 ] || pause
 	hp undo >/dev/null
 }
 change_grow() { # another size of ring
@@ -59,19 +70,30 @@ change_kill() { # in the middle of a change
 	pause
 	director_up
 }
-change_replace() { # all but those in use at once; in every other round, all
+change_replace() { # all but those in use at once; in other rounds, all
 	case $(($1 % 4)) in
-	0) change_file 1 2 3 4 5 ;;
-	1) change_file 1 2 3 6 ;;
-	2) change_file 4 5 6 ;;
-	3) change_file 1 2 3 ;;
+	0) change_file_live 1 2 3 4 5 ;;
+	1) change_file_live 1 2 3 6 ;;
+	2) change_file_live 4 5 6 ;;
+	3) change_file_live 1 2 3 ;;
 	esac
 }
-change_forged() { # a RST for each held connection, that no backend takes for good, in the middle of a change
+change_forged() { # a RST for each held connection, which no backend believes, in the middle of a change
 	change_file 1=$(($1 + 1)) 2 3
 	held_forge
 	pause
 	held_forge
+}
+change_lose() { # a backend that no held connection is with cannot be reached for a moment, in other rounds for good
+	change_file_live 1 2 3 4
+	host director ip route add unreachable 10.3.0.4/32
+	host director ip route add unreachable fd00:3::4/128
+	pause
+	[ $(($1 % 2)) = 0 ] || change_file 1 2 3
+	host director ip route del unreachable 10.3.0.4/32
+	host director ip route del unreachable fd00:3::4/128
+	pause
+	change_file 1 2 3
 }
 
 # A RST from each of the client's own ports, with a sequence number of no flow.
@@ -90,9 +112,10 @@ held_forge() {
 	END
 }
 
-# changes KIND WHAT: ten rounds, and what became of the connections
+# changes KIND WHAT: its rounds, and what became of the connections
 changes() {
 	local round begin=$SECONDS
+	CHANGES_BEGAN=$(date +%s%3N)
 	for ((round = 1; round <= CHANGES_ROUNDS; round++)); do
 		"change_$1" $round
 		pause
@@ -100,18 +123,28 @@ changes() {
 	held_check "$2, $CHANGES_ROUNDS rounds in $((SECONDS - begin)) s"
 }
 
+# New connections met these backends in the rounds of the last kind: changes_met NUMBER...
+changes_met() { expect_equal "new connections met the backends $*" "$*" "$(held_new_since "$CHANGES_BEGAN")"; }
+
 changes_all() { # FORWARD
 	held_up "$1" 6
 	held_start
 	held_check "no change"
 	changes add "a backend comes and goes"
+	changes_met 1 2 3 4
+	settle
 	changes remove "a backend that is used goes and comes"
 	changes weight "weights by command"
+	settle
 	changes edit "weights by file"
 	changes back "there and back at once"
+	settle
 	changes grow "a ring of another size"
 	changes kill "the daemon is killed and started again"
+	settle
 	changes replace "backends replaced at once"
+	changes_met 1 2 3 4 5 6
+	changes lose "a backend cannot be reached for a moment"
 	changes forged "a forged RST for each"
 	held_end
 	finish

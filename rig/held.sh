@@ -6,7 +6,7 @@
 #     held_start                 the clients open their connections; new ones come and go beside them
 #     held_check WHAT            sentences: since the last check no connection broke or stood still, and at the backends
 #                                each flow was seen by one of them only
-#     held_file [BACKEND[=W]]... the configuration with these backends (numbers), as HELD_... below say
+#     held_file BACKEND[=W]...   the configuration with these backends (numbers), as HELD_... below say
 #
 # Every backend serves on the VIP what its services say; every client is a real one:
 #
@@ -23,7 +23,7 @@ RIG_VIP_BULK=10.2.0.2
 HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99
 HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_RARE=${HELD_RARE:-8}
 HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4} HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
-HELD_WINDOW=${HELD_WINDOW-2s} HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
+HELD_WINDOW=2s HELD_WINDOW_SHORT=1s HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
 HELD_SERVICES="web web6 half ssh bulk udp"
 
 # ---- services and their configuration ---------------------------------------------------------------------------------
@@ -48,9 +48,9 @@ held_service() {
 held_file() {
 	{
 		held_service web "$RIG_VIP4" 80 flow "$HELD_WINDOW" "$@"
-		held_service web6 "$RIG_VIP6" 80 flow "$HELD_WINDOW" "$@"
-		held_service half "$RIG_VIP4" 8080 flow "$HELD_WINDOW" "$@"
-		held_service ssh "$RIG_VIP4" 22 flow "$HELD_WINDOW" "$@"
+		held_service web6 "$RIG_VIP6" 80 flow "$HELD_WINDOW_SHORT" "$@"
+		held_service half "$RIG_VIP4" 8080 flow "$HELD_WINDOW_SHORT" "$@"
+		held_service ssh "$RIG_VIP4" 22 flow "$HELD_WINDOW_SHORT" "$@"
 		held_service bulk $RIG_VIP_BULK any "source" "" "$@"
 		held_service udp $RIG_VIP_BULK any "source" "" "$@"
 	} | director_file
@@ -103,16 +103,24 @@ held_sshd() {
 	serve "backend$1" "sshd$1" /usr/sbin/sshd -D -e -f "$dir/sshd_config"
 }
 
-# What the backend's stack gets of the clients' flows.
+# What the backend's stack gets of the clients' flows. Those of new connections are kept apart, from check to check: their
+# client takes a port again after a minute.
 held_watch() {
+	local flow4="ip saddr . tcp sport . ip daddr . tcp dport" flow6="ip6 saddr . tcp sport . ip6 daddr . tcp dport"
+	local set4="type ipv4_addr . inet_service . ipv4_addr . inet_service; flags dynamic; size 65536; counter;"
 	host "backend$1" nft -f - <<-END
 		table inet held {
-		    set seen4 { type ipv4_addr . inet_service . ipv4_addr . inet_service; flags dynamic; size 65536; counter; }
-		    set seen6 { type ipv6_addr . inet_service . ipv6_addr . inet_service; flags dynamic; size 65536; counter; }
+		    set seen4 { $set4 }
+		    set new4 { $set4 }
+		    set seen6 { ${set4//ipv4/ipv6} }
+		    set new6 { ${set4//ipv4/ipv6} }
 		    chain in {
 		        type filter hook prerouting priority -300;
-		        ip saddr 192.168.1.0/24 ip daddr 10.2.0.0/24 meta l4proto tcp add @seen4 { ip saddr . tcp sport . ip daddr . tcp dport }
-		        ip6 saddr fd00:1::/64 ip6 daddr $RIG_VIP6 meta l4proto tcp add @seen6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+		        meta l4proto != tcp accept
+		        ip saddr $HELD_NEW4 ip daddr 10.2.0.0/24 add @new4 { $flow4 } accept
+		        ip6 saddr $HELD_NEW6 ip6 daddr $RIG_VIP6 add @new6 { $flow6 } accept
+		        ip saddr 192.168.1.0/24 ip daddr 10.2.0.0/24 add @seen4 { $flow4 }
+		        ip6 saddr fd00:1::/64 ip6 daddr $RIG_VIP6 add @seen6 { $flow6 }
 		    }
 		}
 	END
@@ -168,7 +176,7 @@ held_iperf() {
 	local way=()
 	[ $(($1 % 2)) = 0 ] || way=(--reverse)
 	serve client "bulk$1" iperf3 --client $RIG_VIP_BULK --bind "192.168.1.$((1 + $1))" --port $((5200 + $1)) --bitrate 400k \
-		--length 2k --time 300 --interval 1 --forceflush "${way[@]}"
+		--length 2k --time 300 --interval 0.2 --forceflush "${way[@]}"
 }
 
 # A stream of numbered packets for SECONDS, and what its server missed of it: held_udp SECONDS BITRATE, held_udp_lost
@@ -273,19 +281,20 @@ held_confused() {
 	done | head -n 5
 }
 
-# Flows whose packets came to more than one backend: CLIENT PORT VIP PORT, and the backends.
+# Flows whose packets came to more than one backend: CLIENT PORT VIP PORT, and the backends. Not of the client
+# HELD_GIVEN_UP.
 held_astray() {
 	local n
 	for ((n = 1; n <= RIG_BACKENDS; n++)); do
-		{ host "backend$n" nft list set inet held seen4; host "backend$n" nft list set inet held seen6; } |
+		printf 'list set inet held %s\n' seen4 seen6 new4 new6 | host "backend$n" nft -f - |
 			grep -oE '[0-9a-f.:]+ \. [0-9]+ \. [0-9a-f.:]+ \. [0-9]+ counter' | sed "s/ counter/ backend$n/; s/ \. / /g" | sort -u
-	done | awk '{ flow = $1 " " $2 " " $3 " " $4; n[flow]++; who[flow] = who[flow] " " $5 }
+	done | grep -v "^${HELD_GIVEN_UP:-nobody} " | awk '{ flow = $1 " " $2 " " $3 " " $4; n[flow]++; who[flow] = who[flow] " " $5 }
 		END { for (flow in n) if (n[flow] > 1) print flow who[flow] }' | sort
 }
 
 # held_check WHAT: all that may be said of the time since the last check.
 held_check() {
-	local broken fallen astray failed opened new
+	local broken fallen astray failed opened new n
 	fallen=$(held_fallen)
 	HELD_ALIVE=$(grep -vxF -f <(cut -d : -f 1 <<<"$fallen") <<<"$HELD_ALIVE")
 	# shellcheck disable=SC2086 # names are words
@@ -302,6 +311,9 @@ held_check() {
 	sort -o "$RIG_DIR/astray" "$RIG_DIR/astray" "$RIG_DIR/astray.new"
 	expect_result "$([ -z "$astray" ]; echo $?)" \
 		"$1: $(wc -l <"$RIG_DIR/astray.new") flows came to more than one backend" "$(head -n 8 <<<"$astray")"
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do
+		printf 'flush set inet held %s\n' new4 new6 | host "backend$n" nft -f -
+	done
 	failed=$(held_lines broken new new6) opened=$(held_lines answered new new6)
 	new=$(held_broken new new6 | tail -n +$((HELD_NEW_BROKEN + 1)))
 	expect_result "$([ -z "$new" ]; echo $?)" \
@@ -318,10 +330,10 @@ held_broken() { # CLIENT...: their breaks, in the order of time
 	for name in "$@"; do sed -n "s/^\([0-9]* \)broken /\1$name: port /p" "$RIG_DIR/$name.log"; done | sort -n | cut -d ' ' -f 2-
 }
 
-# held_new_since MS: the backends that new connections met since that time (date +%s%3N), each once
+# held_new_since MS: the backends that new connections met since that time (date +%s%3N), each once, as numbers
 held_new_since() {
-	awk -v since="$1" '$1 >= since && $2 == "answered" { sub("/.*", "", $4); print $4 }' "$RIG_DIR/new.log" "$RIG_DIR/new6.log" |
-		sort -u | tr '\n' ' '
+	awk -v since="$1" '$1 >= since && $2 == "answered" { gsub("backend|/.*", "", $4); print $4 }' \
+		"$RIG_DIR/new.log" "$RIG_DIR/new6.log" | sort -u | xargs
 }
 
 # The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
@@ -329,13 +341,13 @@ held_end() {
 	local i
 	sleep 2
 	held_check "in the end"
+	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
+	for i in $HELD_KEEPERS new new6 $(held_named); do ! serves "$i" || kill -TERM "$(cat "$RIG_DIR/$i.pid")"; done
+	for i in $HELD_KEEPERS new new6 $(held_named); do stop "$i"; done
 	for ((i = 1; i <= HELD_SLOW; i++)); do
-		stop "slow$i"
 		expect "slow$i: $(held_progress "slow$i") bytes, each the file's" \
 			cmp -n "$(held_progress "slow$i")" "$RIG_DIR/slow$i.got" "$RIG_DIR/file"
 	done
-	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
-	for i in $HELD_KEEPERS new new6 $(held_named); do stop "$i" TERM; done
 	# shellcheck disable=SC2086 # names are words
 	expect_equal "of $HELD_TOTAL connections all are there at the end" "$HELD_TOTAL" \
 		"$(($(wc -w <<<"$HELD_ALIVE") + $(held_lines held $HELD_KEEPERS) + $(held_lines whole $HELD_KEEPERS)))"

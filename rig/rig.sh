@@ -202,6 +202,9 @@ rig_down() {
 	[ -n "${RIG_DIR-}" ] || return $status
 	captures_end
 	for name in "$RIG_DIR"/*.pid; do
+		[ ! -e "$name" ] || kill -TERM "$(cat "$name")"
+	done 2>/dev/null
+	for name in "$RIG_DIR"/*.pid; do
 		[ ! -e "$name" ] || stop "$(basename "$name" .pid)" TERM
 	done
 	for name in $(ip netns list | sed -n "s/^$RIG-\(backend[0-9]*\).*/\1/p"); do
