@@ -4,16 +4,19 @@
 
 #include <linux/types.h>
 
+#include "gue.h"
+
 #define HPB_SENDERS_MOST 1024
 #define HPB_VIPS_MOST 1024
 
 /* One list: name, what it says. */
-#define HPB_COUNTERS(X)                                                                      \
-	X(DECAPSULATED, "tunnelled packets for a VIP, outer header taken off")               \
-	X(REFUSED_SENDER, "tunnelled packets for a VIP from a sender that --from does not name") \
-	X(OTHER_TUNNEL, "tunnelled packets for another address, left to the kernel")         \
-	X(FRAGMENT, "tunnelled packets that came in fragments, left to the kernel")              \
-	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                \
+#define HPB_COUNTERS(X)                                                                                                   \
+	X(DECAPSULATED, "tunnelled packets for a VIP, outer header taken off")                                            \
+	X(REFUSED_SENDER, "tunnelled packets for a VIP from a sender that --from does not name")                          \
+	X(OTHER_TUNNEL, "tunnelled packets for another address, or by another method than the VIP's, left to the kernel") \
+	X(OTHER_GUE, "GUE packets of another kind than directors send, left to the kernel")                               \
+	X(FRAGMENT, "tunnelled packets that came in fragments, left to the kernel")                                       \
+	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                                             \
 	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")
 
 enum hpb_counter {
@@ -50,12 +53,17 @@ struct hpb_refused {
 
 /* What a VIP's packets come by; bits of a map's value. */
 #define HPB_VIP_L2 1u
-#define HPB_VIP_TUNNEL 2u
+#define HPB_VIP_IPIP 2u
+#define HPB_VIP_GUE 4u
+#define HPB_VIP_TUNNELS (HPB_VIP_IPIP | HPB_VIP_GUE)
 
-/* The largest MSS that a VIP of each family may advertise; 0: as it is. One element, host order. */
+#define HPB_TAKES_GUE 1u /* some VIP comes by gue */
+
+/* One element. The largest MSS that a VIP of each family may advertise, host order; 0: as it is. */
 struct hpb_settings {
 	__u16 mss4;
 	__u16 mss6;
+	__u32 flags; /* HPB_TAKES_GUE */
 };
 
 #endif

@@ -53,7 +53,7 @@ static __always_inline int mss_find(struct __sk_buff *skb, struct mss *found)
 		found->tcp = l3 + sizeof(ip6);
 		found->most = limits->mss6;
 	}
-	return flags && (*flags & HPB_VIP_TUNNEL) && found->most;
+	return flags && (*flags & HPB_VIP_TUNNELS) && found->most;
 }
 
 /* Lower the value at `at`, and mend the checksum. A value that begins at an odd byte is summed with its bytes

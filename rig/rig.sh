@@ -88,7 +88,7 @@ pass_program() {
 	host "$1" ip link set dev "$2" xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 }
 
-# rig_up l2|ipip [BACKENDS]: make the topology; l2 gives the director its leg among the backends.
+# rig_up l2|ipip|gue [BACKENDS]: make the topology; l2 gives the director its leg among the backends.
 rig_up() {
 	local forward=$1 n
 	RIG_BACKENDS=${2:-1}
@@ -285,7 +285,8 @@ packets() { tcpdump -nn -e -r "$RIG_DIR/$1.pcap" "${@:2}" 2>/dev/null; }
 # malformed NAME FILTER: what tshark finds malformed among the frames that its filter takes. Streams are not put
 # together: a retransmission that overlaps is no fault of a frame.
 malformed() {
-	tshark -r "$RIG_DIR/$1.pcap" -o tcp.desegment_tcp_streams:FALSE -Y "($2) && _ws.malformed" 2>/dev/null
+	tshark -X "lua_script:$RIG_ROOT/rig/gue.lua" -r "$RIG_DIR/$1.pcap" -o tcp.desegment_tcp_streams:FALSE \
+		-Y "($2) && _ws.malformed" 2>/dev/null
 }
 
 # ---- halfproxy on this rig --------------------------------------------------------------------------------------

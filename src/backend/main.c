@@ -9,7 +9,8 @@
 #include "backend/agent.h"
 
 static const char usage[] =
-	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip] [--from PREFIX...] [--interface IF] [--mtu BYTES]\n"
+	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue] [--from PREFIX...] [--interface IF]\n"
+	"                            [--mtu BYTES]\n"
 	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
@@ -18,7 +19,7 @@ static const char usage[] =
 	"what was set up before.\n"
 	"\n"
 	"  --vip VIP          virtual address to answer for; may be given several times\n"
-	"  --forward METHOD   how directors send: l2 (default) or ipip\n"
+	"  --forward METHOD   how directors send: l2 (default), ipip or gue\n"
 	"  --from PREFIX      directors whose tunnels are opened; `any` opens them for all\n"
 	"  --interface IF     where packets arrive; by default where the routes lead\n"
 	"  --mtu BYTES        MTU of the path from the directors, if it is smaller than the interface's\n"
@@ -86,8 +87,10 @@ static int take_forward(struct agent_request *request, const char *text)
 		request->methods |= SETUP_L2;
 	else if (!strcmp(text, "ipip"))
 		request->methods |= SETUP_IPIP;
+	else if (!strcmp(text, "gue"))
+		request->methods |= SETUP_GUE;
 	else
-		return fail("--forward must be l2 or ipip, not \"%s\"", text);
+		return fail("--forward must be l2, ipip or gue, not \"%s\"", text);
 	return -1;
 }
 
@@ -124,20 +127,20 @@ static int take_option(int option, const char *text, struct agent_request *reque
 /* up alone puts right what is set up already, so the rest may only come with a VIP. */
 static int check_up(struct agent_request *request)
 {
-	bool has_tunnel;
+	bool has_tunnel, is_gue = request->methods & SETUP_GUE;
 
 	if (!request->vip_count && (request->methods || request->sender_count))
 		return fail("up needs --vip VIP");
 	if (!request->methods)
 		request->methods = SETUP_L2;
-	has_tunnel = request->methods & SETUP_IPIP;
+	has_tunnel = request->methods & SETUP_TUNNELS;
 	if (has_tunnel && !request->sender_count)
-		return fail("--forward ipip needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
-			    "opens them for all senders");
+		return fail("--forward %s needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
+			    "opens them for all senders", is_gue ? "gue" : "ipip");
 	if (!has_tunnel && request->sender_count)
-		return fail("--from belongs to --forward ipip");
+		return fail("--from belongs to --forward ipip and gue");
 	if (!has_tunnel && request->mtu && request->vip_count)
-		return fail("--mtu belongs to --forward ipip");
+		return fail("--mtu belongs to --forward ipip and gue");
 	return -1;
 }
 

@@ -16,12 +16,17 @@ const struct setup_vip *setup_find_vip(const struct setup *setup, const struct i
 	return NULL;
 }
 
-bool setup_has_tunnel(const struct setup *setup)
+bool setup_has_method(const struct setup *setup, uint32_t methods)
 {
 	for (size_t i = 0; i < setup->vip_count; i++)
-		if (setup->vips[i].methods & SETUP_IPIP)
+		if (setup->vips[i].methods & methods)
 			return true;
 	return false;
+}
+
+bool setup_has_tunnel(const struct setup *setup)
+{
+	return setup_has_method(setup, SETUP_TUNNELS);
 }
 
 bool setup_has_family(const struct setup *setup, int family)
@@ -30,6 +35,17 @@ bool setup_has_family(const struct setup *setup, int family)
 		if (ip_is4(&setup->vips[i].address) == (family == 4))
 			return true;
 	return false;
+}
+
+const char *setup_methods_format(uint32_t methods, char text[static SETUP_METHODS_BYTES])
+{
+	static const char *const names[] = {"l2", "ipip", "gue"};
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (methods & 1u << i)
+			snprintf(text + strlen(text), SETUP_METHODS_BYTES - strlen(text), "%s%s", *text ? " and " : "", names[i]);
+	return text;
 }
 
 bool setup_is_empty(const struct setup *setup)
@@ -57,7 +73,7 @@ static bool read_vip(struct setup_vip *vip, const json_t *row)
 		return false;
 	vip->methods = (uint32_t)json_integer_value(methods);
 	vip->is_ours = json_is_true(is_ours);
-	return json_is_boolean(is_ours) && vip->methods && !(vip->methods & ~(SETUP_L2 | SETUP_IPIP));
+	return json_is_boolean(is_ours) && vip->methods && !(vip->methods & ~(SETUP_L2 | SETUP_TUNNELS));
 }
 
 /* Only what `up` changes is ever written back. */

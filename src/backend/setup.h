@@ -13,6 +13,9 @@
 #define SETUP_LIST_MOST 256
 #define SETUP_L2 1u
 #define SETUP_IPIP 2u
+#define SETUP_GUE 4u
+#define SETUP_TUNNELS (SETUP_IPIP | SETUP_GUE)
+#define SETUP_METHODS_BYTES 24
 
 /* One VIP with all methods that its packets come by. */
 struct setup_vip {
@@ -48,9 +51,13 @@ struct setup {
 /* NULL when it is none of the setup's. */
 const struct setup_vip *setup_find_vip(const struct setup *setup, const struct ip *address);
 
-/* Whether any VIP comes by a tunnel; is of the family, 4 or 6. */
+/* Whether any VIP comes by one of these methods; by a tunnel; is of the family, 4 or 6. */
+bool setup_has_method(const struct setup *setup, uint32_t methods);
 bool setup_has_tunnel(const struct setup *setup);
 bool setup_has_family(const struct setup *setup, int family);
+
+/* The methods' names as --forward takes them, joined by " and ". Returns text. */
+const char *setup_methods_format(uint32_t methods, char text[static SETUP_METHODS_BYTES]);
 
 /* Whether there is nothing to remember. */
 bool setup_is_empty(const struct setup *setup);

@@ -61,7 +61,7 @@ static void judge_interface(struct report *report, const struct setup *setup)
 
 static void judge_vip(struct report *report, const struct setup_vip *vip, const struct host_addresses *addresses)
 {
-	char text[IP_TEXT_BYTES], fix[256], listeners[300], proxy[16];
+	char text[IP_TEXT_BYTES], fix[256], listeners[300], proxy[16], methods[SETUP_METHODS_BYTES];
 	bool is_there = false;
 
 	ip_format(&vip->address, text);
@@ -79,7 +79,7 @@ static void judge_vip(struct report *report, const struct setup_vip *vip, const 
 			item(report, false, "vip", fix, "%s is on lo as a /%u, which swallows its subnet", text, row->bits);
 	}
 	item(report, is_there, "vip", again, is_there ? "%s is on lo, by %s" : "%s is not on lo; it comes by %s", text,
-	     vip->methods == SETUP_L2 ? "l2" : vip->methods == SETUP_IPIP ? "ipip" : "l2 and ipip");
+	     setup_methods_format(vip->methods, methods));
 	if (!ip_is4(&vip->address) && host_has_proxy(&vip->address, proxy)) {
 		snprintf(fix, sizeof(fix), "ip -6 neigh del proxy %s dev %s", text, proxy);
 		item(report, false, "proxy", fix, "%s answers neighbour solicitations for %s", proxy, text);
@@ -138,11 +138,14 @@ static void judge_refused(struct report *report, const struct setup *setup, cons
 {
 	struct timespec now;
 	char fix[256], text[IP_TEXT_BYTES], vip[IP_TEXT_BYTES] = "VIP";
+	const char *method = "ipip";
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (size_t i = 0; i < setup->vip_count; i++)
-		if (setup->vips[i].methods & SETUP_IPIP)
+		if (setup->vips[i].methods & SETUP_TUNNELS) {
 			ip_format(&setup->vips[i].address, vip);
+			method = setup->vips[i].methods & SETUP_GUE ? "gue" : "ipip";
+		}
 	for (int i = 0; i < HPB_REFUSED_COUNT; i++) {
 		struct ip ip = i == HPB_REFUSED4 ? ip_from4(refused[i].address) : ip_from6(refused[i].address);
 		long long ago_s = (long long)now.tv_sec - (long long)(refused[i].at_ns / 1000000000u);
@@ -154,8 +157,8 @@ static void judge_refused(struct report *report, const struct setup *setup, cons
 			continue;
 		ip_format(&ip, text);
 		/* No command to be run blindly: it would trust whoever sent a packet. */
-		snprintf(fix, sizeof(fix), "if it is your director's: halfproxy-backend up --vip %s --forward ipip --from %s",
-			 vip, text);
+		snprintf(fix, sizeof(fix), "if it is your director's: halfproxy-backend up --vip %s --forward %s --from %s",
+			 vip, method, text);
 		item(report, ago_s > REFUSED_RECENT_S, "sender", fix,
 		     "%s, which --from does not name, sent a tunnelled packet for a VIP %lld s ago", text, ago_s);
 	}
@@ -168,12 +171,14 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 		HPB_COUNTERS(COUNTER_TEXT)
 #undef COUNTER_TEXT
 	};
-	struct hpb_settings wanted = tunnel_limits(setup);
+	struct hpb_settings wanted = tunnel_settings(setup);
 	struct tunnel_state state;
 	char senders[300], fix[64];
+	bool is_filled;
 
 	list_senders(setup, senders, sizeof(senders));
 	tunnel_look(setup, &state);
+	is_filled = state.is_filled && state.settings.flags == wanted.flags;
 	/* The fixes are printed in the order in which they help. */
 	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, NULL) == -EBUSY) {
 		snprintf(fix, sizeof(fix), "ip link set dev %s xdp off", setup->interface);
@@ -182,12 +187,12 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	if (!state.is_decap)
 		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
 	else
-		item(report, state.is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s", setup->interface,
+		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s", setup->interface,
 		     state.is_native ? "native" : "generic", senders,
-		     state.is_filled ? "" : "; its maps hold other VIPs or senders");
-	item(report, state.is_mss && state.limits.mss4 == wanted.mss4 && state.limits.mss6 == wanted.mss6, "mss", again,
-	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.limits.mss4,
-	     state.limits.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
+		     is_filled ? "" : "; its maps hold other VIPs or senders");
+	item(report, state.is_mss && state.settings.mss4 == wanted.mss4 && state.settings.mss6 == wanted.mss6, "mss", again,
+	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.settings.mss4,
+	     state.settings.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
 	if (state.is_decap && state.is_mss && !state.is_whole)
 		item(report, false, "programs", again, "they are of another version, or their pins are gone");
 	judge_refused(report, setup, state.refused);

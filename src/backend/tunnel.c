@@ -24,22 +24,31 @@
 #define IP4_TCP_BYTES 40
 #define IP6_TCP_BYTES 60
 
-struct hpb_settings tunnel_limits(const struct setup *setup)
+/* Bytes of the longest outer headers. The outer IP header is of the sender's family, whatever the VIP's. */
+static uint32_t outer_most(const struct setup *setup)
 {
-	uint32_t mtu = host_mtu(setup->interface), outer = OUTER4_BYTES;
-	struct hpb_settings limits = {0, 0};
+	uint32_t bytes = OUTER4_BYTES;
+
+	for (size_t i = 0; i < setup->sender_count; i++)
+		if (!ip_is4(&setup->senders[i].ip))
+			bytes = OUTER6_BYTES;
+	if (setup_has_method(setup, SETUP_GUE))
+		bytes += HP_GUE_BYTES + sizeof(struct hp_gue_chance);
+	return bytes;
+}
+
+struct hpb_settings tunnel_settings(const struct setup *setup)
+{
+	uint32_t mtu = host_mtu(setup->interface), outer = outer_most(setup);
+	struct hpb_settings settings = {.flags = setup_has_method(setup, SETUP_GUE) ? HPB_TAKES_GUE : 0};
 
 	if (setup->mtu && (!mtu || setup->mtu < mtu))
 		mtu = setup->mtu;
-	/* The outer header is of the sender's family, whatever the VIP's. */
-	for (size_t i = 0; i < setup->sender_count; i++)
-		if (!ip_is4(&setup->senders[i].ip))
-			outer = OUTER6_BYTES;
 	if (mtu > outer + IP6_TCP_BYTES && mtu <= UINT16_MAX) {
-		limits.mss4 = (uint16_t)(mtu - outer - IP4_TCP_BYTES);
-		limits.mss6 = (uint16_t)(mtu - outer - IP6_TCP_BYTES);
+		settings.mss4 = (uint16_t)(mtu - outer - IP4_TCP_BYTES);
+		settings.mss6 = (uint16_t)(mtu - outer - IP6_TCP_BYTES);
 	}
-	return limits;
+	return settings;
 }
 
 /* ---- what is there -------------------------------------------------------------------------------------------------------- */
@@ -219,7 +228,7 @@ void tunnel_look(const struct setup *setup, struct tunnel_state *out)
 	out->is_filled = tunnel_is_filled(setup);
 	fd = tunnel_open_pin("settings");
 	if (fd >= 0)
-		bpf_map_lookup_elem(fd, &zero, &out->limits);
+		bpf_map_lookup_elem(fd, &zero, &out->settings);
 	tunnel_read_counters(out->counters);
 	tunnel_read_refused(out->refused);
 }

@@ -16,7 +16,7 @@ struct tunnel_state {
 	bool is_mss;
 	bool is_whole;	/* both, this version's, and of one pinned set */
 	bool is_filled; /* the maps hold the setup's VIPs and senders, no more and no less */
-	struct hpb_settings limits;
+	struct hpb_settings settings;
 	uint64_t counters[HPB_COUNTER_COUNT];
 	struct hpb_refused refused[HPB_REFUSED_COUNT];
 };
@@ -40,8 +40,8 @@ void tunnel_down(const struct setup *setup);
 /* What is attached now. */
 void tunnel_look(const struct setup *setup, struct tunnel_state *out);
 
-/* The largest MSS of each family that leaves room for the outer header on the path from the directors; 0 for an MTU
- * that bounds nothing. */
-struct hpb_settings tunnel_limits(const struct setup *setup);
+/* What the setup makes of the programs' settings: the largest MSS of each family that leaves room for the outer headers on
+ * the path from the directors, 0 for an MTU that bounds nothing; whether GUE is taken. */
+struct hpb_settings tunnel_settings(const struct setup *setup);
 
 #endif

@@ -187,7 +187,8 @@ static void close_maps(const int fds[static MAPS])
 
 static uint32_t flags_of(const struct setup_vip *vip)
 {
-	return (vip->methods & SETUP_IPIP ? HPB_VIP_TUNNEL : 0) | (vip->methods & SETUP_L2 ? HPB_VIP_L2 : 0);
+	return (vip->methods & SETUP_IPIP ? HPB_VIP_IPIP : 0) | (vip->methods & SETUP_GUE ? HPB_VIP_GUE : 0) |
+	       (vip->methods & SETUP_L2 ? HPB_VIP_L2 : 0);
 }
 
 static int put_vips(const struct setup *setup, int fd4, int fd6)
@@ -272,7 +273,7 @@ static size_t sweep(const struct setup *setup, enum map map, int fd, bool drops,
 /* What is new goes in before what is stale goes out. */
 int tunnel_fill_maps(const struct setup *setup, struct err *e)
 {
-	struct hpb_settings limits = tunnel_limits(setup);
+	struct hpb_settings settings = tunnel_settings(setup);
 	uint32_t zero = 0;
 	size_t unwanted;
 	int fds[MAPS];
@@ -285,7 +286,7 @@ int tunnel_fill_maps(const struct setup *setup, struct err *e)
 	for (enum map map = VIPS4; !code && map <= SENDERS6; map++)
 		sweep(setup, map, fds[map], true, &unwanted);
 	if (!code)
-		code = bpf_map_update_elem(fds[SETTINGS], &zero, &limits, BPF_ANY) ? -errno : 0;
+		code = bpf_map_update_elem(fds[SETTINGS], &zero, &settings, BPF_ANY) ? -errno : 0;
 	close_maps(fds);
 	if (code && code != -ENOENT)
 		err_set(e, code, "filling the BPF maps: %m");

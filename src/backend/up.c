@@ -219,12 +219,12 @@ static int add_vips(const struct setup *setup, const struct host_addresses *addr
 
 static int open_tunnels(struct setup *setup, struct err *e)
 {
-	struct hpb_settings limits = tunnel_limits(setup);
+	struct hpb_settings settings = tunnel_settings(setup);
 	struct tunnel_state state;
 	int code;
 
 	tunnel_look(setup, &state);
-	if (state.is_whole && state.is_filled && !memcmp(&state.limits, &limits, sizeof(limits)))
+	if (state.is_whole && state.is_filled && !memcmp(&state.settings, &settings, sizeof(settings)))
 		return 0;
 	setup->has_tunnel_parts = true;
 	setup->is_clsact_ours |= !host_has_qdisc(setup->interface, "clsact");
@@ -235,7 +235,7 @@ static int open_tunnels(struct setup *setup, struct err *e)
 		return code;
 	tunnel_look(setup, &state);
 	printf("tunnels on %s are opened by XDP (%s), MSS at most %u (IPv4) and %u (IPv6)\n", setup->interface,
-	       state.is_native ? "native" : "generic", state.limits.mss4, state.limits.mss6);
+	       state.is_native ? "native" : "generic", state.settings.mss4, state.settings.mss6);
 	return 0;
 }
 

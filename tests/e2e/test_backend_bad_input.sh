@@ -21,8 +21,9 @@ refuses "a VIP with a prefix length" '"10.2.0.1/24" must be one address, without
 refuses "even with the right one" '"10.2.0.1/32"' up --vip 10.2.0.1/32
 refuses "a VIP that is no address" '"web.example"' up --vip web.example
 refuses "more VIPs than there is room for" "there are more than 256" up --vip 10.9.0.{1..128} 10.9.1.{1..129}
-refuses "an unknown method" 'l2 or ipip, not "gre"' up --vip 10.2.0.1 --forward gre
-refuses "a tunnel without a sender" "needs --from DIRECTOR" up --vip 10.2.0.1 --forward ipip
+refuses "an unknown method" 'l2, ipip or gue, not "gre"' up --vip 10.2.0.1 --forward gre
+refuses "a tunnel without a sender" "ipip needs --from DIRECTOR" up --vip 10.2.0.1 --forward ipip
+refuses "one of gue too" "gue needs --from DIRECTOR" up --vip 10.2.0.1 --forward gue
 refuses "a sender without a tunnel" "--from belongs to --forward ipip" up --vip 10.2.0.1 --from 10.2.0.10
 refuses "a sender that is no address" '--from "director"' up --vip 10.2.0.1 --forward ipip --from director
 refuses "a prefix with host bits" "without host bits" up --vip 10.2.0.1 --forward ipip --from 10.2.0.10/24

@@ -1,5 +1,5 @@
 #!/bin/bash
-# halfproxy-backend up: both methods, both families, several VIPs, and nothing at all the second time.
+# halfproxy-backend up: all methods, both families, several VIPs, and nothing at all the second time.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
@@ -15,15 +15,16 @@ ready() { # SENTENCE: status finds all right
 # ---- each method and family by itself -------------------------------------------------------------------------------
 rig_up l2 || exit 1
 for vip in "$RIG_VIP4" "$RIG_VIP6"; do
-	for forward in l2 ipip; do
+	for forward in l2 ipip gue; do
 		name="$forward $vip"
 		from=()
 		[ $forward = l2 ] || from=(--from 10.2.0.10 fd00:2::a)
 		need "$name: up" agent up --vip "$vip" --forward "$forward" "${from[@]}" --interface eth0
 		expect "$name: the VIP is on lo, as a host's address" on_lo "$vip/$([[ $vip = *:* ]] && echo 128 || echo 32)"
 		ready "$name: status finds all right"
-		expect_equal "$name: programs are there for tunnels only" $forward \
-			"$(host backend1 bpftool --json net show | jq -r 'if .[0].xdp == [] then "l2" else "ipip" end')"
+		expect_equal "$name: programs are there for tunnels only" "$([ $forward = l2 ] || echo hp_decap)" \
+			"$(host backend1 bpftool --json net show | jq -r '.[0].xdp[].id' | while read -r id; do
+				bpftool --json prog show id "$id" | jq -r .name; done)"
 		snapshot >"$RIG_DIR/first"
 		expect_equal "$name: up again says nothing" "" \
 			"$(agent up --vip "$vip" --forward "$forward" "${from[@]}" --interface eth0 2>&1)"
@@ -50,6 +51,10 @@ need "an IPv6 sender" agent up --vip 10.2.0.3 --forward ipip --from fd00:2::a
 expect_text "an IPv6 outer header takes 40 bytes off" "at most 1420 (IPv4) and 1400 (IPv6)" agent status
 need "a path with a smaller MTU" agent up --vip 10.2.0.3 --forward ipip --from fd00:2::a --mtu 1400
 expect_text "the path's MTU counts when it is smaller" "at most 1320 (IPv4) and 1300 (IPv6)" agent status
+ready "status finds it right"
+need "one VIP by gue" agent up --vip 10.2.0.3 --forward gue --from fd00:2::a
+expect_text "GUE with a second chance takes 32 more" "at most 1288 (IPv4) and 1268 (IPv6)" agent status
+expect_text "status shows both" "10.2.0.3 is on lo, by ipip and gue" agent status
 ready "status finds it right"
 
 # ---- the host itself is not led astray ------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Everything loads and works on the oldest kernel that we claim, Debian 12's stock one: the director and its tracing twin,
-# the backend's tunnel and MSS filter; l2 and ipip, IPv4 and IPv6; and outlives its daemon there as well.
+# the backend's tunnels and MSS filter; l2, ipip and gue, IPv4 and IPv6; and outlives its daemon there as well.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
@@ -73,6 +73,12 @@ captures_end
 expect_text "the MSS filter leaves room for the longest outer header, IPv6's" "mss 1420" \
 	packets client "src host $RIG_VIP4 and tcp[tcpflags] & tcp-syn != 0"
 expect_text "in an IPv6 VIP's segments too" "mss 1400" packets client "src host $RIG_VIP6"
+need "the backend takes GUE for its VIPs as well" backend_up 1 "$RIG_VIP4" gue 10.3.0.10
+need "and for the IPv6 one" backend_up 1 "$RIG_VIP6" gue fd00:3::a
+services gue
+need "the configuration changes to gue" hp reload
+need "the backends are ready again" eventually 10 all_ready
+works gue
 expect "the backend finds each of its items right" host backend1 "$BUILD/halfproxy-backend" status
 
 stop halfproxyd TERM

@@ -1,6 +1,7 @@
 #!/bin/bash
-# What the director sends by ipip is what Linux expects: the kernel's own tunnel devices take it, in all four pairs of
-# families, on a backend that has nothing of ours.
+# What the director sends by ipip and gue is what Linux expects: the kernel's own tunnel devices take it, in all four pairs
+# of families, on a backend that has nothing of ours. For GUE the kernel opens UDP port 6080, and hands what is within to
+# the same devices.
 #
 #     VIP     backend     device
 #     IPv4    IPv4        ipip
@@ -60,23 +61,39 @@ need "nginx runs" web_up 1 "$RIG_VIP4"
 sed -i "s/listen 10.2[^;]*;/listen 80; listen [::]:80;/; s/listen 10.3[^;]*;//" "$RIG_DIR/web1/nginx.conf"
 stop nginx1
 serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
-{
-	service web44 $RIG_VIP4 tcp 80 ipip 10.3.0.1
-	service web64 $RIG_VIP6 tcp 80 ipip 10.3.0.1
-	service web46 $OTHER_VIP4 tcp 80 ipip fd00:3::1
-	service web66 $OTHER_VIP6 tcp 80 ipip fd00:3::1
-} | director_file
-need "halfproxyd runs" director_up
-need "the backends are ready" eventually 10 all_ready
-capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41"
-for device in t44 t64 t6; do capture backend1 $device $device "tcp"; done
-asks "IPv4 in IPv4" $RIG_VIP4
-asks "IPv6 in IPv4" $RIG_VIP6
-asks "IPv4 in IPv6" $OTHER_VIP4
-asks "IPv6 in IPv6" $OTHER_VIP6
-captures_end
-takes "IPv4 in IPv4" $RIG_VIP4 t44 20 "ip proto 4"
-takes "IPv6 in IPv4" $RIG_VIP6 t64 20 "ip proto 41"
-takes "IPv4 in IPv6" $OTHER_VIP4 t6 40 "ip6 proto 4"
-takes "IPv6 in IPv6" $OTHER_VIP6 t6 40 "ip6 proto 41"
+need "the kernel knows GUE" modprobe fou # which no alias names
+for family in -4 -6; do
+	need "the kernel opens GUE's port for IP$family" host backend1 ip $family fou add port 6080 gue
+done
+
+# run FORWARD OUTER4 FILTER4 FILTER64 OUTER6 FILTER6 FILTER66: how many bytes of outer headers there are, and by which
+# filters the frames of each pair are told.
+run() {
+	{
+		service web44 $RIG_VIP4 tcp 80 "$1" 10.3.0.1
+		service web64 $RIG_VIP6 tcp 80 "$1" 10.3.0.1
+		service web46 $OTHER_VIP4 tcp 80 "$1" fd00:3::1
+		service web66 $OTHER_VIP6 tcp 80 "$1" fd00:3::1
+	} | director_file
+	if [ -S "$HALFPROXY_SOCKET" ]; then
+		need "$1: the configuration is changed" hp reload
+	else
+		need "$1: halfproxyd runs" director_up
+	fi
+	need "$1: the backends are ready" eventually 10 all_ready
+	capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41 or udp dst port 6080"
+	for device in t44 t64 t6; do capture backend1 $device $device "tcp"; done
+	asks "$1, IPv4 in IPv4" $RIG_VIP4
+	asks "$1, IPv6 in IPv4" $RIG_VIP6
+	asks "$1, IPv4 in IPv6" $OTHER_VIP4
+	asks "$1, IPv6 in IPv6" $OTHER_VIP6
+	captures_end
+	takes "$1, IPv4 in IPv4" $RIG_VIP4 t44 "$2" "$3"
+	takes "$1, IPv6 in IPv4" $RIG_VIP6 t64 "$2" "$4"
+	takes "$1, IPv4 in IPv6" $OTHER_VIP4 t6 "$5" "$6"
+	takes "$1, IPv6 in IPv6" $OTHER_VIP6 t6 "$5" "$7"
+}
+
+run ipip 20 "ip proto 4" "ip proto 41" 40 "ip6 proto 4" "ip6 proto 41"
+run gue 32 "udp and ip[29] = 4" "udp and ip[29] = 41" 52 "udp and ip6[49] = 4" "udp and ip6[49] = 41"
 finish

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Bulk traffic of iperf3: l2 and ipip, IPv4 and IPv6, TCP up and down, UDP. Also more than one stream at once.
+# Bulk traffic of iperf3: l2, ipip and gue, IPv4 and IPv6, TCP up and down, UDP. Also more than one stream at once.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
@@ -14,11 +14,11 @@ moves() {
 	return 1
 }
 
-for forward in l2 ipip; do
+for forward in l2 ipip gue; do
 	for family in 4 6; do
 		VIP=$RIG_VIP4 sender=10.2.0.10
 		[ $family = 4 ] || VIP=$RIG_VIP6 sender=fd00:2::a
-		[ $forward = ipip ] || sender=
+		[ $forward != l2 ] || sender=
 		rig_up $forward || exit 1
 		need "the backend is one" backend_up 1 "$VIP" $forward ${sender:+"$sender"}
 		{

@@ -21,7 +21,7 @@ director ip link set eth0 down
 director ip route add default via 10.3.0.254
 director ip -6 route add default via fd00:3::fe
 VIP4=10.3.0.100 VIP6=fd00:3::100 ROUTED=10.99.0.1
-for forward in l2 ipip; do
+for forward in l2 ipip gue; do
 	from=()
 	[ $forward = l2 ] || from=(any)
 	for vip in $VIP4 $VIP6 $ROUTED; do

@@ -66,19 +66,25 @@ compare() { # NAME
 judge() { # NAME
 	local leg=front filter
 	filter="eth.src == $(mac director eth0)"
-	[ "$forward" = ipip ] || { leg=back filter="eth.src == $(mac director eth1)"; }
+	[ "$forward" != l2 ] || { leg=back filter="eth.src == $(mac director eth1)"; }
 	expect_equal "$1: tshark finds no wrong checksum of an IP header" "" "$(tshark -r "$RIG_DIR/$leg.pcap" -o ip.check_checksum:TRUE \
 		-Y "$filter && ip.checksum.status == \"Bad\"" 2>/dev/null)"
 	expect_equal "$1: tshark finds nothing malformed" "" "$(malformed $leg "$filter")"
-	[ "$forward" = l2 ] || expect "$1: tshark reads the tunnel" test "$(tshark -r "$RIG_DIR/front.pcap" \
-		-Y "$filter && $(if [ "$family" = 4 ]; then echo "ip.proto == 4"; else echo "ipv6.nxt == 41"; fi)" 2>/dev/null | wc -l)" -gt 30
+	case $forward$family in
+	ipip4) filter+=" && ip.proto == 4" ;;
+	ipip6) filter+=" && ipv6.nxt == 41" ;;
+	gue*) filter+=" && gue.form == 0 && udp.checksum == 0" ;;
+	esac
+	[ "$forward" = l2 ] || expect "$1: tshark reads the tunnel" test "$(tshark -X lua_script:rig/gue.lua -r "$RIG_DIR/front.pcap" \
+		-Y "$filter" 2>/dev/null | wc -l)" -gt 30
 }
 
-for forward in l2 ipip; do
+for forward in l2 ipip gue; do
 	for family in 4 6; do
 		VIP=$RIG_VIP4 sender=10.2.0.10 FACT_OUTER_MOST=20
 		[ $family = 4 ] || VIP=$RIG_VIP6 sender=fd00:2::a FACT_OUTER_MOST=40
-		[ $forward = ipip ] || sender='' FACT_OUTER_MOST=0
+		[ $forward != gue ] || FACT_OUTER_MOST=$((FACT_OUTER_MOST + 12))
+		[ $forward != l2 ] || sender='' FACT_OUTER_MOST=0
 		rig_up $forward || exit 1
 		backend_up 1 "$VIP" $forward ${sender:+"$sender"} >/dev/null || exit 1
 		web_up 1 "$VIP" || exit 1

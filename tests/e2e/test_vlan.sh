@@ -66,7 +66,7 @@ vlan_file() { # on|auto|off
 	RIG_INTERFACES="{name: eth0, vlan: $1}" director_file <"$RIG_DIR/services"
 }
 
-for forward in l2 ipip; do
+for forward in l2 ipip gue; do
 	rig_up $forward || exit 1
 	host router ethtool -K director0 txvlan off tx-vlan-stag-hw-insert off >/dev/null
 	from=()

@@ -13,8 +13,8 @@ BPF_USER_END
 
 static const __u8 vip4[4] = {10, 2, 0, 1}, vip6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 
-static __u32 tunnelled = HPB_VIP_L2 | HPB_VIP_TUNNEL;
-static struct hpb_settings limits = {MSS4, MSS6};
+static __u32 tunnelled = HPB_VIP_L2 | HPB_VIP_IPIP | HPB_VIP_GUE;
+static struct hpb_settings limits = {MSS4, MSS6, HPB_TAKES_GUE};
 static __u64 counts[HPB_COUNTER_COUNT];
 static struct hpb_refused refusals[HPB_REFUSED_COUNT];
 static __u8 *segment; /* the frame that leaves */
@@ -87,28 +87,36 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 /* ---- what must hold -------------------------------------------------------------------------------------------------- */
 
-/* The outer header of a frame that lost it: from a named sender, and for a VIP within. */
-static size_t outer_of(const __u8 *was, size_t l3)
+/* The outer headers of a frame that lost them: from a named sender, and for a VIP within, of the protocol *inner. */
+static size_t outer_of(const __u8 *was, size_t l3, __u8 *inner)
 {
 	bool is4 = word_at(was + l3 - 2) == ETH_P_IP;
 	size_t bytes = is4 ? (was[l3] & 15) * 4u : 40;
-	const __u8 *inner = was + l3 + bytes;
+	const __u8 *behind = was + l3 + bytes;
 
 	need(was[l3 + (is4 ? 12 : 8)] == SENDER_BYTE);
-	if (was[l3 + (is4 ? 9 : 6)] == IPPROTO_IPIP)
-		need(!memcmp(inner + 16, vip4, sizeof(vip4)));
+	*inner = was[l3 + (is4 ? 9 : 6)];
+	if (*inner == IPPROTO_UDP) {
+		need(word_at(behind + 2) == HP_GUE_PORT && !word_at(behind + 6) && !word_at(behind + 10));
+		need(behind[8] == 0 || (behind[8] == 5 && behind[12] == 'H' && behind[13] == 1));
+		*inner = behind[9];
+		bytes += 12 + behind[8] * 4u;
+	}
+	behind = was + l3 + bytes;
+	if (*inner == IPPROTO_IPIP)
+		need(!memcmp(behind + 16, vip4, sizeof(vip4)));
 	else
-		need(!memcmp(inner + 24, vip6, sizeof(vip6)));
+		need(*inner == IPPROTO_IPV6 && !memcmp(behind + 24, vip6, sizeof(vip6)));
 	return bytes;
 }
 
 static void check_decapsulated(const __u8 *was, size_t was_bytes, const __u8 *is, size_t bytes)
 {
-	size_t l3 = l3_of(was, was_bytes), outer = outer_of(was, l3);
-	bool is4 = was[l3 + (word_at(was + l3 - 2) == ETH_P_IP ? 9 : 6)] == IPPROTO_IPIP;
+	__u8 inner;
+	size_t l3 = l3_of(was, was_bytes), outer = outer_of(was, l3, &inner);
 
 	need(bytes == was_bytes - outer && l3_of(is, bytes) == l3);
-	need(!memcmp(is, was, l3 - 2) && word_at(is + l3 - 2) == (is4 ? ETH_P_IP : ETH_P_IPV6));
+	need(!memcmp(is, was, l3 - 2) && word_at(is + l3 - 2) == (inner == IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6));
 	need(!memcmp(is + l3, was + l3 + outer, bytes - l3));
 }
 

@@ -75,6 +75,15 @@ static inline void lab_sender(const char *text, uint32_t bits)
 	assert_false(bpf_map_update_elem(bpf_map__fd(bytes == 4 ? lab->maps.senders4 : lab->maps.senders6), &key, &yes, BPF_ANY));
 }
 
+/* Settings without a bound for the MSS. */
+static inline void lab_settings(uint32_t flags)
+{
+	struct hpb_settings settings = {.flags = flags};
+	uint32_t zero = 0;
+
+	assert_false(bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &settings, BPF_ANY));
+}
+
 /* A counter, all CPUs together. */
 static inline uint64_t lab_count(enum hpb_counter counter)
 {

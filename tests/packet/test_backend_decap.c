@@ -18,15 +18,30 @@ struct flaw {
 	uint8_t protocol; /* of the outer header */
 	bool bad_sum;
 	size_t cut, padding; /* bytes off or on the end of the frame */
+	uint16_t port, udp_check;
+	int udp_length;	     /* added */
+	uint8_t form;	     /* xored into GUE's first byte */
+	uint8_t gue_protocol;
+	uint16_t gue_flags;
+	uint8_t magic, version; /* xored into the second chance */
+};
+
+enum kind {
+	IPIP,
+	GUE,
+	CHANCE, /* GUE with a second chance that was taken already */
 };
 
 struct row {
 	const char *sentence;
 	int outer, inner, depth;
 	size_t options;
+	enum kind kind;
 	struct flaw flaw;
 	enum hpb_counter counter; /* DECAPSULATED: opened; anything else: left untouched */
 };
+
+static const char *const kinds[] = {"ipip", "gue", "gue with a second chance"};
 
 static size_t header_bytes(int family)
 {
@@ -52,21 +67,58 @@ static void put_inner(struct frame *frame, const struct row *row)
 		frame->byte[begin] = (uint8_t)(row->flaw.inner_version << 4 | (frame->byte[begin] & 0x0f));
 }
 
+static size_t gue_bytes(const struct row *row)
+{
+	return row->kind == CHANCE ? 32 : row->kind == GUE ? 12 : 0;
+}
+
+/* UDP and GUE for that many bytes of inner packet. */
+static void put_gue(struct frame *frame, const struct row *row, size_t inner_bytes)
+{
+	static const uint8_t alternate4[16] = {[10] = 0xff, 0xff, 10, 3, 0, 2}, alternate6[16] = {0xfd, 0, 0, 3, [15] = 2};
+	const struct flaw *flaw = &row->flaw;
+
+	put16(frame, 50000);
+	put16(frame, flaw->port ? flaw->port : 6080);
+	put16(frame, (uint32_t)((int)(gue_bytes(row) + inner_bytes) + flaw->udp_length));
+	put16(frame, flaw->udp_check);
+	put8(frame, (row->kind == CHANCE ? 5u : 0u) ^ flaw->form);
+	put8(frame, flaw->gue_protocol ? flaw->gue_protocol : row->inner == 4 ? 4 : 41);
+	put16(frame, flaw->gue_flags);
+	if (row->kind != CHANCE)
+		return;
+	put8(frame, 'H' ^ flaw->magic);
+	put8(frame, 1u ^ flaw->version);
+	put16(frame, 0x0100);
+	put(frame, row->outer == 4 ? alternate4 : alternate6, sizeof(alternate4));
+}
+
+static uint32_t protocol_of(const struct row *row)
+{
+	if (row->flaw.protocol)
+		return row->flaw.protocol;
+	if (row->kind != IPIP)
+		return IPPROTO_UDP;
+	return row->inner == 4 ? 4 : 41;
+}
+
 /* The tunnelled frame; offset of the inner packet in *inner. */
 static void build(const struct row *row, struct frame *frame, size_t *inner)
 {
 	const char *sender = row->flaw.sender ? row->flaw.sender : senders[row->outer];
-	size_t begin, inner_bytes = header_bytes(row->inner) + PAYLOAD_BYTES;
+	size_t begin, behind, inner_bytes = header_bytes(row->inner) + PAYLOAD_BYTES;
 
 	frame->bytes = 0;
 	put_link(frame, row->depth, row->outer == 4 ? 0x0800 : 0x86dd);
 	begin = frame->bytes;
-	put_ip(frame, sender, own[row->outer], row->flaw.protocol ? row->flaw.protocol : row->inner == 4 ? 4 : 41, row->options,
-	       inner_bytes);
+	put_ip(frame, sender, own[row->outer], protocol_of(row), row->options, gue_bytes(row) + inner_bytes);
+	behind = frame->bytes;
+	if (row->kind != IPIP)
+		put_gue(frame, row, inner_bytes);
 	*inner = frame->bytes;
 	set_length(frame, begin, row->outer, row->flaw.outer_length);
 	if (row->outer == 4) {
-		size_t bytes = *inner - begin;
+		size_t bytes = behind - begin;
 
 		set16(frame, begin + 6, row->flaw.fragment);
 		set16(frame, begin + 10, 0);
@@ -101,7 +153,7 @@ static void run_row(const struct row *row)
 	size_t inner;
 
 	build(row, &in, &inner);
-	print_message("%s (%din%d, %d tags)\n", row->sentence, row->inner, row->outer, row->depth);
+	print_message("%s (%din%d, %s, %d tags)\n", row->sentence, row->inner, row->outer, kinds[row->kind], row->depth);
 	assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), XDP_PASS);
 	if (row->counter == HPB_DECAPSULATED)
 		expect_opened(row, &in, &out, inner);
@@ -114,13 +166,14 @@ static void run_row(const struct row *row)
 
 static const int families[] = {4, 6};
 
-/* Run a row for all four pairs of families and every depth. */
+/* Run a row for all four pairs of families, every depth and every kind. */
 static void run_all(struct row row)
 {
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 36; i++) {
 		row.outer = families[i & 1];
 		row.inner = families[i >> 1 & 1];
-		row.depth = i >> 2;
+		row.depth = (i >> 2) % 3;
+		row.kind = (enum kind)((i >> 2) / 3);
 		run_row(&row);
 	}
 }
@@ -136,10 +189,63 @@ static void test_opened(void **state)
 static void test_options(void **state)
 {
 	for (size_t options = 1; options <= 10; options++)
-		for (int inner = 4; inner <= 6; inner += 2)
-			for (int depth = 0; depth <= 2; depth++)
-				run_row(&(struct row){"outer options go with their header", 4, inner, depth, options,
-						      .counter = HPB_DECAPSULATED});
+		for (int i = 0; i < 18; i++)
+			run_row(&(struct row){"outer options go with their header", 4, families[i & 1], (i >> 1) % 3, options,
+					      (enum kind)((i >> 1) / 3), .counter = HPB_DECAPSULATED});
+}
+
+/* What of GUE is not as our directors send it. */
+static void test_other_gue(void **state)
+{
+	static const struct row rows[] = {
+		{"another sender is refused", 4, 4, .kind = GUE, .flaw.sender = "10.2.0.11", .counter = HPB_REFUSED_SENDER},
+		{"also with a second chance", 6, 6, .kind = CHANCE, .flaw.sender = "fd00:2::b", .counter = HPB_REFUSED_SENDER},
+		{"another inner destination is the kernel's", 4, 4, .kind = GUE, .flaw.vip = "10.2.0.2",
+		 .counter = HPB_OTHER_TUNNEL},
+		{"a VIP that comes by ipip alone is not opened", 4, 4, .kind = GUE, .flaw.vip = "10.2.0.6",
+		 .counter = HPB_OTHER_TUNNEL},
+		{"nor one that comes by gue alone when it comes by ipip", 4, 4, .flaw.vip = "10.2.0.7",
+		 .counter = HPB_OTHER_TUNNEL},
+		{"which gue opens", 4, 4, .kind = GUE, .flaw.vip = "10.2.0.7", .counter = HPB_DECAPSULATED},
+		{"a first fragment is the kernel's", 4, 4, .kind = GUE, .flaw.fragment = 0x2000, .counter = HPB_FRAGMENT},
+		{"a later one names no port", 4, 4, .kind = GUE, .flaw.fragment = 0x0010, .counter = NOTHING},
+		{"a wrong outer checksum is not believed", 4, 6, .kind = CHANCE, .flaw.bad_sum = true,
+		 .counter = HPB_MALFORMED},
+		{"a UDP checksum would not be looked at", 4, 4, .kind = GUE, .flaw.udp_check = 1, .counter = HPB_OTHER_GUE},
+		{"version 1", 4, 4, .kind = GUE, .flaw.form = 0x40, .counter = HPB_OTHER_GUE},
+		{"version 2", 6, 4, .kind = GUE, .flaw.form = 0x80, .counter = HPB_OTHER_GUE},
+		{"a control packet", 6, 6, .kind = CHANCE, .flaw.form = 0x20, .counter = HPB_OTHER_GUE},
+		{"a header that says less than it has", 4, 4, .kind = CHANCE, .flaw.form = 1, .counter = HPB_OTHER_GUE},
+		{"a header that says more", 4, 4, .kind = CHANCE, .flaw.form = 2, .counter = HPB_OTHER_GUE},
+		{"private data without its magic", 4, 4, .kind = CHANCE, .flaw.magic = 1, .counter = HPB_OTHER_GUE},
+		{"of another version", 6, 6, .kind = CHANCE, .flaw.version = 3, .counter = HPB_OTHER_GUE},
+		{"flags", 4, 4, .kind = GUE, .flaw.gue_flags = 0x8000, .counter = HPB_OTHER_GUE},
+		{"another protocol within", 4, 4, .kind = GUE, .flaw.gue_protocol = 6, .counter = HPB_OTHER_GUE},
+		{"a protocol that the packet within is not of", 4, 4, .kind = GUE, .flaw.gue_protocol = 41,
+		 .counter = HPB_MALFORMED},
+		{"a UDP length beyond the frame", 4, 4, .kind = GUE, .flaw.udp_length = 1, .counter = HPB_MALFORMED},
+		{"below its headers", 4, 4, .kind = GUE, .flaw.udp_length = -(20 + PAYLOAD_BYTES + 1), .counter = HPB_MALFORMED},
+		{"below the second chance", 6, 4, .kind = CHANCE, .flaw.udp_length = -(20 + PAYLOAD_BYTES + 1),
+		 .counter = HPB_MALFORMED},
+		{"that cuts the packet within", 6, 6, .kind = CHANCE, .flaw.udp_length = -1, .counter = HPB_MALFORMED},
+		{"a frame that lost its last byte", 6, 4, .kind = CHANCE, .flaw.cut = 1, .counter = HPB_MALFORMED},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		run_row(&rows[i]);
+}
+
+/* Where no VIP comes by gue, UDP to its port is somebody's whom we do not know. */
+static void test_gue_not_taken(void **state)
+{
+	struct row row = {"GUE that nobody wants here", 4, 4, .kind = GUE, .counter = NOTHING};
+
+	lab_settings(0);
+	run_row(&row);
+	lab_settings(HPB_TAKES_GUE);
+	row.counter = HPB_DECAPSULATED;
+	row.sentence = "and wants";
+	run_row(&row);
 }
 
 static void test_left_alone(void **state)
@@ -172,7 +278,8 @@ static void test_left_alone(void **state)
 		 .counter = HPB_MALFORMED},
 		{"the other way round", 6, 6, .flaw.inner_version = 4, .counter = HPB_MALFORMED},
 		{"an inner version that does not exist", 6, 4, .flaw.inner_version = 15, .counter = HPB_MALFORMED},
-		{"UDP is no tunnel", 4, 4, .flaw.protocol = IPPROTO_UDP, .counter = NOTHING},
+		{"UDP to another port is no tunnel", 4, 4, .kind = GUE, .flaw.port = 6081, .counter = NOTHING},
+		{"UDP to another port is no tunnel", 6, 6, .kind = CHANCE, .flaw.port = 53, .counter = NOTHING},
 		{"GRE is no tunnel of ours", 6, 6, .flaw.protocol = IPPROTO_GRE, .counter = NOTHING},
 	};
 
@@ -183,9 +290,9 @@ static void test_left_alone(void **state)
 /* Cut at every byte, a frame is never opened, never dropped and never changed. */
 static void test_truncated(void **state)
 {
-	for (int i = 0; i < 12; i++) {
-		struct row row = {.outer = families[i & 1], .inner = families[i >> 1 & 1], .depth = i >> 2,
-				  .options = i & 1 ? 0 : 2};
+	for (int i = 0; i < 36; i++) {
+		struct row row = {.outer = families[i & 1], .inner = families[i >> 1 & 1], .depth = (i >> 2) % 3,
+				  .options = i & 1 ? 0 : 2, .kind = (enum kind)((i >> 2) / 3)};
 		uint64_t opened = lab_count(HPB_DECAPSULATED);
 		struct frame whole, out;
 		size_t inner;
@@ -220,9 +327,12 @@ static int open_lab(void **state)
 {
 	if (lab_open(state))
 		return -1;
-	lab_vip("10.2.0.1", HPB_VIP_TUNNEL);
-	lab_vip("fd00:2::1", HPB_VIP_TUNNEL | HPB_VIP_L2);
+	lab_vip("10.2.0.1", HPB_VIP_IPIP | HPB_VIP_GUE);
+	lab_vip("fd00:2::1", HPB_VIP_IPIP | HPB_VIP_GUE | HPB_VIP_L2);
 	lab_vip("10.2.0.5", HPB_VIP_L2);
+	lab_vip("10.2.0.6", HPB_VIP_IPIP);
+	lab_vip("10.2.0.7", HPB_VIP_GUE);
+	lab_settings(HPB_TAKES_GUE);
 	lab_sender("10.2.0.10", 32);
 	lab_sender("fd00:2::a", 128);
 	lab_sender("10.77.0.0", 16);
@@ -234,7 +344,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_options),	cmocka_unit_test(test_left_alone),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags), cmocka_unit_test(test_other_gue),
+		cmocka_unit_test(test_gue_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, open_lab, lab_close);

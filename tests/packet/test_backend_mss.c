@@ -147,7 +147,7 @@ static void test_every_value(void **state)
 
 static void test_no_limit(void **state)
 {
-	struct hpb_settings none = {0, 0}, some = {MOST4, MOST6};
+	struct hpb_settings none = {0}, some = {.mss4 = MOST4, .mss6 = MOST6};
 	struct row row = {"without a limit nothing is lowered", VIP4, SYN | ACK, {MSS(65535)}, 4, 2, .becomes = 0};
 	uint32_t zero = 0;
 
@@ -174,13 +174,13 @@ static void test_truncated(void **state)
 
 static int open_lab(void **state)
 {
-	struct hpb_settings some = {MOST4, MOST6};
+	struct hpb_settings some = {.mss4 = MOST4, .mss6 = MOST6};
 	uint32_t zero = 0;
 
 	if (lab_open(state))
 		return -1;
-	lab_vip("10.2.0.1", HPB_VIP_TUNNEL);
-	lab_vip("fd00:2::1", HPB_VIP_TUNNEL);
+	lab_vip("10.2.0.1", HPB_VIP_IPIP);
+	lab_vip("fd00:2::1", HPB_VIP_GUE);
 	lab_vip("10.2.0.5", HPB_VIP_L2);
 	return bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &some, BPF_ANY);
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tunnels across families: an IPv6 VIP on IPv4 backends and an IPv4 VIP on IPv6 backends, page, file and upload, with the
+# Tunnels across families, by ipip and by gue: an IPv6 VIP on IPv4 backends and an IPv4 VIP on IPv6 backends, page, file and upload, with the
 # frames of the tunnel judged by tshark; and the outer source: the director's own, another address, or one of a prefix
 # that varies with the flow and stays the same within it.
 set -u
@@ -34,7 +34,7 @@ upload_up() {
 sent() {
 	local fields=()
 	for field in "$@"; do fields+=(-e "$field"); done
-	tshark -r "$RIG_DIR/front.pcap" -Y "eth.src == $DIRECTOR_MAC && $TUNNEL" -T fields "${fields[@]}" 2>/dev/null | sort -u
+	tshark -X lua_script:rig/gue.lua -r "$RIG_DIR/front.pcap" -Y "eth.src == $DIRECTOR_MAC && $TUNNEL" -T fields "${fields[@]}" 2>/dev/null | sort -u
 }
 
 outer_sources() { sent "$SOURCE_FIELD" | cut -d, -f1 | sort -u; }
@@ -63,19 +63,20 @@ look() { # COMMAND...: capture meanwhile
 
 fetch_many() { for _ in $(seq 24); do web_get "$VIP" "" >/dev/null || return 1; done; }
 
-across() { # NAME VIP BACKEND-FAMILY DIRECTOR-ADDRESS TUNNEL-FILTER SOURCE-FIELD FIXED PREFIX IN-PREFIX
-	local key=source$3 all
-	NAME=$1 VIP=$2 TUNNEL=$5 SOURCE_FIELD=$6
-	rig_up ipip || exit 1
+across() { # FORWARD NAME VIP BACKEND-FAMILY DIRECTOR-ADDRESS TUNNEL-FILTER SOURCE-FIELD FIXED PREFIX IN-PREFIX
+	local forward=$1 key=source$4 all
+	NAME="$1, $2" VIP=$3 TUNNEL=$6 SOURCE_FIELD=$7
+	shift
+	rig_up "$forward" || exit 1
 	DIRECTOR_MAC=$(host director ip -o link show dev eth0 | sed -n 's/.*ether \([0-9a-f:]*\).*/\1/p')
-	need "the backend is one" backend_up 1 "$VIP" ipip "$4" "$7" "$8"
+	need "the backend is one" backend_up 1 "$VIP" "$forward" "$4" "$7" "$8"
 	web_up 1 "$VIP" || exit 1
 	upload_up 1 "$VIP" || exit 1
 	head -c $UPLOAD_BYTES "$RIG_DIR/file" >"$RIG_DIR/upload"
 	UPLOAD_SUM=$(sha256sum <"$RIG_DIR/upload" | cut -d' ' -f1)
 	{
-		service web "$VIP" tcp 80 ipip "$(backend_address 1 "$3")"
-		service sink "$VIP" tcp 8080 ipip "$(backend_address 1 "$3")"
+		service web "$VIP" tcp 80 "$forward" "$(backend_address 1 "$3")"
+		service sink "$VIP" tcp 8080 "$forward" "$(backend_address 1 "$3")"
 	} | director_file
 	cp "$RIG_DIR/halfproxy.yaml" "$RIG_DIR/services"
 	need "halfproxyd runs" director_up
@@ -106,6 +107,9 @@ across() { # NAME VIP BACKEND-FAMILY DIRECTOR-ADDRESS TUNNEL-FILTER SOURCE-FIELD
 	rig_down
 }
 
-across "IPv6 VIP on IPv4 backends" $RIG_VIP6 4 10.2.0.10 "ip.proto == 41" ip.src 10.2.0.77 10.77.0.0/16 '10\.77\.'
-across "IPv4 VIP on IPv6 backends" $RIG_VIP4 6 fd00:2::a "ipv6.nxt == 4" ipv6.src fd00:2::77 fd00:77::/96 'fd00:77::'
+FOURS=(ip.src 10.2.0.77 10.77.0.0/16 '10\.77\.') SIXES=(ipv6.src fd00:2::77 fd00:77::/96 'fd00:77::')
+across ipip "IPv6 VIP on IPv4 backends" $RIG_VIP6 4 10.2.0.10 "ip.proto == 41" "${FOURS[@]}"
+across ipip "IPv4 VIP on IPv6 backends" $RIG_VIP4 6 fd00:2::a "ipv6.nxt == 4" "${SIXES[@]}"
+across gue "IPv6 VIP on IPv4 backends" $RIG_VIP6 4 10.2.0.10 "gue.protocol == 41 && ip" "${FOURS[@]}"
+across gue "IPv4 VIP on IPv6 backends" $RIG_VIP4 6 fd00:2::a "gue.protocol == 4 && ipv6" "${SIXES[@]}"
 finish
