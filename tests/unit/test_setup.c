@@ -184,7 +184,7 @@ static const struct {
 	{"a VIP without an address", VIP("{\"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
 	{"a VIP with a bad address", VIP("{\"address\": \"10.2.0\", \"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
 	{"a VIP without methods", VIP("{\"address\": \"10.2.0.1\", \"is_ours\": true}"), "\"vips\" is not"},
-	{"a VIP with methods unknown", VIP("{\"address\": \"10.2.0.1\", \"methods\": 4, \"is_ours\": true}"),
+	{"a VIP with methods unknown", VIP("{\"address\": \"10.2.0.1\", \"methods\": 8, \"is_ours\": true}"),
 	 "\"vips\" is not"},
 	{"a VIP with negative methods", VIP("{\"address\": \"10.2.0.1\", \"methods\": -1, \"is_ours\": true}"),
 	 "\"vips\" is not"},
