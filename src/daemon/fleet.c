@@ -375,6 +375,7 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	fleet->epoch = 1;
 	fleet->is_adopted = true;
 	fleet->pass.may_find = plane->adopted;
+	fleet->pass.not_promoted = dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT);
 	if (adopt_backends(fleet)) {
 		err_set(e, -ENOMEM, "%m");
 		fleet_destroy(fleet);

@@ -113,8 +113,8 @@ struct fleet_pass {
 	struct dataplane_walk walk;
 	uint64_t found[DATAPLANE_TABLE_COUNT]; /* so far */
 	uint64_t count[DATAPLANE_TABLE_COUNT]; /* as the last whole pass found */
-	uint64_t not_promoted; /* events when it began */
-	bool table_is_full;
+	uint64_t not_promoted; /* events of the table being full, when the last pass ended */
+	bool table_is_full;    /* such came from the pass before to the last one */
 	uint64_t began_ns, next_ns; /* boot clock: of this pass; when the next may begin */
 };
 
@@ -194,6 +194,9 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 
 /* The share of flows, 0 to 1, that the service's two rings send to different backends. */
 double fleet_difference(const struct fleet *fleet, const struct fleet_service *service);
+
+/* Whether the table of proven flows has lately refused one: then no window ends. */
+bool fleet_table_is_full(const struct fleet *fleet);
 
 /* The service that a flow's packets belong to now, or NULL. */
 struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct hp_flow *flow);

@@ -171,7 +171,7 @@ static void tick_service(struct fleet *fleet, struct fleet_service *service, uin
 		fleet_rest(fleet, service); /* since its last change it was told that nothing is to be lived through */
 		return;
 	}
-	if (!motion_end_window(&service->motion, fleet->pass.table_is_full, now_s))
+	if (!motion_end_window(&service->motion, fleet_table_is_full(fleet), now_s))
 		return;
 	fleet->pass.wants_grace = true;
 	service->settles_in = fleet->pass.number + 1;

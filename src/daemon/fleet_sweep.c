@@ -88,7 +88,12 @@ static void begin(struct fleet *fleet, uint64_t now_ns)
 	pass->is_clean = !fleet->unsteady;
 	pass->table = DATAPLANE_UNPROVEN;
 	pass->began_ns = now_ns;
-	pass->not_promoted = dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT);
+}
+
+bool fleet_table_is_full(const struct fleet *fleet)
+{
+	return fleet->pass.table_is_full ||
+	       dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT) != fleet->pass.not_promoted;
 }
 
 static void end_services(struct fleet *fleet)
@@ -122,7 +127,9 @@ static void end(struct fleet *fleet, uint64_t now_ns)
 	dataplane_walk_end(&pass->walk);
 	memcpy(pass->count, pass->found, sizeof(pass->count));
 	pass->is_running = false;
-	pass->table_is_full = dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT) != pass->not_promoted;
+	pass->table_is_full = false;
+	pass->table_is_full = fleet_table_is_full(fleet);
+	pass->not_promoted = dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT);
 	if (pass->table_is_full && !was_full)
 		log_event(LOG_WARNING, "flows_full flows=%llu limit=%u", (unsigned long long)pass->count[DATAPLANE_FLOWS],
 			  fleet->plane->limits.flows);

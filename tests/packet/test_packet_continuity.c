@@ -111,11 +111,10 @@ static void make_error(const struct stage *stage, uint16_t port, struct wire *ou
 	wire_make(out, &error);
 }
 
-/* Send one packet of a flow. Returns the backend that it reached, 0: none. */
-static int packet(const struct stage *stage, char kind, bool is_other)
+/* Send one packet of a flow, known by its port. Returns the backend that it reached, 0: none. */
+static int packet(const struct stage *stage, char kind, uint16_t port)
 {
 	static const uint8_t flags[] = {['s'] = 0x02, ['a'] = 0x10, ['f'] = 0x11, ['r'] = 0x04};
-	uint16_t port = is_other ? 50001 : 40001;
 	struct wire_spec spec = {.from = stage->client, .to = stage->vip, .from_port = port, .to_port = 80};
 	const struct hp_adjacency *adjacency;
 	struct lab_end end;
@@ -210,8 +209,7 @@ static void cut(struct stage *stage)
 
 static void go(struct stage *stage, const char *word)
 {
-	bool is_other = *word < 'a';
-	int got = packet(stage, (char)(*word | 0x20), is_other);
+	int got = packet(stage, (char)(*word | 0x20), *word < 'a' ? 50001 : 40001);
 
 	if (got != (word[1] == '-' ? 0 : word[1] - '0'))
 		complain(stage, word, "it reached", got);
@@ -272,11 +270,59 @@ static void stories_of_ipv6(void **state)
 	assert_int_equal(tell_all(state, CLIENT6, "fd00:2::1", "l2"), 0);
 }
 
+/* Open flows in a change, from one port on, and have each speak again two seconds later. Returns how many of those
+ * packets did not reach backend 2. */
+static unsigned int open_and_prove(struct stage *stage, uint16_t first, uint16_t flows)
+{
+	unsigned int astray = 0;
+
+	for (uint16_t i = 0; i < flows; i++)
+		packet(stage, 's', first + i);
+	age(stage, UINT64_C(2000000000));
+	for (uint16_t i = 0; i < flows; i++)
+		astray += packet(stage, 'a', first + i) != 2;
+	return astray;
+}
+
+/* LAB_FLOWS are what the table takes. */
+static void full_table_keeps_services_moving(void **state)
+{
+	struct stage stage = {.lab = *state, .client = CLIENT4, .vip = "10.2.0.1", .forward = "l2"};
+	struct dataplane *plane = &stage.lab->plane;
+	uint64_t refused = dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT);
+	struct fleet_service *service;
+
+	stage.lab->keeps_moving = true;
+	change(&stage, "1");
+	change(&stage, "2");
+	service = stage.lab->fleet->services;
+	for (uint16_t at = 0; at < LAB_FLOWS; at += LAB_FLOWS / 4)
+		assert_int_equal(open_and_prove(&stage, 1000 + at, LAB_FLOWS / 4), 0);
+	assert_int_equal(remembered(&stage, DATAPLANE_FLOWS), LAB_FLOWS);
+	assert_int_equal(dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT), refused);
+	assert_int_equal(open_and_prove(&stage, 30000, 10), 0);
+	assert_int_equal(dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT), refused + 10);
+	lab_end_windows(stage.lab);
+	assert_true(service->motion.flags & HP_MOTION_MOVING);
+	lab_sweep(stage.lab);
+	lab_end_windows(stage.lab);
+	assert_true(service->motion.flags & HP_MOTION_MOVING); /* by what the pass found */
+	age(&stage, UINT64_C(7300000000000));
+	lab_sweep(stage.lab);
+	assert_int_equal(remembered(&stage, DATAPLANE_UNPROVEN), 0);
+	lab_sweep(stage.lab);
+	lab_end_windows(stage.lab);
+	assert_true(service->motion.flags & HP_MOTION_SETTLING);
+	stage.lab->keeps_moving = false;
+	lab_apply(stage.lab, "services: []\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stories_of_ipv4),
 		cmocka_unit_test(stories_of_ipv6),
+		cmocka_unit_test(full_table_keeps_services_moving),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
