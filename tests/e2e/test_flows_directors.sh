@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/servers.sh
 . rig/held.sh
 
-HELD_WINDOW=60s HELD_SLOW=2 HELD_SSH=2 HELD_BULK=2
+HELD_WINDOW=60s HELD_WINDOW_SHORT=60s HELD_SLOW=2 HELD_SSH=2 HELD_BULK=2
 LATE=48
 VIPS=("$RIG_VIP4" "$RIG_VIP6" "$RIG_VIP_BULK")
 
@@ -25,6 +25,7 @@ late_open() { [ "$(held_lines open late)" -ge "$LATE" ]; }
 
 directors() {
 	FORWARD=$1 LATE_BROKEN=0
+	HELD_GIVEN_UP=192.168.1.98
 	held_up "$FORWARD" 4
 	rig_second "$FORWARD" "${VIPS[@]}"
 	second held_file 1 2 3

@@ -10,13 +10,13 @@ cd "$(dirname "$0")/../.." || exit 1
 FLOWS=24
 VIP_NONE=$RIG_VIP4 VIP_FLOW=10.2.0.2
 
-dns() { # NAME VIP AFFINITY BACKEND=WEIGHT...
-	service "$1" "$2" udp 53 l2 "${@:4}" | sed "s/^    forward:.*/&\n    affinity: $3\n    window: 2s/"
+dns() { # NAME VIP OPTION BACKEND[=WEIGHT]...
+	service "$1" "$2" udp 53 l2 "${@:4}" | sed "s/^    forward:.*/&\n    $3/"
 }
 file_with() {
 	{
-		dns none $VIP_NONE none "$@"
-		dns flow $VIP_FLOW flow "$@"
+		dns none $VIP_NONE "affinity: none" "$@"
+		dns flow $VIP_FLOW "window: 2s" "$@"
 	} | director_file
 }
 takes_over() { # BACKEND=WEIGHT...
