@@ -90,6 +90,10 @@ void fleet_departures_update(struct fleet *fleet, struct fleet_service *service,
 		depart_from(fleet, service, service->ring, config, stamp);
 		depart_from(fleet, service, service->before, config, stamp);
 	}
+	/* Flows that were opened with it while the service moved are with one that no ring names. */
+	for (size_t i = 0; !service->config && !motion_is_steady(&service->motion) && i < config->backend_count; i++)
+		if (!config->backends[i].weight)
+			depart(fleet, service, backends[i], config, true);
 	while (*at) {
 		bool listed = (*at)->backend->stamp == stamp;
 
