@@ -19,6 +19,8 @@
 #define DONE 0
 #define REFUSED 1
 #define UNASKED 2
+#define FLOWS_LISTED 20
+#define FLOWS_LISTED_MOST 10000 /* as the daemon */
 #define DAY_S 86400ul
 #define TEXT_MOST_BYTES (64u << 20) /* as the daemon */
 
@@ -290,6 +292,25 @@ static int status(const struct command_call *call)
 	return ask(call, "GET", target, &none, show_status, NULL);
 }
 
+static int flows(const struct command_call *call)
+{
+	const struct text none = {0};
+	char target[512], *end = NULL;
+	unsigned long limit = call->limit ? strtoul(call->limit, &end, 10) : FLOWS_LISTED;
+
+	if (call->limit && (*call->limit < '0' || *call->limit > '9' || *end || limit > FLOWS_LISTED_MOST)) {
+		fprintf(stderr, "halfproxy: --limit \"%s\" must be a whole number from 0 to %d\n", call->limit,
+			FLOWS_LISTED_MOST);
+		return UNASKED;
+	}
+	snprintf(target, sizeof(target), "/v1/flows?limit=%lu", limit);
+	if (call->argc) {
+		strcat(target, "&service=");
+		client_encode(target, sizeof(target), call->argv[0]);
+	}
+	return ask(call, "GET", target, &none, show_flows, NULL);
+}
+
 static int trace(const struct command_call *call)
 {
 	char source[64], vip[64];
@@ -378,6 +399,7 @@ const struct command command_table[] = {
 	{"undo", "", "go back to the configuration before the running one", 0, 0, undo},
 	{"reload", "", "read the daemon's own file again", 0, 0, reload},
 	{"status", "[SERVICE]", "services, backends, states, shares, rates", 0, 1, status},
+	{"flows", "[SERVICE] [--limit N]", "flows remembered through a change, and what services live through", 0, 1, flows},
 	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P]", "walk such a packet through the loaded program, step by step", 2, 2,
 	 trace},
 	{"weight", "SERVICE BACKEND N", "override a backend's weight until reset", 3, 3, weight},

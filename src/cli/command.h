@@ -11,6 +11,7 @@ struct command_call {
 	const char *protocol; /* of --protocol, NULL none */
 	const char *deadline; /* of --deadline, NULL none */
 	bool is_waiting;      /* --wait */
+	const char *limit;    /* of --limit, NULL none */
 	int argc; /* behind the command's name */
 	char **argv;
 };

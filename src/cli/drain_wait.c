@@ -43,10 +43,10 @@ static void say_time(const json_t *drain, const json_t *motion, char *text, size
 
 	text[0] = '\0';
 	if (json_is_integer(deadline))
-		snprintf(text, room, "; cut in %s", show_time((uint64_t)json_integer_value(deadline), left));
+		snprintf(text, room, "; cut in %s", show_time(reply_seconds(drain, "deadline_left_s"), left));
 	else if (!strcmp(reply_text(motion, "state"), "moving"))
 		snprintf(text, room, "; silent ones may be left for another %s",
-			 show_time((uint64_t)reply_number(motion, "left_s"), left));
+			 show_time(reply_seconds(motion, "left_s"), left));
 }
 
 enum drain_progress drain_progress(const json_t *status, const char *backend, char *sentence, size_t room)

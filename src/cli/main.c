@@ -47,6 +47,7 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {"json", no_argument, NULL, 'j'},
 					     {"confirm", required_argument, NULL, 'c'},
 					     {"deadline", required_argument, NULL, 'd'},
+					     {"limit", required_argument, NULL, 'l'},
 					     {"wait", no_argument, NULL, 'w'},
 					     {"protocol", required_argument, NULL, 'p'},
 					     {"version", no_argument, NULL, 'V'},
@@ -67,6 +68,9 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			break;
 		case 'd':
 			call->deadline = optarg;
+			break;
+		case 'l':
+			call->limit = optarg;
 			break;
 		case 'w':
 			call->is_waiting = true;

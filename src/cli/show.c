@@ -139,9 +139,9 @@ static void show_drain(char *text, size_t room, const json_t *drain)
 		snprintf(text, room, "; drained, its flows were cut");
 	else if (*state)
 		snprintf(text, room, "; drained %s ago, %lld flow%s left%s%s",
-			 show_time((uint64_t)reply_number(drain, "since_s"), since), (long long)flows, flows == 1 ? "" : "s",
+			 show_time(reply_seconds(drain, "since_s"), since), (long long)flows, flows == 1 ? "" : "s",
 			 json_is_integer(deadline) ? ", cut in " : "",
-			 json_is_integer(deadline) ? show_time((uint64_t)json_integer_value(deadline), left) : "");
+			 json_is_integer(deadline) ? show_time(reply_seconds(drain, "deadline_left_s"), left) : "");
 }
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
@@ -163,8 +163,7 @@ static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 	fputc('\n', out);
 }
 
-/* What a service that is not steady lives through. */
-static void show_motion(FILE *out, const json_t *motion)
+void show_motion(FILE *out, const char *before, const json_t *motion)
 {
 	const char *state = reply_text(motion, "state");
 	const json_t *left = json_object_get(motion, "left_s");
@@ -173,10 +172,16 @@ static void show_motion(FILE *out, const json_t *motion)
 
 	if (!*state || !strcmp(state, "steady"))
 		return;
-	fprintf(out, "   %s%s%s: %.1f%% of the ring differs, %lld flow%s remembered\n", state,
+	fprintf(out, "%s%s%s%s: %.1f%% of the ring differs, %lld flow%s remembered\n", before, state,
 		json_is_integer(left) ? " for another " : "",
-		json_is_integer(left) ? show_time((uint64_t)json_integer_value(left), time) : "",
+		json_is_integer(left) ? show_time(reply_seconds(motion, "left_s"), time) : "",
 		reply_number(motion, "differs") * 100, (long long)flows, flows == 1 ? "" : "s");
+}
+
+void show_full(FILE *out, const json_t *tables)
+{
+	if (json_is_true(json_object_get(tables, "full")))
+		fprintf(out, "the table of flows is full: services that are moving stay so; raise limits.flows\n");
 }
 
 static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
@@ -202,7 +207,7 @@ static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 			reply_text(row, "name"), reply_text(row, "forward"), reply_text(row, "hash"),
 			*reply_text(row, "reason") ? ": " : "", reply_text(row, "reason"));
 	}
-	show_motion(out, json_object_get(row, "motion"));
+	show_motion(out, "   ", json_object_get(row, "motion"));
 	EACH(json_object_get(row, "local_vips"), i, vip)
 		fprintf(out, "   %s is an address of this host: take it off (`ip address del`)\n",
 			json_is_string(vip) ? json_string_value(vip) : "?");
@@ -247,6 +252,7 @@ void show_status(FILE *out, const json_t *body)
 
 	show_configuration(out, body);
 	show_interfaces(out, json_object_get(body, "interfaces"));
+	show_full(out, json_object_get(json_object_get(body, "capacity"), "flows"));
 	fprintf(out, "\n%-35s %-8s %8s %7s %8s %8s %8s\n", "SERVICE", "STATE", "WEIGHT", "SHARE", "PKT/S", "BIT/S", "PACKETS");
 	EACH(services, i, row)
 		show_service(out, row, json_object_get(body, "verdicts"));
@@ -321,13 +327,13 @@ void show_override(FILE *out, const json_t *body)
 
 void show_drained(FILE *out, const json_t *body)
 {
-	const json_t *left = json_object_get(json_object_get(body, "drain"), "deadline_left_s");
+	const json_t *drain = json_object_get(body, "drain");
 	char time[SHOW_TIME_BYTES];
 
 	show_override(out, body);
 	fprintf(out, "%s %s takes no new flows; those that it has stay until they end", reply_text(body, "service"),
 		reply_text(body, "backend"));
-	if (json_is_integer(left))
-		fprintf(out, ", and are cut in %s", show_time((uint64_t)json_integer_value(left), time));
+	if (json_is_integer(json_object_get(drain, "deadline_left_s")))
+		fprintf(out, ", and are cut in %s", show_time(reply_seconds(drain, "deadline_left_s"), time));
 	fputc('\n', out);
 }

@@ -8,6 +8,7 @@
 
 void show_status(FILE *out, const json_t *body);
 void show_trace(FILE *out, const json_t *body);
+void show_flows(FILE *out, const json_t *body);
 void show_changes(FILE *out, const json_t *body);
 void show_override(FILE *out, const json_t *body);
 void show_drained(FILE *out, const json_t *body);
@@ -17,6 +18,12 @@ void show_json(FILE *out, const json_t *body);
 
 /* 1234567 as 1.2M; in steps of 1000. */
 const char *show_amount(double amount, char text[static 16]);
+
+/* What a service that is not steady lives through, behind `before`; nothing of one that is. */
+void show_motion(FILE *out, const char *before, const json_t *motion);
+
+/* That the table of flows is full, if it is. */
+void show_full(FILE *out, const json_t *tables);
 
 #define SHOW_TIME_BYTES 32
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define CONFIRM_MOST_S 86400
+#define FLOWS_LISTED 100
+#define FLOWS_LISTED_MOST 10000
 #define DEADLINE_MOST_S (30 * 86400)
 
 struct route {
@@ -91,6 +93,27 @@ static void serve_status(struct director *director, const struct api_request *re
 		return;
 	director_no_service(director, service, &e);
 	api_fail(reply, 404, "%s", e.text);
+}
+
+static void serve_flows(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	const char *service = api_query(request, "service"), *limit = api_query(request, "limit");
+	char *end = NULL;
+	unsigned long number = limit ? strtoul(limit, &end, 10) : FLOWS_LISTED;
+	struct err e;
+
+	if (limit && (*limit < '0' || *limit > '9' || *end || number > FLOWS_LISTED_MOST)) {
+		api_fail(reply, 400, "limit must be a number from 0 to %d, not \"%s\"", FLOWS_LISTED_MOST, limit);
+		return;
+	}
+	if (service && director_find_service(director, service) < 0) {
+		director_no_service(director, service, &e);
+		api_fail(reply, 404, "%s", e.text);
+		return;
+	}
+	reply->body = flows_report(director, service, (uint32_t)number, &e);
+	if (!reply->body)
+		api_fail(reply, 500, "%s", e.text);
 }
 
 static void serve_check(struct director *director, const struct api_request *request, struct api_reply *reply)
@@ -305,7 +328,8 @@ static void serve_trace(struct director *director, const struct api_request *req
 }
 
 static const struct route routes[] = {
-	{"GET", "/v1/status", serve_status},	{"POST", "/v1/check", serve_check}, {"POST", "/v1/diff", serve_diff},
+	{"GET", "/v1/status", serve_status},	{"GET", "/v1/flows", serve_flows},
+	{"POST", "/v1/check", serve_check}, {"POST", "/v1/diff", serve_diff},
 	{"POST", "/v1/apply", serve_apply},	{"POST", "/v1/undo", serve_undo},   {"POST", "/v1/reload", serve_reload},
 	{"POST", "/v1/confirm", serve_confirm}, {"POST", "/v1/trace", serve_trace}, {"POST", "/v1/weight", serve_weight},
 	{"POST", "/v1/drain", serve_drain},	{"POST", "/v1/undrain", serve_undrain}, {"POST", "/v1/reset", serve_reset},

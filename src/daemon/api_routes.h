@@ -14,8 +14,25 @@ json_t *status_report(const struct director *director, const char *service);
 /* What operators override: a list of {service, backend, weight, drain}. */
 json_t *status_overrides(const struct director *director);
 
-/* How far the drain of a backend is, {state, since_s, deadline_left_s}; null when it is not drained. */
+/* How far the drain of a backend is, {state, since_s, deadline_left_s, flows}; null when it is not drained. */
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend);
+
+/* What differs between two rings, which many services may share: so it is not worked out again for the next. All zero at
+ * the beginning of a report. */
+struct status_memo {
+	const struct fleet_ring *now, *before;
+	double differs;
+};
+
+/* What a service lives through, of all its VIPs: {state, differs, flows, left_s}. */
+json_t *status_motion(const struct director *director, const struct config_service *service, struct status_memo *memo);
+
+/* How full the tables of flows are, as last counted: {proven, unproven: {used, limit}, full}. */
+json_t *status_tables(const struct director *director);
+
+/* The whole of GET /v1/flows: of all services or of one, with so many flows at most; NULL with *e written when they
+ * cannot be read. */
+json_t *flows_report(struct director *director, const char *service, uint32_t limit, struct err *e);
 
 /* A verdict's name and meaning, from the list in abi.h. */
 const char *status_verdict_name(uint32_t verdict);

@@ -218,6 +218,8 @@ static void open_timers(struct director *director)
 	uv_timer_init(director->loop, &director->ready_timer);
 	uv_timer_init(director->loop, &director->tick_timer);
 	uv_timer_init(director->loop, &director->sweep_timer);
+	uv_timer_init(director->loop, &director->drain_timer);
+	director->drain_timer.data = director;
 	director->tick_timer.data = director->sweep_timer.data = director;
 	director->confirm_timer.data = director->reclaim_timer.data = director->ready_timer.data = director;
 }
@@ -362,6 +364,7 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 	}
 	uv_timer_start(&director->ready_timer, ready_late, READY_AFTER_MS, 0);
 	uv_timer_start(&director->tick_timer, tick, TICK_MS, TICK_MS);
+	director_watch_drains(director);
 	*out = director;
 	return 0;
 }
@@ -369,7 +372,7 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 void director_stop(struct director *director)
 {
 	uv_timer_t *timers[] = {&director->confirm_timer, &director->reclaim_timer, &director->ready_timer,
-				&director->tick_timer, &director->sweep_timer};
+				&director->tick_timer, &director->sweep_timer, &director->drain_timer};
 
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (timers[i]->data)

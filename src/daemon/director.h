@@ -38,7 +38,7 @@ struct director {
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */
 	struct config *running; /* the same with the overrides */
-	uv_timer_t confirm_timer, reclaim_timer, ready_timer, tick_timer, sweep_timer;
+	uv_timer_t confirm_timer, reclaim_timer, ready_timer, tick_timer, sweep_timer, drain_timer;
 	uv_poll_t claim_poll;	/* who asks whether the machine is claimed */
 	uint64_t started_ms; /* uv_now */
 	int claim_fd;	     /* of the machine: one daemon at a time; -1: none */

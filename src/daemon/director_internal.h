@@ -18,6 +18,9 @@ int director_program(struct director *director, struct config *config, bool tole
 /* Write down marks and overrides; a failure is logged. */
 void director_save(struct director *director);
 
+/* See to it that drains end: look each second while one has not. */
+void director_watch_drains(struct director *director);
+
 /* A backend's way is known: write its adjacency. Needs director->running. */
 void director_resolve(struct director *director, struct fleet_backend *backend);
 

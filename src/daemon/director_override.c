@@ -167,6 +167,7 @@ int director_drain(struct director *director, const char *service, const struct 
 	if (code)
 		return code;
 	warn_of_none(director, index, result);
+	director_watch_drains(director);
 	ip_format(backend, address);
 	if (deadline_s)
 		log_event(LOG_NOTICE, "drain service=%s backend=%s deadline_s=%u", service, address, deadline_s);

@@ -64,8 +64,17 @@ static json_t *counts_json(const uint64_t *cell, uint32_t cells)
 	return out;
 }
 
-/* How long it has been drained, and when what is left of its flows is cut; null when it is not. */
-static json_t *drain_json(const struct state_override *row)
+/* Flows that a drain has left; none of what the configuration lacks. */
+static uint64_t flows_left(const struct director *director, const struct state_override *row)
+{
+	ptrdiff_t index = row->drain == STATE_DRAIN_ON ? director_find_service(director, row->service) : -1;
+	bool is_over;
+
+	return index < 0 ? 0
+			 : fleet_flows_of(director->fleet, director->running->services[index], &row->backend, &is_over);
+}
+
+static json_t *drain_json(const struct director *director, const struct state_override *row)
 {
 	uint64_t now = state_boot_s();
 	json_t *left = json_null();
@@ -74,13 +83,14 @@ static json_t *drain_json(const struct state_override *row)
 		return left;
 	if (row->deadline_s)
 		left = json_integer(row->deadline_s > now ? (json_int_t)(row->deadline_s - now) : 0);
-	return json_pack("{s:s, s:I, s:o}", "state", state_drain_name(row->drain), "since_s",
-			 (json_int_t)(now > row->since_s ? now - row->since_s : 0), "deadline_left_s", left);
+	return json_pack("{s:s, s:I, s:o, s:I}", "state", state_drain_name(row->drain), "since_s",
+			 (json_int_t)(now > row->since_s ? now - row->since_s : 0), "deadline_left_s", left, "flows",
+			 (json_int_t)flows_left(director, row));
 }
 
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend)
 {
-	return drain_json(state_override_find(&director->state, service, backend));
+	return drain_json(director, state_override_find(&director->state, service, backend));
 }
 
 /* ---- backends ----------------------------------------------------------------------------------------------------- */
@@ -251,9 +261,44 @@ static json_t *backends_json(const struct director *director, const struct fleet
 	return list;
 }
 
-/* How flows live through a change. */
-static void put_continuity(const struct config_service *config, json_t *out)
+static double difference(const struct director *director, const struct fleet_service *service, struct status_memo *memo)
 {
+	if (memo->now != service->ring || memo->before != service->before)
+		*memo = (struct status_memo){service->ring, service->before, fleet_difference(director->fleet, service)};
+	return memo->differs;
+}
+
+/* VIPs of both families may differ: the one that lives through the most speaks for all. */
+json_t *status_motion(const struct director *director, const struct config_service *config, struct status_memo *memo)
+{
+	struct motion most = {0};
+	uint64_t flows = 0, now_s = state_boot_s();
+	json_t *left = json_null();
+	double differs = 0;
+
+	for (size_t v = 0; v < config->vip_count; v++) {
+		const struct fleet_service *service = runtime(director, config, v);
+
+		if (!service || motion_is_steady(&service->motion))
+			continue;
+		flows += service->flows;
+		if ((service->motion.flags & HP_MOTION_ANY) > (most.flags & HP_MOTION_ANY) ||
+		    service->motion.until_s > most.until_s)
+			most = service->motion;
+		if (difference(director, service, memo) > differs)
+			differs = memo->differs;
+	}
+	if (most.flags & HP_MOTION_MOVING)
+		left = json_integer(most.until_s > now_s ? (json_int_t)(most.until_s - now_s) : 0);
+	return json_pack("{s:s, s:f, s:I, s:o}", "state", motion_name(&most), "differs", differs, "flows", (json_int_t)flows,
+			 "left_s", left);
+}
+
+/* How flows live through a change. */
+static void put_continuity(const struct director *director, const struct config_service *config,
+			   struct status_memo *memo, json_t *out)
+{
+	json_object_set_new(out, "motion", status_motion(director, config, memo));
 	json_object_set_new(out, "affinity", json_string(config_affinity_name(config->affinity)));
 	json_object_set_new(out, "window_s", json_integer(config->window_s));
 	json_object_set_new(out, "slow_start_s", json_integer(config->slow_start_s));
@@ -261,7 +306,7 @@ static void put_continuity(const struct config_service *config, json_t *out)
 }
 
 /* The first VIP of the service speaks for it; VIPs of both families may differ in method, which `vips` shows. */
-static json_t *service_json(const struct director *director, size_t index)
+static json_t *service_json(const struct director *director, size_t index, struct status_memo *memo)
 {
 	const struct config_service *config = director->running->services[index];
 	const struct fleet_service *service = runtime(director, config, 0);
@@ -288,7 +333,7 @@ static json_t *service_json(const struct director *director, size_t index)
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
 			backends_json(director, service, director->base->services[index]));
 	json_object_set_new(out, "local_vips", local_vips);
-	put_continuity(config, out);
+	put_continuity(director, config, memo, out);
 	put_sums(director, config, out);
 	return out;
 }
@@ -318,7 +363,7 @@ json_t *status_overrides(const struct director *director)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "service", row->service, "backend",
 						      ip_format(&row->backend, address), "weight",
 						      row->has_weight ? json_integer(row->weight) : json_null(), "drain",
-						      drain_json(row)));
+						      drain_json(director, row)));
 	}
 	return list;
 }
@@ -381,19 +426,31 @@ static json_t *use_json(uint32_t used, uint32_t limit)
 	return json_pack("{s:I, s:I}", "used", (json_int_t)used, "limit", (json_int_t)limit);
 }
 
+json_t *status_tables(const struct director *director)
+{
+	const struct fleet_pass *pass = &director->fleet->pass;
+	const struct dataplane_limits *limits = &director->plane.limits;
+
+	return json_pack("{s:o, s:o, s:b}", "proven", use_json((uint32_t)pass->count[DATAPLANE_FLOWS], limits->flows),
+			 "unproven", use_json((uint32_t)pass->count[DATAPLANE_UNPROVEN], limits->unproven), "full",
+			 pass->table_is_full);
+}
+
 static json_t *capacity_json(const struct director *director)
 {
 	const struct fleet *fleet = director->fleet;
 	const struct dataplane_limits *limits = &director->plane.limits;
 
-	return json_pack("{s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
+	return json_pack("{s:o, s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
 			 "backends", use_json(fleet->backend_numbers.used, limits->backends - 1), "slots",
-			 use_json(fleet->blocks.used * HP_SLOTS_PER_BLOCK, (limits->blocks - 1) * HP_SLOTS_PER_BLOCK));
+			 use_json(fleet->blocks.used * HP_SLOTS_PER_BLOCK, (limits->blocks - 1) * HP_SLOTS_PER_BLOCK),
+			 "flows", status_tables(director));
 }
 
 json_t *status_report(const struct director *director, const char *service)
 {
 	ptrdiff_t only = service ? director_find_service(director, service) : -1;
+	struct status_memo memo = {0};
 	json_t *list, *out;
 
 	if (service && only < 0)
@@ -401,7 +458,7 @@ json_t *status_report(const struct director *director, const char *service)
 	list = json_array();
 	for (size_t i = 0; i < director->running->service_count; i++)
 		if (!service || (ptrdiff_t)i == only)
-			json_array_append_new(list, service_json(director, i));
+			json_array_append_new(list, service_json(director, i, &memo));
 	out = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "version", HP_VERSION, "pid", (int)getpid(), "uptime_s",
 			(json_int_t)((uv_now(director->loop) - director->started_ms) / 1000), "configuration",
 			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",

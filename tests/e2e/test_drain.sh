@@ -9,9 +9,9 @@ cd "$(dirname "$0")/../.." || exit 1
 
 weights() { hp status --json | jq -c '[.services[0].backends[].weight]'; }
 state() { hp status --json | jq -r ".services[0].backends[] | select(.address == \"$1\") | .drain.state"; }
-who() { # the backends that eight flows meet
+who() { # the backends that two dozen flows meet
 	local n
-	for n in 1 2 3 4 5 6 7 8; do web_get "$RIG_VIP4" ""; done | sort -u | tr '\n' ' '
+	for n in {1..24}; do web_get "$RIG_VIP4" ""; done | sort -u | tr '\n' ' '
 }
 status_of() { "$@" >/dev/null 2>&1; echo $?; }
 
@@ -22,7 +22,7 @@ for n in 1 2; do
 done
 FILE=$RIG_DIR/halfproxy.yaml
 BOTH="hello from backend1, 10.3.0.1 hello from backend2, 10.3.0.2 " TWO="hello from backend2, 10.3.0.2 "
-service web "$RIG_VIP4" tcp 80 l2 10.3.0.1 10.3.0.2 | director_file
+service web "$RIG_VIP4" tcp 80 l2 10.3.0.1 10.3.0.2 | sed 's/^    forward: l2/&\n    window: 6s/' | director_file
 need "halfproxyd runs" director_up
 need "the backends are ready" eventually 10 all_ready
 expect_equal "new flows meet both backends" "$BOTH" "$(who)"
@@ -45,11 +45,11 @@ expect_equal "for packets too" "$TWO" "$(who)"
 expect_text "a drain of what is drained" "no changes" hp drain web 10.3.0.1
 
 # ---- above a weight ----------------------------------------------------------------------------------------------
-expect_text "a weight beneath a drain is taken" "backend 10.3.0.1 is drained: the weight counts after" hp weight web 10.3.0.1 5
+expect_text "a weight beneath a drain is taken" "backend 10.3.0.1 is drained: the weight counts after" hp weight web 10.3.0.1 2
 expect_equal "and counts not yet" "[0,1]" "$(weights)"
-expect_text "both are shown" "override: web 10.3.0.1 weight 5" hp status
-expect_text "an end of the drain" "~ web: backend 10.3.0.1 weight 0 -> 5" hp undrain web 10.3.0.1
-expect_equal "lets the weight count" "[5,1]" "$(weights)"
+expect_text "both are shown" "override: web 10.3.0.1 weight 2" hp status
+expect_text "an end of the drain" "~ web: backend 10.3.0.1 weight 0 -> 2" hp undrain web 10.3.0.1
+expect_equal "lets the weight count" "[2,1]" "$(weights)"
 expect_equal "new flows meet both backends again" "$BOTH" "$(who)"
 need "another drain" hp drain web 10.3.0.1
 expect "a reset" hp reset web
@@ -90,7 +90,82 @@ expect_equal "and is gone" 0 "$(hp status --json | jq '.configuration.overrides 
 sed -i 's/name: other/name: web/' "$FILE"
 need "its service is renamed back" hp reload
 
+# ---- flows stay until they end --------------------------------------------------------------------------------------
+DOWNLOADS=()
+download() { # COUNT RATE: as many at once, in the background
+	local n
+	DOWNLOADS=()
+	for ((n = 1; n <= $1; n++)); do
+		nsenter --net="/run/netns/$RIG-client" -- curl -sS --max-time 60 --limit-rate "$2" -o "$RIG_DIR/got$n" \
+			"http://$RIG_VIP4/file" 2>/dev/null &
+		DOWNLOADS+=($!)
+	done
+	sleep 1
+}
+whole() { # how many of them came whole
+	local n got=0
+	for ((n = 1; n <= ${#DOWNLOADS[@]}; n++)); do
+		wait "${DOWNLOADS[n - 1]}" && cmp -s "$RIG_DIR/got$n" "$RIG_DIR/file" && got=$((got + 1))
+	done
+	echo $got
+}
+flows() { hp flows --json | jq "[.flows[] | select(.backend == \"10.3.0.1\")] | length"; }
+steady() { hp flows web | grep -q "web: steady"; }
+served() { wc -l <"$RIG_DIR/web$1/access.log"; } # requests that backend N has finished
+
+need "a steady service" eventually 20 steady
+BEFORE=$(served 1)
+download 16 3M
+need "a drain while flows are under way" hp drain web 10.3.0.1
+expect "their packets are remembered" eventually 5 eval '[ "$(flows)" -gt 1 ]'
+expect_text "flows says what the service lives through" "web: moving for another" hp flows web
+expect_text "with the share of the ring that differs" "50.0% of the ring differs" hp flows web
+expect_text "status as well" "50.0% of the ring differs" hp status web
+expect "a flow is listed with backend, reason and state" \
+	eval 'hp flows >$RIG_DIR/flows; grep -qE "^192.168.1.1:[0-9]+ +tcp 10.2.0.1:80 +10.3.0.1 +(un)?proven +met .* web$" $RIG_DIR/flows || { cat $RIG_DIR/flows; false; }'
+expect_equal "as many as were asked for" 1 "$(hp flows --limit 1 --json | jq '.flows | length')"
+expect_text "and whether there are more" "there are more" hp flows --limit 1
+expect_equal "none, for the head alone" 0 "$(hp flows --limit 0 --json | jq '.flows | length')"
+refuses "flows of a service that is not there" 'did you mean "web"?' hp flows wbe
+refuses "a limit that is none" "from 0 to 10000" hp flows --limit many
+expect_equal "by the API as well" 'limit must be a number from 0 to 10000, not "-1"' \
+	"$(curl -sS --unix-socket "$HALFPROXY_SOCKET" 'http://halfproxy/v1/flows?limit=-1' | jq -r .error)"
+need "the drain has an end" timeout 30 "$BUILD/halfproxy" drain web 10.3.0.1 --wait
+expect_equal "by then every flow had ended whole" 16 "$(whole)"
+expect_not "at the drained backend some of them" test "$(served 1)" = "$BEFORE"
+expect_equal "and the drain is over" "empty" "$(state 10.3.0.1)"
+expect_text "the log tells" "drained service=web backend=10.3.0.1" cat "$RIG_DIR/halfproxyd.log"
+expect "the service is steady soon" eventually 5 steady
+expect_equal "and nothing is remembered" 0 "$(flows)"
+need "an end of the drain" hp undrain web 10.3.0.1
+need "a steady service" eventually 20 steady
+
+# ---- or until the deadline --------------------------------------------------------------------------------------------
+download 16 300k
+expect_text "a deadline cuts what is left" "its deadline has cut the flows that were left" \
+	timeout 30 "$BUILD/halfproxy" drain web 10.3.0.1 --deadline 3s --wait
+expect_equal "the drain is over" "cut" "$(state 10.3.0.1)"
+expect_text "the log tells" "drain_deadline service=web backend=10.3.0.1 flows=" cat "$RIG_DIR/halfproxyd.log"
+expect "nothing is remembered with it" eventually 5 eval '[ "$(flows)" = 0 ]'
+alive() { local n=0 pid; for pid in "${DOWNLOADS[@]}"; do ! kill -0 "$pid" 2>/dev/null || n=$((n + 1)); done; echo $n; }
+expect "flows at the drained backend end" eventually 15 eval '[ "$(alive)" -lt 16 ]'
+expect "those at the other go on" test "$(alive)" -gt 0
+kill "${DOWNLOADS[@]}" 2>/dev/null
+wait "${DOWNLOADS[@]}" 2>/dev/null
+need "an end of the drain" hp undrain web 10.3.0.1
+download 16 300k
+need "a drain with a deadline" hp drain web 10.3.0.1 --deadline 4s
+stop halfproxyd KILL
+need "a killed daemon starts again" director_up
+expect "and keeps to the deadline" eventually 8 eval '[ "$(state 10.3.0.1)" = cut ]'
+expect "nothing is remembered with the backend" eventually 5 eval '[ "$(flows)" = 0 ]'
+kill "${DOWNLOADS[@]}" 2>/dev/null
+wait "${DOWNLOADS[@]}" 2>/dev/null
+need "a reset" hp reset web
+
 # ---- waiting -----------------------------------------------------------------------------------------------------
+sed -i 's/window: 6s/window: 60s/' "$FILE"
+need "a window that does not end so soon" hp reload
 wait_in_background() { # ARGUMENT...: its output to $RIG_DIR/waits
 	: >"$RIG_DIR/waits"
 	# What a script starts in the background ignores interrupts unless told otherwise.

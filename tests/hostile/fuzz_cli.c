@@ -1,6 +1,6 @@
 /* Any bytes as the daemon's reply, shown in every way; and as what somebody types.
  *
- * Links: src/cli/client.c src/cli/command.c src/cli/drain_wait.c src/cli/show.c */
+ * Links: src/cli/client.c src/cli/command.c src/cli/drain_wait.c src/cli/show.c src/cli/show_flows.c */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ static void show_all(const json_t *body)
 	show_trace(out, body);
 	show_changes(out, body);
 	show_override(out, body);
+	show_flows(out, body);
 	show_drained(out, body);
 	drain_progress(body, "10.3.0.1", sentence, sizeof(sentence));
 	fclose(out);

@@ -144,6 +144,30 @@ static const struct row rows[] = {
 	{"a drain without a deadline, again", show_drained,
 	 "{'changes': [], 'problems': [], 'service': 'web', 'backend': '10.3.0.1', 'drain': {'deadline_left_s': null}}",
 	 "no changes\nweb 10.3.0.1 takes no new flows; those that it has stay until they end\n"},
+	{"flows", show_flows,
+	 "{'services': [{'name': 'web', 'motion': {'state': 'moving', 'differs': 0.5, 'flows': 2, 'left_s': 60}}, {'name': "
+	 "'dns', 'motion': {'state': 'steady'}}], 'steady': 1, 'tables': {'proven': {'used': 1, 'limit': 1048576}, 'unproven': "
+	 "{'used': 1, 'limit': 262144}, 'full': true}, 'events': {'REMEMBERED': {'count': 2, 'text': 'x'}, 'PROMOTED': {'count': "
+	 "0}}, "
+	 "'flows': [{'client': '192.168.1.1', 'client_port': 40000, 'vip': '10.2.0.1', 'port': 80, 'protocol': 'tcp', 'service': "
+	 "'web', 'backend': '10.3.0.1', 'why': 'opened', 'state': 'proven', 'age_s': 61.5, 'idle_s': 0.01}, {'client': "
+	 "'2001:db8::1', 'client_port': 1, 'vip': '2001:db8::2', 'port': 53, 'protocol': 'udp', 'service': null, 'backend': "
+	 "null, 'why': 'met', 'state': 'unproven', 'age_s': 0, 'idle_s': -3}], 'more': true}",
+	 "web: moving for another 1m: 50.0% of the ring differs, 2 flows remembered\n"
+	 "dns: steady\n"
+	 "1 other service is steady\n"
+	 "proven: 1 of 1048576\n"
+	 "unproven: 1 of 262144\n"
+	 "the table of flows is full: services that are moving stay so; raise limits.flows\n"
+	 "  REMEMBERED                     2  x\n\n"
+	 "CLIENT                   VIP                      BACKEND            STATE    WHY            AGE    SILENT  SERVICE\n"
+	 "192.168.1.1:40000        tcp 10.2.0.1:80          10.3.0.1           proven   opened       1m 1s        0s  web\n"
+	 "[2001:db8::1]:1          udp [2001:db8::2]:53                        unproven met             0s        0s  \n"
+	 "there are more: --limit N lists so many\n"},
+	{"flows of nothing", show_flows, "{'services': [], 'steady': 2, 'flows': []}",
+	 "2 services are steady\nproven: 0 of 0\nunproven: 0 of 0\n"},
+	{"flows of another type", show_flows, "{'services': 1, 'steady': 'x', 'tables': [], 'events': [1], 'flows': [1, null]}",
+	 NULL},
 	{"an answer that lacks everything", show_status, "{}",
 	 "halfproxyd , pid 0, up 0 s, \n\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
