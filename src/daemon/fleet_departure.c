@@ -36,14 +36,49 @@ void fleet_departures_end(struct fleet *fleet, struct fleet_service *service)
 
 /* When the backend was last taken out of a service lies in the maps, so that a daemon that starts anew keeps to the
  * deadline. */
-static uint64_t deadline(struct fleet *fleet, const struct fleet_service *service, const struct fleet_backend *backend,
-			 uint32_t deadline_s)
+static uint64_t deadline(struct fleet *fleet, const struct fleet_backend *backend, uint32_t deadline_s, bool is_known)
 {
 	struct hp_identity *identity = &fleet->plane->identities[backend->number];
 
-	if (service->config || !identity->departed_s)
+	if (!is_known || !identity->departed_s)
 		identity->departed_s = (uint32_t)fleet_now_s();
 	return (uint64_t)identity->departed_s + deadline_s;
+}
+
+static struct fleet_departure *begin(struct fleet *fleet, struct fleet_service *service, struct fleet_backend *backend)
+{
+	struct fleet_departure *departure = calloc(1, sizeof(*departure));
+
+	if (!departure)
+		return NULL;
+	departure->backend = backend;
+	departure->next = service->departures;
+	service->departures = departure;
+	backend->references++;
+	backend->left_in = 0;
+	fleet->departing++;
+	return departure;
+}
+
+static bool is_listed(const struct fleet_backend *backend, const struct fleet_service *service)
+{
+	for (size_t i = 0; i < backend->service_count; i++)
+		if (backend->services[i] == service)
+			return true;
+	return false;
+}
+
+struct fleet_departure *fleet_departure_of(struct fleet *fleet, struct fleet_service *service,
+					   struct fleet_backend *backend)
+{
+	struct fleet_departure *departure = find(service, backend);
+
+	if (departure || !service->config || motion_is_steady(&service->motion) || is_listed(backend, service))
+		return departure;
+	departure = begin(fleet, service, backend);
+	if (departure)
+		departure->deadline_s = deadline(fleet, backend, service->config->deadline_s, true);
+	return departure;
 }
 
 /* listed: the configuration names it, with no weight. Without memory it departs without being seen to. */
@@ -52,20 +87,15 @@ static void depart(struct fleet *fleet, struct fleet_service *service, struct fl
 {
 	struct fleet_departure *departure = find(service, backend);
 
+	if (departure && listed == !departure->deadline_s)
+		return;
 	if (!departure) {
-		departure = calloc(1, sizeof(*departure));
+		departure = begin(fleet, service, backend);
 		if (!departure)
 			return;
-		departure->backend = backend;
-		departure->next = service->departures;
 		departure->flows = backend->flows; /* at most, until the next pass has counted */
-		service->departures = departure;
-		backend->references++;
-		fleet->departing++;
-	} else if (listed == !departure->deadline_s) {
-		return;
 	}
-	departure->deadline_s = listed ? 0 : deadline(fleet, service, backend, config->deadline_s);
+	departure->deadline_s = listed ? 0 : deadline(fleet, backend, config->deadline_s, !service->config);
 }
 
 /* Listed backends bear `stamp`, those with weight the stamp after it. */

@@ -41,6 +41,10 @@ void fleet_motion_adopt(struct fleet *fleet, struct fleet_service *service);
 void fleet_departures_update(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
 			     struct fleet_backend *const *backends);
 void fleet_departures_end(struct fleet *fleet, struct fleet_service *service);
+/* The departure of a backend that a remembered flow of the service is with; NULL: it does not depart. One that the
+ * service does not list departs though no ring of it names it, as a daemon that starts anew may find. */
+struct fleet_departure *fleet_departure_of(struct fleet *fleet, struct fleet_service *service,
+					   struct fleet_backend *backend);
 /* A whole pass has counted: end the departures of whom no flow can be left. */
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service);
 int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,

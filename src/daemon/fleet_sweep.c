@@ -27,15 +27,6 @@ struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct h
 	return fleet_service_find(fleet, &key);
 }
 
-static struct fleet_departure *departure_of(const struct fleet_service *service, uint32_t number)
-{
-	struct fleet_departure *departure = service->departures;
-
-	while (departure && departure->backend->number != number)
-		departure = departure->next;
-	return departure;
-}
-
 static bool is_over(const struct fleet_service *service, const struct fleet_departure *departure,
 		    const struct hp_remembered *flow, uint64_t now_ns)
 {
@@ -51,9 +42,9 @@ static bool is_over(const struct fleet_service *service, const struct fleet_depa
 static void look_at(struct fleet *fleet, const struct dataplane_flow *flow, uint64_t now_ns)
 {
 	struct fleet_service *service = fleet_service_of(fleet, &flow->key);
-	struct fleet_departure *departure = service ? departure_of(service, flow->value.backend) : NULL;
 	struct fleet_backend *backend =
 		flow->value.backend < fleet->plane->limits.backends ? fleet->by_number[flow->value.backend] : NULL;
+	struct fleet_departure *departure = service && backend ? fleet_departure_of(fleet, service, backend) : NULL;
 
 	if (is_over(service, departure, &flow->value, now_ns) &&
 	    dataplane_flow_forget(fleet->plane, fleet->pass.table, flow))
