@@ -5,7 +5,7 @@
 
 CHANGES_ROUNDS=${CHANGES_ROUNDS:-10}
 
-pause() { sleep 0.15; }
+pause() { sleep 0.12; }
 settle() { sleep "${HELD_WINDOW_SHORT/s/.3}"; } # services of the short window do
 
 # Take over the file with these backends: change_file BACKEND[=W]...
@@ -46,6 +46,17 @@ change_weight() { # by command
 	each_service $(($1 % 3 + 1)) weight SERVICE BACKEND $((($1 * 7) % 5))
 	pause
 	each_service 1 reset SERVICE
+}
+change_drain() { # one that has connections, and undrained
+	each_service $(($1 % 3 + 1)) drain SERVICE BACKEND
+	pause
+	each_service $(($1 % 3 + 1)) undrain SERVICE BACKEND
+}
+change_slow() { # one comes whose weight rises, and goes before it has all, or after
+	HELD_SLOW_START=1s change_file_live 1 2 3 4
+	[ $(($1 % 5)) != 0 ] || sleep 1
+	pause
+	HELD_SLOW_START=1s change_file 1 2 3
 }
 change_edit() { # the file's weights
 	change_file 1=$(($1 * 3 % 7 + 1)) 2=$(($1 * 5 % 11 + 1)) 3=$(($1 % 2 + 1))
@@ -135,6 +146,7 @@ changes_all() { # FORWARD
 	settle
 	changes remove "a backend that is used goes and comes"
 	changes weight "weights by command"
+	changes drain "a backend that is used is drained and undrained"
 	settle
 	changes edit "weights by file"
 	changes back "there and back at once"
@@ -142,6 +154,7 @@ changes_all() { # FORWARD
 	changes grow "a ring of another size"
 	changes kill "the daemon is killed and started again"
 	settle
+	changes slow "a backend comes and starts slowly"
 	changes replace "backends replaced at once"
 	changes_met 1 2 3 4 5 6
 	changes lose "a backend cannot be reached for a moment"

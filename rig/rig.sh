@@ -130,7 +130,7 @@ rig_up() {
 	done
 }
 
-# A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip VIP...
+# A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip|gue VIP...
 rig_second() {
 	rig_host director2
 	cable director2 eth0 router other0
