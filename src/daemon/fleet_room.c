@@ -146,5 +146,9 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 		out->backends = said->backends + 1;
 	if (said->slots)
 		out->blocks = said->slots / HP_SLOTS_PER_BLOCK + 1;
+	if (said->flows)
+		out->flows = said->flows;
+	if (said->unproven)
+		out->unproven = said->unproven;
 	return 0;
 }

@@ -25,6 +25,7 @@ static const struct row rows[] = {
 	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 3, FLOWS}},
 	{"what the file says is what it gets", 1000, true, "", "limits: {services: 5000, backends: 70, slots: 16000000}",
 	 {5001, 71, 1000001, FLOWS}},
+	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000}", {1024, 4096, 65536, 2048, 18000}},
 	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS}},
 };
 
