@@ -323,6 +323,8 @@ static int trace(const struct command_call *call)
 		return UNASKED;
 	}
 	body = json_pack("{s:s, s:s, s:s}", "source", source, "vip", vip, "protocol", call->protocol ? call->protocol : "tcp");
+	if (call->is_under_way)
+		json_object_set_new(body, "under_way", json_true());
 	if (source_port >= 0)
 		json_object_set_new(body, "source_port", json_integer(source_port));
 	if (port >= 0)
@@ -400,8 +402,8 @@ const struct command command_table[] = {
 	{"reload", "", "read the daemon's own file again", 0, 0, reload},
 	{"status", "[SERVICE]", "services, backends, states, shares, rates", 0, 1, status},
 	{"flows", "[SERVICE] [--limit N]", "flows remembered through a change, and what services live through", 0, 1, flows},
-	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P]", "walk such a packet through the loaded program, step by step", 2, 2,
-	 trace},
+	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P] [--under-way]",
+	 "walk such a packet through the loaded program, step by step", 2, 2, trace},
 	{"weight", "SERVICE BACKEND N", "override a backend's weight until reset", 3, 3, weight},
 	{"drain", "SERVICE BACKEND [--deadline TIME] [--wait]", "give a backend no new flows; cut what is left by the deadline",
 	 2, 2, drain},

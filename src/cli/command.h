@@ -12,6 +12,7 @@ struct command_call {
 	const char *deadline; /* of --deadline, NULL none */
 	bool is_waiting;      /* --wait */
 	const char *limit;    /* of --limit, NULL none */
+	bool is_under_way;    /* --under-way */
 	int argc; /* behind the command's name */
 	char **argv;
 };

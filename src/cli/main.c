@@ -14,7 +14,7 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: halfproxy [--socket PATH] [--json] COMMAND [ARGUMENTS]\n\n");
 	for (const struct command *row = command_table; row->name; row++)
-		fprintf(out, "  %-8s %-42s %s\n", row->name, row->arguments, row->help);
+		fprintf(out, "  %-8s %-50s %s\n", row->name, row->arguments, row->help);
 	fprintf(out, "\n"
 		     "  --socket PATH  the daemon's API socket; else $HALFPROXY_SOCKET, else " CONFIG_API_SOCKET "\n"
 		     "  --json         print JSON\n"
@@ -50,6 +50,7 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {"limit", required_argument, NULL, 'l'},
 					     {"wait", no_argument, NULL, 'w'},
 					     {"protocol", required_argument, NULL, 'p'},
+					     {"under-way", no_argument, NULL, 'u'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
@@ -77,6 +78,9 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			break;
 		case 'p':
 			call->protocol = optarg;
+			break;
+		case 'u':
+			call->is_under_way = true;
 			break;
 		case 'V':
 			puts("halfproxy " HP_VERSION);

@@ -284,8 +284,9 @@ void show_trace(FILE *out, const json_t *body)
 
 	show_headers(out, "comes in", json_object_get(body, "before"));
 	EACH(json_object_get(body, "steps"), i, row)
-		fprintf(out, "%-8s %s\n", reply_text(row, "step"), reply_text(row, "text"));
-	fprintf(out, "verdict  %s: %s; %s\n", reply_text(body, "verdict"), reply_text(body, "text"), reply_text(body, "action"));
+		fprintf(out, "%-10s %s\n", reply_text(row, "step"), reply_text(row, "text"));
+	fprintf(out, "verdict    %s: %s; %s\n", reply_text(body, "verdict"), reply_text(body, "text"),
+		reply_text(body, "action"));
 	show_headers(out, "goes out", json_object_get(body, "after"));
 }
 

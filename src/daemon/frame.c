@@ -8,7 +8,6 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +15,8 @@
 
 #define TTL 64
 #define WINDOW 64240
+#define TCP_FLAGS_AT 9 /* behind the ports */
+#define FLAGS_TEXT_BYTES 32
 
 static uint32_t add_words(uint32_t sum, const void *from, size_t bytes)
 {
@@ -69,7 +70,8 @@ static size_t put_transport(uint8_t *at, const struct frame_flow *flow)
 	struct tcphdr tcp = {.source = htons(flow->source_port),
 			     .dest = htons(flow->destination_port),
 			     .doff = 5,
-			     .syn = 1,
+			     .syn = !flow->is_under_way,
+			     .ack = flow->is_under_way,
 			     .window = htons(WINDOW)};
 	struct udphdr udp = {.source = htons(flow->source_port), .dest = htons(flow->destination_port), .len = htons(8)};
 
@@ -188,14 +190,29 @@ static bool read_gue(struct cursor *cursor, json_t *lines)
 	return true;
 }
 
+/* The flags of the TCP header whose ports have been read, each with a comma; none where the header is cut. */
+static const char *flags_text(const struct cursor *cursor, char text[static FLAGS_TEXT_BYTES])
+{
+	static const char *const names[] = {", FIN", ", SYN", ", RST", ", PSH", ", ACK", ", URG"}; /* by bit */
+	uint8_t flags = cursor->left > TCP_FLAGS_AT ? cursor->at[TCP_FLAGS_AT] : 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (flags & 1u << i)
+			strcat(text, names[i]);
+	return text;
+}
+
 static bool read_ports(struct cursor *cursor, json_t *lines)
 {
 	bool is_tcp = cursor->next == IPPROTO_TCP;
+	char flags[FLAGS_TEXT_BYTES];
 	uint16_t ports[2];
 
 	if (!take(cursor, ports, sizeof(ports)))
 		return false;
-	line(lines, "%s %u > %u", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]));
+	line(lines, "%s %u > %u%s", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]),
+	     is_tcp ? flags_text(cursor, flags) : "");
 	return !is_tcp && ntohs(ports[1]) == HP_GUE_PORT && read_gue(cursor, lines);
 }
 

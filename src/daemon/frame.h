@@ -3,6 +3,7 @@
 #define HP_DAEMON_FRAME_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/ip.h"
@@ -18,9 +19,10 @@ struct frame_flow {
 	struct ip source, destination; /* of one family */
 	uint16_t source_port, destination_port; /* host order */
 	uint8_t protocol; /* IPPROTO_TCP: a SYN; IPPROTO_UDP: an empty datagram */
+	bool is_under_way; /* TCP: an ACK instead */
 };
 
-/* An Ethernet frame that opens the flow, checksums right. */
+/* An Ethernet frame that opens the flow, or is of it while it is under way; checksums right. */
 void frame_make(struct frame *out, const struct frame_flow *flow, const uint8_t mac_source[6],
 		const uint8_t mac_destination[6]);
 

@@ -8,6 +8,7 @@
 
 #include "daemon/api_routes.h"
 #include "daemon/frame.h"
+#include "daemon/trace_internal.h"
 
 #define SOURCE_PORT 40000
 
@@ -19,9 +20,7 @@ static const char *const action_names[] = {
 	[XDP_REDIRECT] = "sent out of another interface",
 };
 
-static void step(json_t *steps, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void step(json_t *steps, const char *name, const char *format, ...)
+void trace_step(json_t *steps, const char *name, const char *format, ...)
 {
 	char text[400];
 	va_list args;
@@ -40,13 +39,14 @@ static const struct fleet_service *service_numbered(const struct director *direc
 	return NULL;
 }
 
-/* The backend of a number within the service that the packet met. */
-static ptrdiff_t backend_numbered(const struct fleet_service *service, uint32_t number)
+const struct fleet_backend *trace_backend(const struct fleet *fleet, uint32_t number)
 {
-	for (size_t i = 0; service && i < service->config->backend_count; i++)
-		if (number && service->backends[i]->number == number)
-			return (ptrdiff_t)i;
-	return -1;
+	return number < fleet->plane->limits.backends ? fleet->by_number[number] : NULL;
+}
+
+bool trace_has_continuity(const struct hp_trace *record)
+{
+	return record->motion || record->now || record->before;
 }
 
 static bool read_port(const json_t *value, uint16_t *out)
@@ -79,8 +79,10 @@ static bool read_flow(const struct director *director, const json_t *request, st
 	const char *source = json_string_value(json_object_get(request, "source"));
 	const char *vip = json_string_value(json_object_get(request, "vip"));
 	const char *protocol = json_string_value(json_object_get(request, "protocol"));
+	const json_t *under_way = json_object_get(request, "under_way");
 
-	*flow = (struct frame_flow){.protocol = IPPROTO_TCP, .source_port = SOURCE_PORT};
+	*flow = (struct frame_flow){
+		.protocol = IPPROTO_TCP, .source_port = SOURCE_PORT, .is_under_way = json_is_true(under_way)};
 	if (protocol && !strcmp(protocol, "udp"))
 		flow->protocol = IPPROTO_UDP;
 	if (!source || !ip_parse(&flow->source, source))
@@ -91,6 +93,10 @@ static bool read_flow(const struct director *director, const json_t *request, st
 		api_fail(reply, 400, "source and vip must be of one family");
 	else if (protocol && strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
 		api_fail(reply, 400, "protocol must be tcp or udp, not \"%s\"", protocol);
+	else if (under_way && !json_is_boolean(under_way))
+		api_fail(reply, 400, "under_way must be true or false");
+	else if (json_is_true(under_way) && flow->protocol == IPPROTO_UDP)
+		api_fail(reply, 400, "under_way is for TCP: UDP has no opening packets, so each may be of a flow under way");
 	else if (!read_port(json_object_get(request, "source_port"), &flow->source_port) ||
 		 !read_port(json_object_get(request, "port"), &flow->destination_port))
 		api_fail(reply, 400, "a port must be a number from 0 to 65535");
@@ -107,7 +113,7 @@ static const struct port *way_in(const struct director *director)
 	return NULL;
 }
 
-/* A flow's first packet and what became of it. */
+/* A packet and what became of it. */
 struct traced {
 	struct frame_flow flow;
 	struct frame before, after;
@@ -121,43 +127,61 @@ static uint32_t ip_bytes(const struct traced *traced)
 	return traced->before.bytes - ETH_HLEN;
 }
 
+static bool is_forwarded(const struct hp_trace *trace)
+{
+	return trace->verdict == HP_FORWARDED || trace->verdict == HP_ICMP_FORWARDED;
+}
+
+/* What stands between the link header and the packet as it came. Of a packet that is forwarded. */
+static uint32_t outer_bytes(const struct director *director, const struct traced *traced)
+{
+	return traced->after.bytes - director->plane.adjacencies[traced->trace.adjacency].l2_bytes - ip_bytes(traced);
+}
+
+/* Nothing but the second chance makes an outer header longer than its template. */
+static bool has_chance(const struct director *director, const struct traced *traced)
+{
+	return is_forwarded(&traced->trace) &&
+	       outer_bytes(director, traced) > director->plane.adjacencies[traced->trace.adjacency].outer_bytes;
+}
+
 static void tell_service(json_t *steps, const struct fleet_service *service, const struct hp_trace *trace)
 {
 	if (!service) {
-		step(steps, "service", "none");
+		trace_step(steps, "service", "none");
 		return;
 	}
-	step(steps, "service", "%s, found by %s", service->config->name,
-	     trace->any_port ? "its address and protocol, any port" : "its address, protocol and port");
+	trace_step(steps, "service", "%s, found by %s", service->config->name,
+		   trace->any_port ? "its address and protocol, any port" : "its address, protocol and port");
 }
 
-static void tell_pick(json_t *steps, const struct fleet_service *service, const struct hp_trace *trace)
+/* What the ring says; where the packet goes while a change is lived through is continuity's to tell. */
+static void tell_pick(json_t *steps, const struct fleet *fleet, const struct fleet_service *service,
+		      const struct hp_trace *trace)
 {
-	ptrdiff_t index = backend_numbered(service, trace->backend);
+	const struct fleet_backend *backend = trace_backend(fleet, trace_has_continuity(trace) ? trace->now : trace->backend);
 	char address[IP_TEXT_BYTES];
 
 	if (!service)
 		return;
 	if (!trace->ring) {
-		step(steps, "pick", "the service has no ring");
+		trace_step(steps, "pick", "the service has no ring");
 		return;
 	}
-	step(steps, "pick", "hash of the %s is 0x%08x, which is slot %u of %u: backend %s",
-	     config_hash_name(service->config->hash), trace->hash, trace->slot, trace->size,
-	     index < 0 ? "none" : ip_format(&service->config->backends[index].address, address));
+	trace_step(steps, "pick", "hash of the %s is 0x%08x, which is slot %u of %u: backend %s",
+		   config_hash_name(service->config->hash), trace->hash, trace->slot, trace->size,
+		   backend ? ip_format(&backend->identity.address, address) : "none");
 }
 
 static void tell_forward(json_t *steps, const struct director *director, const struct traced *traced, const char *interface)
 {
-	const struct hp_adjacency *adjacency = &director->plane.adjacencies[traced->trace.adjacency];
-
 	if (!traced->trace.backend)
 		return;
 	if (*interface)
-		step(steps, "forward", "%u bytes and %u of outer header fit the path's %u, out of %s", ip_bytes(traced),
-		     adjacency->outer_bytes, adjacency->mtu, interface);
+		trace_step(steps, "forward", "%u bytes and %u of outer header fit the path's %u, out of %s", ip_bytes(traced),
+			   outer_bytes(director, traced), director->plane.adjacencies[traced->trace.adjacency].mtu, interface);
 	else
-		step(steps, "forward", "%s", status_verdict_text(traced->trace.verdict));
+		trace_step(steps, "forward", "%s", status_verdict_text(traced->trace.verdict));
 }
 
 static json_t *frame_json(const struct frame *frame)
@@ -165,20 +189,28 @@ static json_t *frame_json(const struct frame *frame)
 	return json_pack("{s:o, s:o}", "bytes_hex", frame_hex(frame), "headers", frame_headers(frame));
 }
 
-static json_t *backend_json(const struct fleet_service *service, const struct hp_trace *trace)
+/* null: the configuration no longer names the backend. */
+static json_t *weight_json(const struct fleet_service *service, const struct fleet_backend *backend)
+{
+	for (size_t i = 0; service && i < service->config->backend_count; i++)
+		if (service->backends[i] == backend)
+			return json_integer(service->config->backends[i].weight);
+	return json_null();
+}
+
+static json_t *backend_json(const struct fleet *fleet, const struct fleet_service *service, const struct hp_trace *trace)
 {
 	static const char *const methods[HP_METHOD_COUNT] = {"",	   "l2",	  "ipip (4 in 4)",
 							     "ipip (6 in 4)", "ipip (4 in 6)", "ipip (6 in 6)",
 							     "gue (4 in 4)",  "gue (6 in 4)",  "gue (4 in 6)",
 							     "gue (6 in 6)"};
-	ptrdiff_t index = backend_numbered(service, trace->backend);
+	const struct fleet_backend *backend = trace_backend(fleet, trace->backend);
 	char address[IP_TEXT_BYTES];
 
-	if (index < 0)
+	if (!backend)
 		return json_null();
-	return json_pack("{s:s, s:i, s:s}", "address", ip_format(&service->config->backends[index].address, address),
-			 "weight", (int)service->config->backends[index].weight, "method",
-			 methods[service->backends[index]->identity.method]);
+	return json_pack("{s:s, s:o, s:s}", "address", ip_format(&backend->identity.address, address), "weight",
+			 weight_json(service, backend), "method", methods[backend->identity.method]);
 }
 
 static json_t *ring_json(const struct fleet_service *service, const struct hp_trace *trace)
@@ -196,7 +228,7 @@ static json_t *ring_json(const struct fleet_service *service, const struct hp_tr
 static const char *way_out(const struct director *director, const struct hp_trace *trace, struct resolver_link *link)
 {
 	*link = (struct resolver_link){.name = ""};
-	if (trace->verdict == HP_FORWARDED || trace->verdict == HP_ICMP_FORWARDED)
+	if (is_forwarded(trace))
 		resolver_link_numbered(director->resolver, director->plane.adjacencies[trace->adjacency].ifindex, link);
 	return link->name;
 }
@@ -209,19 +241,22 @@ static void report(struct director *director, const struct traced *traced, struc
 	json_t *steps = json_array();
 	struct resolver_link link;
 	const char *interface = way_out(director, trace, &link);
+	struct trace_walk walk = {director->fleet, service, trace, has_chance(director, traced), dataplane_boot_ns()};
 	int action = traced->action;
+	json_t *continuity;
 
-	step(steps, "parse", "%u bytes of IP, protocol %u", ip_bytes(traced), traced->flow.protocol);
+	trace_step(steps, "parse", "%u bytes of IP, protocol %u", ip_bytes(traced), traced->flow.protocol);
 	tell_service(steps, service, trace);
-	tell_pick(steps, service, trace);
+	tell_pick(steps, director->fleet, service, trace);
+	continuity = trace_continuity(&walk, steps);
 	tell_forward(steps, director, traced, interface);
-	reply->body = json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:I, s:I, s:o, s:s, s:b, s:o, s:o, s:o}", "verdict",
+	reply->body = json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:s, s:b, s:o, s:o, s:o}", "verdict",
 				status_verdict_name(trace->verdict), "text", status_verdict_text(trace->verdict), "action",
 				action >= 0 && action <= XDP_REDIRECT ? action_names[action] : "?", "service",
 				service ? json_string(service->config->name) : json_null(), "any_port", trace->any_port, "ring",
 				ring_json(service, trace), "hash", (json_int_t)trace->hash, "slot", (json_int_t)trace->slot,
-				"backend", backend_json(service, trace), "interface", interface, "redirected",
-				action == XDP_REDIRECT, "before", frame_json(&traced->before), "after",
+				"backend", backend_json(director->fleet, service, trace), "continuity", continuity, "interface",
+				interface, "redirected", action == XDP_REDIRECT, "before", frame_json(&traced->before), "after",
 				is_sent ? frame_json(&traced->after) : json_null(), "steps", steps);
 }
 

@@ -14,23 +14,28 @@ static const struct {
 	const char *what, *source, *destination;
 	uint8_t protocol;
 	uint16_t source_port, destination_port;
+	bool is_under_way;
 	uint32_t bytes;
 	const char *lines;
 } rows[] = {
-	{"a SYN over IPv4", "192.168.1.1", "10.2.0.1", IPPROTO_TCP, 40000, 80, 54,
-	 ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
-	{"a datagram over IPv4", "192.168.1.1", "10.2.0.1", IPPROTO_UDP, 1, 65535, 42,
+	{"a SYN over IPv4", "192.168.1.1", "10.2.0.1", IPPROTO_TCP, 40000, 80, false, 54,
+	 ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, SYN\n"},
+	{"an ACK over IPv4", "192.168.1.1", "10.2.0.1", IPPROTO_TCP, 40000, 80, true, 54,
+	 ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, ACK\n"},
+	{"a datagram over IPv4", "192.168.1.1", "10.2.0.1", IPPROTO_UDP, 1, 65535, false, 42,
 	 ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 17, ttl 64, 28 bytes\nUDP 1 > 65535\n"},
-	{"a SYN over IPv6", "2001:db8:1::1", "2001:db8::1", IPPROTO_TCP, 40000, 80, 74,
-	 ETHERNET "\nIPv6 2001:db8:1::1 > 2001:db8::1, next header 6, hop limit 64, 60 bytes\nTCP 40000 > 80\n"},
-	{"a datagram over IPv6", "2001:db8:1::1", "2001:db8::1", IPPROTO_UDP, 53, 53, 62,
+	{"a SYN over IPv6", "2001:db8:1::1", "2001:db8::1", IPPROTO_TCP, 40000, 80, false, 74,
+	 ETHERNET "\nIPv6 2001:db8:1::1 > 2001:db8::1, next header 6, hop limit 64, 60 bytes\nTCP 40000 > 80, SYN\n"},
+	{"an ACK over IPv6", "2001:db8:1::1", "2001:db8::1", IPPROTO_TCP, 40000, 80, true, 74,
+	 ETHERNET "\nIPv6 2001:db8:1::1 > 2001:db8::1, next header 6, hop limit 64, 60 bytes\nTCP 40000 > 80, ACK\n"},
+	{"a datagram over IPv6", "2001:db8:1::1", "2001:db8::1", IPPROTO_UDP, 53, 53, false, 62,
 	 ETHERNET "\nIPv6 2001:db8:1::1 > 2001:db8::1, next header 17, hop limit 64, 48 bytes\nUDP 53 > 53\n"},
 };
 
 static struct frame made(size_t row)
 {
 	struct frame_flow flow = {.source_port = rows[row].source_port, .destination_port = rows[row].destination_port,
-				  .protocol = rows[row].protocol};
+				  .protocol = rows[row].protocol, .is_under_way = rows[row].is_under_way};
 	struct frame frame;
 
 	assert_true(ip_parse(&flow.source, rows[row].source) && ip_parse(&flow.destination, rows[row].destination));
@@ -97,6 +102,8 @@ static void a_cut_frame_tells_its_whole_headers(void **state)
 		{34, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"},
 		{37, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"},
 		{38, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		{47, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		{48, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, SYN\n"},
 	};
 
 	for (size_t i = 0; i < COUNT(cuts); i++) {
@@ -120,7 +127,7 @@ static void tags_and_tunnels_are_told_outermost_first(void **state)
 	frame.bytes = sizeof(front) + 40;
 	assert_lines("a tunnel within QinQ", &frame,
 		     ETHERNET "\nVLAN 4094 (802.1ad)\nVLAN 1\nIPv4 10.1.0.1 > 10.3.0.1, protocol 4, ttl 64, 60 bytes\n"
-			      "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n");
+			      "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, SYN\n");
 }
 
 /* GUE as directors send it, and what only looks like it. */
@@ -133,10 +140,10 @@ static void gue_is_told_with_its_second_chance(void **state)
 		const char *lines;
 	} headers[] = {
 		{"plain", {0, 4}, 4,
-		 "GUE, protocol 4\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		 "GUE, protocol 4\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, SYN\n"},
 		{"with a second chance", {5, 4, 0, 0, 'H', 1, [18] = 0xff, 0xff, 10, 3, 0, 2}, 24,
 		 "GUE, protocol 4, second chance at 10.3.0.2\n"
-		 "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80\n"},
+		 "IPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\nTCP 40000 > 80, SYN\n"},
 		{"private data of others", {1, 4, 0, 0, 1, 2, 3, 4}, 8, "GUE, protocol 4\n"},
 	};
 	static const uint8_t ip[20] = {0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 3, 0, 1};
@@ -158,6 +165,19 @@ static void gue_is_told_with_its_second_chance(void **state)
 		*strstr(lines, "GUE") = '\0';
 		assert_lines("a cut GUE header", &frame, lines);
 	}
+}
+
+/* Every flag by its bit (RFC 9293, 3.1). */
+static void flags_are_told(void **state)
+{
+	struct frame frame = made(0);
+
+	frame.byte[47] = 0xff;
+	assert_lines("all flags", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+		     "TCP 40000 > 80, FIN, SYN, RST, PSH, ACK, URG\n");
+	frame.byte[47] = 0;
+	assert_lines("no flag", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+		     "TCP 40000 > 80\n");
 }
 
 static void bytes_are_shown_in_hexadecimal(void **state)
@@ -185,6 +205,7 @@ int main(void)
 		cmocka_unit_test(a_cut_frame_tells_its_whole_headers),
 		cmocka_unit_test(tags_and_tunnels_are_told_outermost_first),
 		cmocka_unit_test(gue_is_told_with_its_second_chance),
+		cmocka_unit_test(flags_are_told),
 		cmocka_unit_test(bytes_are_shown_in_hexadecimal),
 	};
 

@@ -89,12 +89,13 @@ static const struct row rows[] = {
 	 "'confirm_within_s': 60}",
 	 "+ a: x\n- b: y\n~ c: z\n? d: w\napplied; taken back in 60 s unless `halfproxy confirm` comes\n"},
 	{"a trace", show_trace,
-	 "{'before': {'headers': ['Ethernet', 'IPv4']}, 'steps': [{'step': 'service', 'text': 'web'}], 'verdict': "
-	 "'FORWARDED', 'text': 'sent', 'action': 'XDP_TX', 'after': {'headers': ['Ethernet']}}",
-	 "comes in\n  Ethernet\n  IPv4\nservice  web\nverdict  FORWARDED: sent; XDP_TX\ngoes out\n  Ethernet\n"},
+	 "{'before': {'headers': ['Ethernet', 'IPv4']}, 'steps': [{'step': 'service', 'text': 'web'}, {'step': 'continuity', "
+	 "'text': 'x'}], 'verdict': 'FORWARDED', 'text': 'sent', 'action': 'XDP_TX', 'after': {'headers': ['Ethernet']}}",
+	 "comes in\n  Ethernet\n  IPv4\nservice    web\ncontinuity x\nverdict    FORWARDED: sent; XDP_TX\n"
+	 "goes out\n  Ethernet\n"},
 	{"a trace of what does not leave", show_trace,
 	 "{'before': {'headers': []}, 'steps': [], 'verdict': 'NOT_VIP', 'text': 't', 'action': 'XDP_PASS', 'after': null}",
-	 "comes in\nverdict  NOT_VIP: t; XDP_PASS\n"},
+	 "comes in\nverdict    NOT_VIP: t; XDP_PASS\n"},
 	{"status of nothing", show_status,
 	 "{'version': '1', 'pid': 1, 'uptime_s': 0, 'configuration': {'file': 'a.yaml', 'running': 'applied'}, 'services': []}",
 	 "halfproxyd 1, pid 1, up 0 s, a.yaml (another configuration was applied and runs)\n\n"
