@@ -157,7 +157,7 @@ changes_all() { # FORWARD
 	changes slow "a backend comes and starts slowly"
 	changes replace "backends replaced at once"
 	changes_met 1 2 3 4 5 6
-	changes lose "a backend cannot be reached for a moment"
+	HELD_UNREACHABLE=backend4 changes lose "a backend cannot be reached for a moment"
 	changes forged "a forged RST for each"
 	held_end
 	finish

@@ -290,10 +290,12 @@ held_seen() {
 	done | grep -v "^${HELD_GIVEN_UP:-nobody} "
 }
 
-# Of those, the ones that more than one backend saw, and all of its backends.
+# Of those, the ones that more than one backend saw, and all of its backends. Flows of the backend HELD_UNREACHABLE are
+# left out: what comes of them while it counts as dead goes to another.
 held_astray() {
 	awk '{ flow = $1 " " $2 " " $3 " " $4; n[flow]++; who[flow] = who[flow] " " $5 }
-		END { for (flow in n) if (n[flow] > 1) print flow who[flow] }' | sort
+		END { for (flow in n) if (n[flow] > 1) print flow who[flow] }' |
+		grep -vE " ${HELD_UNREACHABLE:-nobody}( |\$)" | sort
 }
 
 # held_check WHAT: all that may be said of the time since the last check.
