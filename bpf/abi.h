@@ -338,6 +338,26 @@ struct hp_meta {
 
 /* ---- trace --------------------------------------------------------------------------------------------- */
 
+/* What a packet is to its flow. */
+enum hp_packet_kind {
+	HP_PACKET_UNDER_WAY,
+	HP_PACKET_OPENING, /* TCP: SYN without ACK */
+	HP_PACKET_FIN,
+	HP_PACKET_RST,
+	HP_PACKET_EITHER, /* UDP: opening or under way, nobody can tell */
+	HP_PACKET_ABOUT, /* not of the flow, but about it: an ICMP error, a later fragment. Writes nothing */
+};
+
+/* What a packet does to what is remembered of its flow. */
+enum hp_deed {
+	HP_DEED_NONE,
+	HP_DEED_REMEMBER, /* as unproven, with the choice's backend and marks; in place of what was remembered, if any */
+	HP_DEED_REFRESH,  /* marks, and the time of the last packet */
+	HP_DEED_MARK,	  /* marks alone */
+	HP_DEED_PROMOTE,  /* refresh, and move to the table of proven flows */
+	HP_DEED_FORGET,
+};
+
 /* What the tracing twin of the program leaves in its map for the one packet it was run on. */
 struct hp_trace {
 	__u32 verdict;

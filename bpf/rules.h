@@ -20,16 +20,6 @@
 
 #define RULES_INLINE static inline __attribute__((always_inline))
 
-/* What a packet is to its flow. */
-enum hp_packet_kind {
-	HP_PACKET_UNDER_WAY,
-	HP_PACKET_OPENING, /* TCP: SYN without ACK */
-	HP_PACKET_FIN,
-	HP_PACKET_RST,
-	HP_PACKET_EITHER, /* UDP: opening or under way, nobody can tell */
-	HP_PACKET_ABOUT, /* not of the flow, but about it: an ICMP error, a later fragment. Writes nothing */
-};
-
 /* Everything that a decision depends on. */
 struct hp_situation {
 	__u32 motion;	/* HP_MOTION_* */
@@ -43,15 +33,6 @@ struct hp_situation {
 	__u32 known;	/* its backend */
 	__u32 marks;	/* HP_FLOW_* */
 	__u64 age_ns;	/* since it was remembered */
-};
-
-enum hp_deed {
-	HP_DEED_NONE,
-	HP_DEED_REMEMBER, /* as unproven, with the choice's backend and marks; in place of what was remembered, if any */
-	HP_DEED_REFRESH,  /* marks, and the time of the last packet */
-	HP_DEED_MARK,	  /* marks alone */
-	HP_DEED_PROMOTE,  /* refresh, and move to the table of proven flows */
-	HP_DEED_FORGET,
 };
 
 struct hp_choice {
