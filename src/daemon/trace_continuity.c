@@ -3,7 +3,6 @@
 #include "daemon/trace_internal.h"
 
 #include "base/duration.h"
-#include "rules.h"
 
 /* One list: name, what it says. Why a packet goes where it goes. */
 #define RULES(X)                                                                                                      \
