@@ -300,15 +300,18 @@ static inline void lab_resolve(struct lab *lab, const char *address, const struc
 		lab_rest(lab);
 }
 
-/* The usual way for every backend there is. */
+/* The usual way for every backend there is. By number, as a rest in between may end backends. */
 static inline void lab_resolve_all(struct lab *lab)
 {
-	struct fleet_backend *backend, *next;
 	char text[IP_TEXT_BYTES];
 
-	HASH_ITER(hh, lab->fleet->backends, backend, next) {
-		struct adjacency facts = lab_facts(lab, ip_format(&backend->identity.address, text));
+	for (uint32_t number = 1; number < lab->plane.limits.backends; number++) {
+		const struct fleet_backend *backend = lab->fleet->by_number[number];
+		struct adjacency facts;
 
+		if (!backend)
+			continue;
+		facts = lab_facts(lab, ip_format(&backend->identity.address, text));
 		lab_resolve(lab, text, &facts);
 	}
 }
