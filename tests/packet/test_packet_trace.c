@@ -1,6 +1,11 @@
 /* Trace: the twin of the program says of a frame what the live program does with it, and leaves no mark. */
 #include "packet/lab.h"
 
+#include <bpf/bpf.h>
+
+#include "director.skel.h"
+#include "rules.h"
+
 static const char services[] =
 	"services:\n"
 	"  - {vip: 10.2.0.1, port: 80, slots: 1009, backends: [{address: 10.3.0.1}, {address: 10.3.0.2}]}\n"
@@ -123,12 +128,184 @@ static void trace_counts_nothing(void **state)
 	}
 }
 
+/* ---- while a service lives through changes -------------------------------------------------------------------------- */
+
+#define ROWS_MOST 16
+
+/* All that is remembered, and what packets did to it. */
+struct memory {
+	struct dataplane_flow rows[DATAPLANE_TABLE_COUNT][ROWS_MOST];
+	int count[DATAPLANE_TABLE_COUNT];
+	uint64_t events[HP_FLOW_EVENT_COUNT];
+};
+
+static void remember(struct lab *lab, struct memory *out)
+{
+	struct err e;
+
+	memset(out, 0, sizeof(*out));
+	for (int table = 0; table < DATAPLANE_TABLE_COUNT; table++) {
+		struct dataplane_walk walk = {0};
+		int count;
+
+		while ((count = dataplane_walk_flows(&lab->plane, (enum dataplane_table)table, &walk, &e)) > 0) {
+			assert_true(out->count[table] + count <= ROWS_MOST);
+			memcpy(out->rows[table] + out->count[table], walk.rows, (size_t)count * sizeof(*walk.rows));
+			out->count[table] += count;
+		}
+		assert_int_equal(count, 0);
+		dataplane_walk_end(&walk);
+	}
+	for (int event = 0; event < HP_FLOW_EVENT_COUNT; event++)
+		out->events[event] = dataplane_flow_events(&lab->plane, (enum hp_flow_event)event);
+}
+
+/* What is remembered of the client's port, and in which table. */
+static const struct hp_remembered *of_port(const struct memory *memory, uint16_t port, enum dataplane_table *table)
+{
+	for (int t = 0; t < DATAPLANE_TABLE_COUNT; t++)
+		for (int i = 0; i < memory->count[t]; i++)
+			if (memory->rows[t][i].key.source_port == htons(port)) {
+				*table = (enum dataplane_table)t;
+				return &memory->rows[t][i].value;
+			}
+	*table = DATAPLANE_TABLE_COUNT;
+	return NULL;
+}
+
+/* Two seconds pass for all that is remembered. */
+static void age(struct lab *lab)
+{
+	const struct director_bpf *live = lab->plane.live;
+	struct memory memory;
+
+	remember(lab, &memory);
+	for (int t = 0; t < DATAPLANE_TABLE_COUNT; t++)
+		for (int i = 0; i < memory.count[t]; i++) {
+			const struct bpf_map *map = t == DATAPLANE_FLOWS ? live->maps.flows : live->maps.unproven;
+			struct hp_remembered value = memory.rows[t][i].value;
+
+			value.since_ns -= 2000000000u;
+			value.seen_ns -= 2000000000u;
+			assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &memory.rows[t][i].key, &value, BPF_EXIST), 0);
+		}
+}
+
+/* The tables after a packet are what the trace said that it would make of them. */
+static void check_deed(const struct hp_trace *record, uint16_t port, const struct memory *was, const struct memory *is)
+{
+	enum dataplane_table from, in;
+	const struct hp_remembered *before = of_port(was, port, &from), *after = of_port(is, port, &in);
+
+	assert_int_equal(record->known, record->asked && before ? before->backend : 0);
+	switch ((enum hp_deed)record->deed) {
+	case HP_DEED_NONE:
+		assert_memory_equal(was->rows, is->rows, sizeof(was->rows));
+		return;
+	case HP_DEED_REMEMBER:
+		assert_true(after && in == DATAPLANE_UNPROVEN && after->backend == record->backend);
+		return;
+	case HP_DEED_REFRESH:
+		assert_true(before && after && in == from && after->seen_ns > before->seen_ns);
+		return;
+	case HP_DEED_MARK:
+		assert_true(before && after && in == from && after->seen_ns == before->seen_ns);
+		return;
+	case HP_DEED_PROMOTE:
+		assert_true(before && from == DATAPLANE_UNPROVEN && after && in == DATAPLANE_FLOWS);
+		return;
+	case HP_DEED_FORGET:
+		assert_true(before && !after);
+		return;
+	}
+	fail_msg("deed %u", record->deed);
+}
+
+/* One packet, by the twin and then by the program itself. */
+static void walk_twice(struct lab *lab, uint16_t port, uint8_t flags, unsigned int seen[static 8])
+{
+	struct wire_spec spec = {.from = CLIENT4, .to = VIP4, .from_port = port, .to_port = 80};
+	struct memory was, traced_memory, is;
+	struct hp_trace record;
+	struct wire in, traced;
+	struct lab_end end;
+	struct err e;
+	int action;
+
+	wire_make(&in, &spec);
+	in.byte[in.l4 + 13] = flags;
+	traced = in;
+	remember(lab, &was);
+	action = dataplane_run(&lab->plane, traced.byte, &traced.bytes, WIRE_ROOM_BYTES, lab->in, &record, &e);
+	remember(lab, &traced_memory);
+	assert_memory_equal(&was, &traced_memory, sizeof(was));
+	lab_run(lab, &in, &end);
+	remember(lab, &is);
+	assert_int_equal(action, end.action);
+	assert_int_equal(record.verdict, end.verdict);
+	assert_true(action == XDP_DROP || lab_same(&traced, &end.frame));
+	check_deed(&record, port, &was, &is);
+	seen[record.deed]++;
+}
+
+static void change_to(struct lab *lab, unsigned int backends)
+{
+	static const char *const lists[] = {"{address: 10.3.0.1, weight: 0}", "{address: 10.3.0.1}", "{address: 10.3.0.2}",
+					    "{address: 10.3.0.1}, {address: 10.3.0.2}"};
+	char text[300];
+
+	snprintf(text, sizeof(text), "services:\n  - {vip: 10.2.0.1, port: 80, slots: 1009, backends: [%s]}\n", lists[backends]);
+	lab_apply(lab, text);
+	lab_resolve_all(lab);
+}
+
+/* The way to the last backend of the service is lost. */
+static void lose_last(struct lab *lab)
+{
+	const struct config_service *config = lab->config->services[0];
+	char address[IP_TEXT_BYTES];
+
+	lab_resolve(lab, ip_format(&config->backends[config->backend_count - 1].address, address), NULL);
+}
+
+/* Changes, deaths, windows' ends and packets in any order. */
+static void trace_writes_nothing_in_a_change(void **state)
+{
+	static const uint8_t flags[] = {0x02, 0x10, 0x10, 0x10, 0x11, 0x04};
+	struct lab *lab = *state;
+	unsigned int seen[8] = {0}, seed = 4;
+
+	change_to(lab, 1);
+	lab->keeps_moving = true;
+	for (unsigned int n = 0; n < 4000; n++) {
+		unsigned int what = (unsigned int)rand_r(&seed) % 100;
+
+		if (what < 5)
+			change_to(lab, (unsigned int)rand_r(&seed) % 4);
+		else if (what < 7)
+			lose_last(lab);
+		else if (what < 9)
+			lab_end_windows(lab);
+		else if (what < 15)
+			age(lab);
+		else
+			walk_twice(lab, (uint16_t)(40000 + (unsigned int)rand_r(&seed) % 6),
+				   flags[(unsigned int)rand_r(&seed) % sizeof(flags)], seen);
+	}
+	lab->keeps_moving = false;
+	lab_rest(lab);
+	for (int deed = HP_DEED_NONE; deed <= HP_DEED_FORGET; deed++)
+		if (!seen[deed])
+			fail_msg("deed %d never came", deed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(trace_tells_what_the_program_does),
 		cmocka_unit_test(trace_names_the_backend),
 		cmocka_unit_test(trace_counts_nothing),
+		cmocka_unit_test(trace_writes_nothing_in_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
