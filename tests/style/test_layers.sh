@@ -22,7 +22,7 @@ may_include() {
 
 may_include base base
 may_include core core base
-may_include daemon daemon core base rules.h
+may_include daemon daemon core base
 may_include cli cli core base
 may_include backend backend base backend_abi.h
 
