@@ -120,7 +120,7 @@ wrong "README.md names options that no program has" \
 		for program in halfproxyd halfproxy halfproxy-backend; do "$BUILD/$program" --help; done; } |
 		grep -oE -- '--[a-z][a-z0-9-]+')")"
 wrong "a file that README.md or ARCHITECTURE.md names is not there" \
-	"$(grep -ohE '`(src|bpf|rig|tests|man|dist)/[a-zA-Z0-9_./-]+`' README.md ARCHITECTURE.md | tr -d '`' | sort -u |
+	"$(grep -ohE '`(src|bpf|rig|tests|man|dist|docs|simulate)/[a-zA-Z0-9_./-]+`' README.md ARCHITECTURE.md | tr -d '`' | sort -u |
 		while read -r file; do [ -e "$file" ] || echo "$file"; done)"
 wrong "a function that ARCHITECTURE.md names is not in the sources" \
 	"$(grep -ohE '`[a-z][a-z0-9_]+\(\)`' ARCHITECTURE.md | tr -d '`()' | sort -u |

@@ -26,27 +26,30 @@ may_include daemon daemon core base
 may_include cli cli core base
 may_include backend backend base backend_abi.h
 
+wrong "simulate/ may include of ours only: rules, core, base (and its own)" \
+	"$(grep -nE '^#include "[a-z]+/' -r simulate | grep -vE '#include "(core|base)/')"
+
 wrong "base knows nothing of load balancing: it includes no ABI" "$(grep -n '#include "abi.h"' -r src/base)"
 wrong "core is pure: no I/O, no clock, no kernel" \
 	"$(grep -nE '#include <(unistd|fcntl|time|sys/(socket|stat|ioctl|time)|bpf/|uv|libmnl/)' -r src/core)"
 wrong "bpf/ includes nothing of src/" "$(grep -nE '#include "(\.\./|src/|base/|core/|daemon/|cli/|backend/)' -r bpf)"
 
 wrong "a file has at most 600 lines" \
-	"$(sources src bpf tests bench | xargs wc -l | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 }')"
+	"$(sources src bpf tests bench simulate | xargs wc -l | awk '$1 > 600 && $2 != "total" { print $2 ": " $1 }')"
 
 # A function's body begins with { and ends with } in the first column; a brace of data does as well, but after =.
 # shellcheck disable=SC2016 # awk's own variables
 wrong "a function has at most 70 lines (tables excepted)" \
-	"$(sources src bpf | xargs awk '
+	"$(sources src bpf simulate | xargs awk '
 		FNR == 1 { begin = 0 }
 		/^\{/ { begin = FNR; name = head }
 		/^\}/ { if (begin && FNR - begin + 1 > 70) print FILENAME ":" begin ": " name " has " FNR - begin + 1; begin = 0 }
 		/^[a-z].*\(/ { head = $0 }')"
 
-wrong "no typedef for a struct" "$(sources src bpf tests bench | xargs grep -nE '^[[:space:]]*typedef[[:space:]]+(struct|union)')"
+wrong "no typedef for a struct" "$(sources src bpf tests bench simulate | xargs grep -nE '^[[:space:]]*typedef[[:space:]]+(struct|union)')"
 
 wrong "a file begins with a comment that says what it is" \
-	"$(sources src bpf tests bench | while read -r file; do
+	"$(sources src bpf tests bench simulate | while read -r file; do
 		[ ! -s "$file" ] || head -n 1 "$file" | grep -q '^/\*' || echo "$file"
 	done)"
 
@@ -55,13 +58,13 @@ wrong "a script says in its first lines what it is" \
 		[ "$(head -c 2 "$file")" != '#!' ] || sed -n 2p "$file" | grep -q '^# ' || echo "$file"
 	done)"
 
-wrong "indentation is by tabs" "$(sources src bpf | xargs grep -nE '^ {8}' | head -n 20)"
-wrong "no blanks at the end of a line" "$(sources src bpf tests bench | xargs grep -nE '[[:blank:]]+$' | head -n 20)"
+wrong "indentation is by tabs" "$(sources src bpf simulate | xargs grep -nE '^ {8}' | head -n 20)"
+wrong "no blanks at the end of a line" "$(sources src bpf tests bench simulate | xargs grep -nE '[[:blank:]]+$' | head -n 20)"
 wrong "lines have at most 130 columns (a tab is 8)" \
-	"$(sources src bpf tests bench | while read -r file; do
+	"$(sources src bpf tests bench simulate | while read -r file; do
 		expand "$file" | awk -v file="$file" 'length($0) > 130 { print file ":" FNR ": " length($0) }'
 	done)"
 wrong "a switch on an enum has no default" "$(sources src/core | xargs grep -nE '^[[:space:]]*default:' | head)"
-wrong "nothing left to do in the sources" "$(sources src bpf tests bench | xargs grep -nwE 'TODO|FIXME|XXX')"
+wrong "nothing left to do in the sources" "$(sources src bpf tests bench simulate | xargs grep -nwE 'TODO|FIXME|XXX')"
 
 exit $status
