@@ -135,7 +135,7 @@ changes() {
 }
 
 # New connections met these backends in the rounds of the last kind: changes_met NUMBER...
-changes_met() { expect_equal "new connections met the backends $*" "$*" "$(held_new_since "$CHANGES_BEGAN")"; }
+changes_met() { expect_equal "new connections met the backends $*" "$*" "$(held_new_since "$CHANGES_BEGAN" new new6)"; }
 
 changes_all() { # FORWARD
 	held_up "$1" 6

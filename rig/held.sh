@@ -339,10 +339,12 @@ held_broken() { # CLIENT...: their breaks, in the order of time
 	for name in "$@"; do sed -n "s/^\([0-9]* \)broken /\1$name: port /p" "$RIG_DIR/$name.log"; done | sort -n | cut -d ' ' -f 2-
 }
 
-# held_new_since MS: the backends that new connections met since that time (date +%s%3N), each once, as numbers
+# held_new_since MS CLIENT...: the backends that their new connections met since that time (date +%s%3N), as numbers
 held_new_since() {
-	awk -v since="$1" '$1 >= since && $2 == "answered" { gsub("backend|/.*", "", $4); print $4 }' \
-		"$RIG_DIR/new.log" "$RIG_DIR/new6.log" | sort -u | xargs
+	local since=$1 name
+	shift
+	for name in "$@"; do cat "$RIG_DIR/$name.log"; done |
+		awk -v since="$since" '$1 >= since && $2 == "answered" { gsub("backend|/.*", "", $4); print $4 }' | sort -u | xargs
 }
 
 # The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
