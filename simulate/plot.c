@@ -1,4 +1,5 @@
-/* The picture of report.h: two columns of bars, broken flows and memory, both by decades. */
+/* The picture of report.h: two columns of bars, broken flows and memory, both by decades. What had been silent for longer
+ * than the window is not in the bars but written beside them. */
 #include "report.h"
 
 #include <errno.h>
@@ -6,7 +7,7 @@
 
 #define LEFT	 150.0 /* where the names end */
 #define BAR	 300.0 /* width of a column */
-#define GAP	 60.0
+#define GAP	 100.0
 #define ROW	 26.0
 #define HEAD	 64.0
 #define FOOT	 34.0
@@ -22,7 +23,7 @@ struct column {
 static const char *const broken_ticks[] = {"1", "10", "100", "1k", "10k", "100k", "1M", "10M", "100M"};
 static const char *const bytes_ticks[] = {"1 kB", "10 kB", "100 kB", "1 MB", "10 MB", "100 MB", "1 GB", "10 GB"};
 
-static const struct column broken_column = {LEFT, 0, 7, "broken flows", broken_ticks};
+static const struct column broken_column = {LEFT, 0, 7, "broken flows that were not silent longer than W", broken_ticks};
 static const struct column bytes_column = {LEFT + BAR + GAP, 3, 10, "memory of remembered flows", bytes_ticks};
 
 static double scaled(const struct column *column, double value)
@@ -49,17 +50,19 @@ static void draw_bar(FILE *out, const struct column *column, double y, const cha
 {
 	double width = scaled(column, value);
 
-	fprintf(out, "<rect class='%s' x='%.1f' y='%.1f' width='%.1f' height='9'/>\n", kind, column->at, y,
-		width < 1 ? 1 : width);
+	if (value > 0)
+		fprintf(out, "<rect class='%s' x='%.1f' y='%.1f' width='%.1f' height='9'/>\n", kind, column->at, y,
+			width < 1 ? 1 : width);
 	fprintf(out, "<text class='value' x='%.1f' y='%.1f'>%s</text>\n", column->at + width + 4, y + 8, label);
 }
 
 static void draw_outcome(FILE *out, const struct outcome *outcome, const char *kind, double y)
 {
-	char text[24], bytes[16];
+	unsigned long long longer = outcome->broken[SILENT_LONGER], within = report_broken(outcome) - longer;
+	char text[64], bytes[16];
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)report_broken(outcome));
-	draw_bar(out, &broken_column, y, kind, (double)report_broken(outcome), text);
+	snprintf(text, sizeof(text), longer ? "%llu, and %llu silent > W" : "%llu", within, longer);
+	draw_bar(out, &broken_column, y, kind, (double)within, text);
 	draw_bar(out, &bytes_column, y, kind, (double)outcome->flow_bytes,
 		 outcome->flow_bytes ? report_bytes(outcome->flow_bytes, bytes) : "none");
 }
@@ -73,7 +76,7 @@ static void draw_panel(FILE *out, const struct report *report, double top)
 {
 	double grid = top + HEAD;
 
-	fprintf(out, "<text class='head' x='10' y='%.0f'>%u backends, %.1f million flows</text>\n", top + 20,
+	fprintf(out, "<text class='head' x='10' y='%.0f'>%u backends, %.3g million flows</text>\n", top + 20,
 		report->options.backends, (double)report->calm.flows / 1e6);
 	draw_grid(out, &broken_column, grid, SCHEMES * ROW);
 	draw_grid(out, &bytes_column, grid, SCHEMES * ROW);
@@ -105,7 +108,7 @@ static void draw_legend(FILE *out, const struct options *options, double y)
 
 int plot_write(const char *path, const struct report *reports, size_t count)
 {
-	double width = LEFT + 2 * BAR + GAP + 90, height = (double)count * panel_height() + 30;
+	double width = LEFT + 2 * BAR + GAP + 70, height = (double)count * panel_height() + 30;
 	FILE *out = fopen(path, "w");
 
 	if (!out)
