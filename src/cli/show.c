@@ -124,6 +124,18 @@ static void show_problems(FILE *out, const json_t *counts, const json_t *verdict
 	}
 }
 
+/* How far a slow start is; begins with a semicolon as well. */
+static void show_ramp(char *text, size_t room, const json_t *ramp)
+{
+	double steps = reply_number(ramp, "steps");
+	char left[SHOW_TIME_BYTES];
+
+	text[0] = '\0';
+	if (steps > 0)
+		snprintf(text, room, "; slow start at %.0f%%, whole in %s", reply_number(ramp, "step") / steps * 100,
+			 show_time(reply_seconds(ramp, "left_s"), left));
+}
+
 /* How far a drain is; begins with a semicolon, as it stands behind the way. */
 static void show_drain(char *text, size_t room, const json_t *drain)
 {
@@ -146,7 +158,7 @@ static void show_drain(char *text, size_t room, const json_t *drain)
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));
@@ -154,11 +166,12 @@ static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 		snprintf(weight, sizeof(weight), "%.0f(%.0f)", reply_number(row, "weight"),
 			 reply_number(row, "configured_weight"));
 	show_drain(drain, sizeof(drain), json_object_get(row, "drain"));
-	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s", reply_text(row, "address"),
+	show_ramp(ramp, sizeof(ramp), json_object_get(row, "ramp"));
+	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s%s", reply_text(row, "address"),
 		reply_text(row, "state"), weight, reply_number(row, "share") * 100,
 		show_amount(reply_number(row, "packets_per_s"), packets), show_amount(reply_number(row, "bytes_per_s") * 8, bits),
 		show_amount(reply_number(row, "packets"), total), reply_text(row, "interface"),
-		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason, drain);
+		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason, drain, ramp);
 	show_problems(out, json_object_get(row, "verdicts"), verdicts);
 	fputc('\n', out);
 }

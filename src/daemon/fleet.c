@@ -224,14 +224,19 @@ bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *co
 /* A ring that waits for ways that will be known in a moment saves a change, and flows what a change puts at risk. */
 static int flush_one(struct fleet *fleet, struct fleet_service *service, struct err *e)
 {
+	struct fleet_ramp *ramps;
 	struct fleet_ring *ring;
 	int code;
 
 	if (service->held_until_ms > fleet_now_ms() && fleet_is_waiting(fleet, service->config, service->backends))
 		return 0;
-	code = fleet_ring_take(fleet, service->config, service->backends, &ring, e);
-	if (code)
+	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends);
+	code = fleet_ring_take(fleet, service->config, service->backends, ramps, &ring, e);
+	if (code) {
+		free(ramps);
 		return code;
+	}
+	fleet_ramps_set(fleet, service, ramps);
 	if (ring == service->ring)
 		fleet_ring_drop(fleet, ring);
 	else
@@ -409,6 +414,7 @@ void fleet_destroy(struct fleet *fleet)
 		forget_departures(service);
 		config_service_drop(service->config);
 		free(service->backends);
+		free(service->ramps);
 		free(service);
 	}
 	HASH_ITER(hh, fleet->backends, backend, next_backend) {

@@ -62,6 +62,12 @@ struct fleet_departure {
 	struct fleet_departure *next;
 };
 
+/* A backend's slow start in a service. */
+struct fleet_ramp {
+	uint32_t came_s; /* boot clock; 0: it has its whole weight */
+	uint32_t step;	 /* of RAMP_STEPS, that the service's next ring is built with, or its last was */
+};
+
 struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
@@ -79,6 +85,7 @@ struct fleet_service {
 	struct fleet_ring *before;	 /* held; NULL: none */
 	struct motion motion;
 	struct fleet_departure *departures;
+	struct fleet_ramp *ramps; /* owned, one for each of config->backends; NULL: nobody is on its way */
 	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
 	uint64_t settles_in;	  /* the pass that may find that no flow is left */
 	uint64_t held_until_ms;	  /* its next ring waits so long for backends whose ways are not known yet */
@@ -141,6 +148,7 @@ struct fleet {
 	uint64_t stamp;
 	size_t unsteady;     /* services that move or settle */
 	size_t departing;    /* departures of all services */
+	size_t ramping;	     /* services that have ramps */
 	struct fleet_pass pass;
 };
 
@@ -191,6 +199,10 @@ int fleet_cut(struct fleet *fleet, const struct config_service *service, const s
  * service's VIPs. *is_over: and no others can be left. */
 uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *service, const struct ip *backend,
 			bool *is_over);
+
+/* The step, of RAMP_STEPS, of a backend's slow start in the service, by its place; the last when it has its whole
+ * weight. *left_s: until then. */
+uint32_t fleet_ramp_of(const struct fleet_service *service, size_t backend, uint64_t *left_s);
 
 /* The share of flows, 0 to 1, that the service's two rings send to different backends. */
 double fleet_difference(const struct fleet *fleet, const struct fleet_service *service);

@@ -17,6 +17,7 @@ struct step {
 	uint32_t number;	       /* of one that comes */
 	struct fleet_backend **backends; /* a reference each */
 	size_t backend_count;
+	struct fleet_ramp *ramps; /* owned */
 	struct fleet_ring *ring; /* a reference */
 	bool is_held; /* the ring is what it was: another is made when the ways to new backends are known */
 };
@@ -123,10 +124,12 @@ static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 {
 	int code = prepare_backends(fleet, step, e);
 
+	if (!code)
+		step->ramps = fleet_ramps_plan(fleet, step->service, step->config, step->backends);
 	if (!code && fleet_is_waiting(fleet, step->config, step->backends))
 		hold_ring(step);
 	else if (!code)
-		code = fleet_ring_take(fleet, step->config, step->backends, &step->ring, e);
+		code = fleet_ring_take(fleet, step->config, step->backends, step->ramps, &step->ring, e);
 	if (code || step->service)
 		return code;
 	step->number = fleet_take(fleet, &fleet->service_numbers, 1);
@@ -148,6 +151,7 @@ static void give_back(struct fleet *fleet, struct step *step)
 	for (size_t i = 0; i < step->backend_count; i++)
 		fleet_backend_drop(fleet, step->backends[i]);
 	free(step->backends);
+	free(step->ramps);
 	fleet_ring_drop(fleet, step->ring);
 	if (!step->number)
 		return;
@@ -172,6 +176,7 @@ static void replace_backends(struct fleet *fleet, struct fleet_service *service,
 	}
 	free(old);
 	service->backends = step->backends;
+	fleet_ramps_set(fleet, service, step->ramps);
 	config_service_drop(service->config);
 	service->config = config_service_hold(step->config);
 }
@@ -247,6 +252,7 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	extents_retire(&fleet->service_numbers, service->number, 1);
 	HASH_DEL(fleet->services, service);
 	config_service_drop(service->config);
+	fleet_ramps_set(fleet, service, NULL);
 	free(service->backends);
 	free(service);
 }

@@ -7,9 +7,13 @@
 uint32_t fleet_ring_blocks(uint32_t size);
 
 /* The ring of a service's usable backends: one that is there, or one built in blocks that no packet sees yet. A
- * reference is taken. *ring is NULL when no backend is usable. Returns 0, -ENOSPC or -ENOMEM. */
+ * reference is taken. ramps may be NULL. *ring is NULL when no backend is usable. Returns 0, -ENOSPC or -ENOMEM. */
 int fleet_ring_take(struct fleet *fleet, const struct config_service *config, struct fleet_backend *const *backends,
-		    struct fleet_ring **ring, struct err *e);
+		    const struct fleet_ramp *ramps, struct fleet_ring **ring, struct err *e);
+
+/* The fingerprint of that ring, or with `all` of the one of all backends, usable or not; zeros without memory. */
+struct ring_fingerprint fleet_fingerprint(const struct config_service *config, struct fleet_backend *const *backends,
+					  bool all, const struct fleet_ramp *ramps);
 void fleet_ring_drop(struct fleet *fleet, struct fleet_ring *ring);
 
 /* The backend of that identity, made if need be, with one reference more for `service` (NULL: one still being
@@ -49,6 +53,20 @@ struct fleet_departure *fleet_departure_of(struct fleet *fleet, struct fleet_ser
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service);
 int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,
 			struct err *e);
+
+/* Slow starts as the next ring of a service is to have them, owned by the caller; NULL when nobody is on its way. service
+ * may be NULL: one that comes. Without memory there is no slow start. */
+struct fleet_ramp *fleet_ramps_plan(struct fleet *fleet, const struct fleet_service *service,
+				    const struct config_service *config, struct fleet_backend *const *backends);
+
+/* That ring has been built: these, which become the service's, are what it is of. */
+void fleet_ramps_set(struct fleet *fleet, struct fleet_service *service, struct fleet_ramp *ramps);
+
+/* Scale the weights of members, one for each of config->backends. Returns false without memory. */
+bool fleet_ramps_scale(const struct config_service *config, const struct fleet_ramp *ramps, struct ring_member *members);
+
+/* Mark services of whom a backend has reached its next step. Returns whether there were some. */
+bool fleet_ramps_tick(struct fleet *fleet);
 
 /* No flow is left of a service that settled. */
 void fleet_rest(struct fleet *fleet, struct fleet_service *service);

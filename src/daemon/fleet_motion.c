@@ -180,8 +180,9 @@ static void tick_service(struct fleet *fleet, struct fleet_service *service, uin
 
 int fleet_tick(struct fleet *fleet, struct err *e)
 {
+	bool has_stepped = fleet_ramps_tick(fleet), is_due;
 	uint64_t now_s = fleet_now_s();
-	int code = 0;
+	int code = 0, flushed = 0;
 
 	if (fleet->unsteady || fleet->departing)
 		for (struct fleet_service *s = fleet->services; s; s = s->hh.next) {
@@ -194,11 +195,12 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 			if (s->departures && !fleet->pass.may_find)
 				fleet_departures_end(fleet, s);
 		}
-	if (fleet->flush_at_ms && fleet_now_ms() >= fleet->flush_at_ms && !code) {
-		fleet->flush_at_ms = 0;
-		code = fleet_flush(fleet, e);
+	is_due = fleet->flush_at_ms && fleet_now_ms() >= fleet->flush_at_ms;
+	if (has_stepped || (is_due && !code)) {
+		fleet->flush_at_ms = is_due ? 0 : fleet->flush_at_ms;
+		flushed = fleet_flush(fleet, e);
 	}
-	return code;
+	return code ? code : flushed;
 }
 
 /* ---- how much is at risk ----------------------------------------------------------------------------------------- */

@@ -19,20 +19,22 @@ enum hp_method fleet_method(const struct config_service *service, const struct i
 
 /* Members of a service's ring: those of its backends that are usable, or all of them. */
 static size_t list_members(const struct config_service *config, struct fleet_backend *const *backends, bool all,
-			   struct ring_member *members)
+			   const struct fleet_ramp *ramps, struct ring_member *members)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < config->backend_count; i++) {
-		if (!config->backends[i].weight || (!all && !backends[i]->adjacency))
-			continue;
-		members[count++] = (struct ring_member){
+	for (size_t i = 0; i < config->backend_count; i++)
+		members[i] = (struct ring_member){
 			.address = backends[i]->identity.address,
 			.method = backends[i]->identity.method,
-			.weight = config->backends[i].weight,
+			.weight = all || backends[i]->adjacency ? config->backends[i].weight : 0,
 			.number = backends[i]->number,
 		};
-	}
+	if (ramps)
+		fleet_ramps_scale(config, ramps, members);
+	for (size_t i = 0; i < config->backend_count; i++)
+		if (members[i].weight)
+			members[count++] = members[i];
 	return count;
 }
 
@@ -47,16 +49,21 @@ static struct ring_spec spec_of(const struct config_service *config, const struc
 	};
 }
 
-struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service)
+struct ring_fingerprint fleet_fingerprint(const struct config_service *config, struct fleet_backend *const *backends,
+					  bool all, const struct fleet_ramp *ramps)
 {
-	auto_free struct ring_member *members = calloc(service->config->backend_count, sizeof(*members));
-	struct ring_fingerprint none = {{0, 0}};
+	auto_free struct ring_member *members = calloc(config->backend_count, sizeof(*members));
 	struct ring_spec spec;
 
 	if (!members)
-		return none;
-	spec = spec_of(service->config, members, list_members(service->config, service->backends, true, members));
+		return (struct ring_fingerprint){{0, 0}};
+	spec = spec_of(config, members, list_members(config, backends, all, ramps, members));
 	return ring_fingerprint(&spec);
+}
+
+struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service)
+{
+	return fleet_fingerprint(service->config, service->backends, true, NULL);
 }
 
 static int take_blocks(struct fleet *fleet, struct fleet_ring *ring, struct err *e)
@@ -113,7 +120,7 @@ static int build(struct fleet *fleet, const struct ring_spec *spec, struct fleet
 }
 
 int fleet_ring_take(struct fleet *fleet, const struct config_service *config, struct fleet_backend *const *backends,
-		    struct fleet_ring **out, struct err *e)
+		    const struct fleet_ramp *ramps, struct fleet_ring **out, struct err *e)
 {
 	auto_free struct ring_member *members = calloc(config->backend_count, sizeof(*members));
 	struct ring_fingerprint fingerprint;
@@ -123,7 +130,7 @@ int fleet_ring_take(struct fleet *fleet, const struct config_service *config, st
 
 	if (!members)
 		return err_set(e, -ENOMEM, "%m");
-	spec = spec_of(config, members, list_members(config, backends, false, members));
+	spec = spec_of(config, members, list_members(config, backends, false, ramps, members));
 	if (!spec.count) {
 		*out = NULL;
 		return 0;

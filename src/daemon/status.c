@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "core/ramp.h"
 #include "daemon/api_routes.h"
 
 static const struct {
@@ -157,6 +158,17 @@ static void put_way(const struct director *director, json_t *into, const struct 
 		json_object_set_new(into, "source", source_json(adjacency));
 }
 
+/* How far a slow start is; null when the backend has its whole weight. */
+static json_t *ramp_json(const struct fleet_service *service, size_t index)
+{
+	uint64_t left_s;
+	uint32_t step = fleet_ramp_of(service, index, &left_s);
+
+	if (step == RAMP_STEPS)
+		return json_null();
+	return json_pack("{s:i, s:i, s:I}", "step", (int)step, "steps", RAMP_STEPS, "left_s", (json_int_t)left_s);
+}
+
 /* written: what the running text says of the service, beneath its overrides. */
 static json_t *backend_json(const struct director *director, const struct fleet_service *service,
 			    const struct config_service *written, size_t index, uint32_t slots)
@@ -176,6 +188,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	put_counts(out, dataplane_sent(cell), cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
 	json_object_set_new(out, "verdicts", counts_json(cell, HP_BACKEND_CELLS));
 	put_way(director, out, backend);
+	json_object_set_new(out, "ramp", ramp_json(service, index));
 	json_object_set_new(out, "drain", status_drain(director, service->config->name, &configured->address));
 	return out;
 }

@@ -138,6 +138,16 @@ static const struct row rows[] = {
 	 "  -> 10.3.0.2                                         0    0.0%        0        0        0  "
 	 "; drained, its flows were cut\n"
 	 " 10.2.0.2:any                                                        0        0        0  b, , \n\n"},
+	{"a slow start", show_status,
+	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'backends': [{'address': '10.3.0.1', 'ramp': {'step': 3, 'steps': "
+	 "10, 'left_s': 21}}, {'address': '10.3.0.2', 'ramp': null}]}]}",
+	 "halfproxyd , pid 0, up 0 s, \n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 " 10.2.0.1:any                                                        0        0        0  a, , \n"
+	 "  -> 10.3.0.1                                         0    0.0%        0        0        0  "
+	 "; slow start at 30%, whole in 21s\n"
+	 "  -> 10.3.0.2                                         0    0.0%        0        0        0  \n\n"
+	 "ring of 0 slots, configured , live \nthis service\nall packets\n"},
 	{"a drain", show_drained,
 	 "{'changes': [{'kind': 'change', 'service': 'web', 'text': 'x'}], 'problems': [{'kind': 'warning', 'text': 'y'}], "
 	 "'service': 'web', 'backend': '10.3.0.1', 'drain': {'state': 'draining', 'deadline_left_s': 600}}",
