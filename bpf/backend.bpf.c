@@ -1,11 +1,19 @@
-/* A backend's programs: XDP takes outer headers off what directors send, tc lowers the MSS of what leaves. */
+/* A backend's programs: XDP takes outer headers off what directors send, tc passes on what has its connection on another
+ * backend, and lowers the MSS of what leaves. */
 #include "decap.h"
 #include "mss.h"
+#include "relay.h"
 
 SEC("xdp")
 int hp_decap(struct xdp_md *ctx)
 {
 	return decap(ctx);
+}
+
+SEC("tc")
+int hp_relay(struct __sk_buff *skb)
+{
+	return relay(skb);
 }
 
 SEC("tc")

@@ -8,6 +8,7 @@
 
 #define HPB_SENDERS_MOST 1024
 #define HPB_VIPS_MOST 1024
+#define HPB_VLANS_MOST 1024
 
 /* One list: name, what it says. */
 #define HPB_COUNTERS(X)                                                                                                   \
@@ -17,6 +18,11 @@
 	X(OTHER_GUE, "GUE packets of another kind than directors send, left to the kernel")                               \
 	X(FRAGMENT, "tunnelled packets that came in fragments, left to the kernel")                                       \
 	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                                             \
+	X(KEPT, "packets with a second chance that stay here")                                                            \
+	X(PASSED_ON, "packets without a connection here, passed on to the backend that may have it")                      \
+	X(TAKEN_OVER, "packets that another backend passed on to this one")                                               \
+	X(FORGED, "packets that came with the mark of those that leave here, dropped")                                    \
+	X(STRANDED, "packets to pass on for which there was no way, dropped")                                             \
 	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")
 
 enum hpb_counter {
@@ -41,6 +47,14 @@ struct hpb_address6 {
 	__be32 word[4];
 };
 
+/* The key of a VLAN: what its tag says. Protocol in network order, number in host order; number 0 is no VLAN. */
+static inline __attribute__((always_inline)) __u32 hpb_vlan(__be16 protocol, __u16 number)
+{
+	return (__u32)protocol << 16 | (number & 0xfff);
+}
+
+#define HPB_VLAN_NUMBER(vlan) ((vlan) & 0xfff)
+
 /* The last sender refused, by outer family: IPv4 in the first word, and when, by the monotonic clock; 0: never. */
 struct hpb_refused {
 	__u64 at_ns;
@@ -58,12 +72,13 @@ struct hpb_refused {
 #define HPB_VIP_TUNNELS (HPB_VIP_IPIP | HPB_VIP_GUE)
 
 #define HPB_TAKES_GUE 1u /* some VIP comes by gue */
+#define HPB_PASSES_ON 2u /* second chances are taken */
 
 /* One element. The largest MSS that a VIP of each family may advertise, host order; 0: as it is. */
 struct hpb_settings {
 	__u16 mss4;
 	__u16 mss6;
-	__u32 flags; /* HPB_TAKES_GUE */
+	__u32 flags; /* HPB_TAKES_GUE, HPB_PASSES_ON */
 };
 
 #endif

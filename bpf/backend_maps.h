@@ -44,6 +44,14 @@ struct {
 	__type(value, struct hpb_settings);
 } settings SEC(".maps");
 
+/* VLANs on the interface: the ifindex of their own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HPB_VLANS_MOST);
+	__type(key, __u32);
+	__type(value, __u32);
+} vlans SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HPB_COUNTER_COUNT);

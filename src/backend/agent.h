@@ -18,6 +18,11 @@ struct agent_request {
 	size_t sender_count;
 	const char *interface; /* NULL: found by routes */
 	uint32_t mtu;	       /* 0: the interface's */
+	enum {
+		AGENT_CHANCE_UNSAID, /* as it was, on at first */
+		AGENT_CHANCE_ON,
+		AGENT_CHANCE_OFF,
+	} second_chance;
 	bool is_json;
 };
 

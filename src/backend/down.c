@@ -98,7 +98,7 @@ static int plan(const struct setup *setup, const struct agent_request *request, 
 	/* Senders are trusted for tunnels that are open, not for those of another day. */
 	if (!setup_has_tunnel(target)) {
 		target->sender_count = 0;
-		target->is_clsact_ours = target->has_tunnel_parts = false;
+		target->is_clsact_ours = target->has_tunnel_parts = target->is_chance_off = false;
 		target->mtu = 0;
 	}
 	return 0;

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
@@ -18,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/host_internal.h"
 #include "base/cleanup.h"
 
 #define BUFFER_BYTES 32768
@@ -32,8 +32,7 @@ static void close_netlink(struct mnl_socket **netlink)
 
 #define auto_netlink __attribute__((cleanup(close_netlink)))
 
-/* Send a request, hand every answer to the callback. Returns 0 or -errno. */
-static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
+static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context, int is_strict)
 {
 	auto_netlink struct mnl_socket *netlink = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	auto_free char *buffer = malloc(BUFFER_BYTES);
@@ -41,6 +40,8 @@ static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
 	int code = 1;
 
 	if (!netlink || !buffer || mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	if (is_strict && mnl_socket_setsockopt(netlink, NETLINK_GET_STRICT_CHK, &is_strict, sizeof(is_strict)) < 0)
 		return -errno;
 	message->nlmsg_seq = 1;
 	message->nlmsg_flags |= NLM_F_REQUEST;
@@ -58,7 +59,17 @@ static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
 	return code < 0 ? -errno : 0;
 }
 
-static const struct nlattr *find_attribute(const struct nlmsghdr *message, size_t header, uint16_t type)
+int host_ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
+{
+	return ask(message, callback, context, false);
+}
+
+int host_ask_strictly(struct nlmsghdr *message, mnl_cb_t callback, void *context)
+{
+	return ask(message, callback, context, true);
+}
+
+const struct nlattr *host_find_attribute(const struct nlmsghdr *message, size_t header, uint16_t type)
 {
 	const char *end = mnl_nlmsg_get_payload_tail(message);
 	const struct nlattr *attr = mnl_nlmsg_get_payload_offset(message, header);
@@ -72,12 +83,12 @@ static const struct nlattr *find_attribute(const struct nlmsghdr *message, size_
 static int take_address(const struct nlmsghdr *message, void *context)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attr = find_attribute(message, sizeof(*info), IFA_LOCAL);
+	const struct nlattr *attr = host_find_attribute(message, sizeof(*info), IFA_LOCAL);
 	struct host_addresses *out = context;
 	struct host_address *row = &out->list[out->count];
 
 	if (!attr)
-		attr = find_attribute(message, sizeof(*info), IFA_ADDRESS);
+		attr = host_find_attribute(message, sizeof(*info), IFA_ADDRESS);
 	if (!attr || out->count == HOST_ADDRESSES_MOST || (info->ifa_family != AF_INET && info->ifa_family != AF_INET6))
 		return MNL_CB_OK;
 	row->ip = info->ifa_family == AF_INET ? ip_from4(mnl_attr_get_payload(attr)) : ip_from6(mnl_attr_get_payload(attr));
@@ -99,7 +110,7 @@ int host_read_addresses(struct host_addresses *out, struct err *e)
 	message->nlmsg_type = RTM_GETADDR;
 	message->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
-	code = ask(message, take_address, out);
+	code = host_ask(message, take_address, out);
 	return code ? err_set(e, code, "reading addresses: %m") : 0;
 }
 
@@ -118,7 +129,7 @@ int host_remove_loopback_address(struct err *e)
 	info->ifa_prefixlen = 8;
 	info->ifa_index = if_nametoindex("lo");
 	mnl_attr_put(message, IFA_LOCAL, sizeof(loopback), loopback);
-	code = ask(message, NULL, NULL);
+	code = host_ask(message, NULL, NULL);
 	return code && code != -EADDRNOTAVAIL ? err_set(e, code, "taking 127.0.0.1 off lo: %m") : 0;
 }
 
@@ -153,7 +164,7 @@ int host_add_vip(const struct ip *vip, struct err *e)
 		mnl_attr_put_u32(message, IFA_FLAGS, IFA_F_NODAD);
 		mnl_attr_put(message, IFA_CACHEINFO, sizeof(deprecated), &deprecated);
 	}
-	code = ask(message, NULL, NULL);
+	code = host_ask(message, NULL, NULL);
 	if (code && code != -EEXIST)
 		return err_set(e, code, "putting %s on lo: %m", ip_format(vip, text));
 	return 0;
@@ -162,7 +173,7 @@ int host_add_vip(const struct ip *vip, struct err *e)
 int host_remove_vip(const struct ip *vip, struct err *e)
 {
 	char buffer[256], text[IP_TEXT_BYTES];
-	int code = ask(put_address(buffer, RTM_DELADDR, vip), NULL, NULL);
+	int code = host_ask(put_address(buffer, RTM_DELADDR, vip), NULL, NULL);
 
 	if (code && code != -EADDRNOTAVAIL)
 		return err_set(e, code, "taking %s off lo: %m", ip_format(vip, text));
@@ -171,7 +182,7 @@ int host_remove_vip(const struct ip *vip, struct err *e)
 
 static int take_route(const struct nlmsghdr *message, void *context)
 {
-	const struct nlattr *attr = find_attribute(message, sizeof(struct rtmsg), RTA_OIF);
+	const struct nlattr *attr = host_find_attribute(message, sizeof(struct rtmsg), RTA_OIF);
 	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
 
 	if (attr && info->rtm_type == RTN_UNICAST)
@@ -192,7 +203,7 @@ bool host_route_interface(const struct ip *to, char interface[static 16], struct
 	info->rtm_family = is4 ? AF_INET : AF_INET6;
 	info->rtm_dst_len = is4 ? 32 : 128;
 	mnl_attr_put(message, RTA_DST, is4 ? 4 : 16, is4 ? ip_bytes4(to) : to->byte);
-	if (!ask(message, take_route, &ifindex) && ifindex && if_indextoname(ifindex, interface))
+	if (!host_ask(message, take_route, &ifindex) && ifindex && if_indextoname(ifindex, interface))
 		return true;
 	err_set(e, -ENETUNREACH, "no route leads to %s, so the interface where packets arrive must be named: --interface IF",
 		ip_format(to, text));
@@ -207,7 +218,7 @@ struct proxy_search {
 static int take_proxy(const struct nlmsghdr *message, void *context)
 {
 	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *attr = find_attribute(message, sizeof(*info), NDA_DST);
+	const struct nlattr *attr = host_find_attribute(message, sizeof(*info), NDA_DST);
 	struct proxy_search *search = context;
 
 	if (attr && info->ndm_flags & NTF_PROXY && mnl_attr_get_payload_len(attr) == sizeof(search->ip->byte) &&
@@ -228,7 +239,7 @@ bool host_has_proxy(const struct ip *ip, char interface[static 16])
 	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 	info->ndm_family = AF_INET6;
 	info->ndm_flags = NTF_PROXY;
-	return !ask(message, take_proxy, &search) && search.ifindex && if_indextoname(search.ifindex, interface);
+	return !host_ask(message, take_proxy, &search) && search.ifindex && if_indextoname(search.ifindex, interface);
 }
 
 struct qdisc_search {
@@ -240,7 +251,7 @@ struct qdisc_search {
 static int take_qdisc(const struct nlmsghdr *message, void *context)
 {
 	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *kind = find_attribute(message, sizeof(*info), TCA_KIND);
+	const struct nlattr *kind = host_find_attribute(message, sizeof(*info), TCA_KIND);
 	struct qdisc_search *search = context;
 
 	/* The kernel tells those of all interfaces. */
@@ -257,7 +268,7 @@ bool host_has_qdisc(const char *interface, const char *kind)
 	message->nlmsg_type = RTM_GETQDISC;
 	message->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct tcmsg));
-	return !ask(message, take_qdisc, &search) && search.is_found;
+	return !host_ask(message, take_qdisc, &search) && search.is_found;
 }
 
 static int count_one(const struct nlmsghdr *message, void *context)
@@ -285,7 +296,7 @@ size_t host_count_filters(const char *interface)
 		info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 		info->tcm_ifindex = (int)host_ifindex(interface);
 		info->tcm_parent = parents[i];
-		ask(message, count_one, &count);
+		host_ask(message, count_one, &count);
 	}
 	return count;
 }

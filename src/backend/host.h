@@ -12,6 +12,7 @@
 
 #define HOST_ADDRESSES_MOST 4096
 #define HOST_INTERFACES_MOST 1024
+#define HOST_VLANS_MOST 1024
 
 struct host_address {
 	struct ip ip;
@@ -53,6 +54,19 @@ bool host_is_ethernet(const char *interface);
 /* All interfaces but lo: their names, as an array and its length, or as a text for messages. */
 size_t host_read_interfaces(char names[static HOST_INTERFACES_MOST][16]);
 void host_list_interfaces(char *out, size_t room);
+
+/* The VLANs on an interface that have an interface of their own in this network namespace. Returns how many. */
+struct host_vlan {
+	uint16_t protocol; /* of the tag, network order */
+	uint16_t number;
+	uint32_t ifindex;
+};
+
+size_t host_read_vlans(const char *interface, struct host_vlan list[static HOST_VLANS_MOST]);
+
+/* Whether an address belongs to another network namespace, one that a link of ours but `except` leads to (a veth pair with
+ * a container, say); names that link. */
+bool host_is_elsewhere(const struct ip *ip, const char *except, char interface[static 16]);
 
 /* Read or write a setting below /proc/sys, a line without its end. */
 int host_read_sysctl(const char *path, char *out, size_t room, struct err *e);

@@ -10,7 +10,7 @@
 
 static const char usage[] =
 	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue] [--from PREFIX...] [--interface IF]\n"
-	"                            [--mtu BYTES]\n"
+	"                            [--mtu BYTES] [--second-chance on|off]\n"
 	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
@@ -23,6 +23,9 @@ static const char usage[] =
 	"  --from PREFIX      directors whose tunnels are opened; `any` opens them for all\n"
 	"  --interface IF     where packets arrive; by default where the routes lead\n"
 	"  --mtu BYTES        MTU of the path from the directors, if it is smaller than the interface's\n"
+	"  --second-chance on|off\n"
+	"                     whether packets that come by gue, with another backend's address and for a connection that\n"
+	"                     is not here, are passed on to that backend; on by default\n"
 	"  --json             print JSON\n"
 	"  --version, --help\n";
 
@@ -94,6 +97,16 @@ static int take_forward(struct agent_request *request, const char *text)
 	return -1;
 }
 
+static int take_second_chance(struct agent_request *request, const char *text)
+{
+	bool is_on = !strcmp(text, "on");
+
+	if (!is_on && strcmp(text, "off") != 0)
+		return fail("--second-chance must be on or off, not \"%s\"", text);
+	request->second_chance = is_on ? AGENT_CHANCE_ON : AGENT_CHANCE_OFF;
+	return -1;
+}
+
 /* Returns -1 to go on, or the exit status. */
 static int take_option(int option, const char *text, struct agent_request *request)
 {
@@ -106,6 +119,8 @@ static int take_option(int option, const char *text, struct agent_request *reque
 		return take_prefix(request, text);
 	case 'm':
 		return take_mtu(request, text);
+	case 'c':
+		return take_second_chance(request, text);
 	case 'i':
 		request->interface = text;
 		return strlen(text) < 16 ? -1 : fail("--interface \"%s\" is longer than 15 characters", text);
@@ -141,13 +156,15 @@ static int check_up(struct agent_request *request)
 		return fail("--from belongs to --forward ipip and gue");
 	if (!has_tunnel && request->mtu && request->vip_count)
 		return fail("--mtu belongs to --forward ipip and gue");
+	if (!is_gue && request->second_chance && request->vip_count)
+		return fail("--second-chance belongs to --forward gue");
 	return -1;
 }
 
 static int check_others(const char *command, const struct agent_request *request)
 {
-	if (request->methods || request->sender_count || request->interface || request->mtu)
-		return fail("--forward, --from, --interface and --mtu belong to up, not to %s", command);
+	if (request->methods || request->sender_count || request->interface || request->mtu || request->second_chance)
+		return fail("--forward, --from, --interface, --mtu and --second-chance belong to up, not to %s", command);
 	if (!strcmp(command, "status") && request->vip_count)
 		return fail("--vip belongs to up and down: status shows all");
 	return -1;
@@ -185,6 +202,7 @@ int main(int argc, char **argv)
 					     {"from", required_argument, NULL, 'r'},
 					     {"interface", required_argument, NULL, 'i'},
 					     {"mtu", required_argument, NULL, 'm'},
+					     {"second-chance", required_argument, NULL, 'c'},
 					     {"json", no_argument, NULL, 'j'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},

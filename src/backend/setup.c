@@ -29,6 +29,11 @@ bool setup_has_tunnel(const struct setup *setup)
 	return setup_has_method(setup, SETUP_TUNNELS);
 }
 
+bool setup_passes_on(const struct setup *setup)
+{
+	return setup_has_method(setup, SETUP_GUE) && !setup->is_chance_off;
+}
+
 bool setup_has_family(const struct setup *setup, int family)
 {
 	for (size_t i = 0; i < setup->vip_count; i++)
@@ -111,10 +116,14 @@ static const char *read_lists(struct setup *setup, const json_t *root)
 
 static const char *read_rest(struct setup *setup, const json_t *root)
 {
-	static const char *const flags[] = {"has_tunnel_parts", "is_clsact_ours", "is_lo_ours", "is_lo_address_ours"};
-	bool *const into[] = {&setup->has_tunnel_parts, &setup->is_clsact_ours, &setup->is_lo_ours, &setup->is_lo_address_ours};
+	static const char *const flags[] = {"is_chance_off", "has_tunnel_parts", "is_clsact_ours", "is_lo_ours",
+					    "is_lo_address_ours"};
+	bool *const into[] = {&setup->is_chance_off, &setup->has_tunnel_parts, &setup->is_clsact_ours, &setup->is_lo_ours,
+			      &setup->is_lo_address_ours};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (!i && !json_object_get(root, flags[i]))
+			continue; /* written by a version that knew no second chance */
 		if (!json_is_boolean(json_object_get(root, flags[i])))
 			return flags[i];
 		*into[i] = json_is_true(json_object_get(root, flags[i]));
@@ -170,11 +179,11 @@ static json_t *lists(const struct setup *setup)
 	for (size_t i = 0; i < setup->sysctl_count; i++)
 		json_array_append_new(sysctls, json_pack("{s:s, s:s, s:s}", "path", setup->sysctls[i].path, "was",
 							 setup->sysctls[i].was, "set", setup->sysctls[i].set));
-	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
+	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
 			 "senders", senders, "sysctls", sysctls, "interface", setup->interface, "ifindex",
-			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "has_tunnel_parts",
-			 setup->has_tunnel_parts, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours", setup->is_lo_ours,
-			 "is_lo_address_ours", setup->is_lo_address_ours);
+			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "is_chance_off", setup->is_chance_off,
+			 "has_tunnel_parts", setup->has_tunnel_parts, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours",
+			 setup->is_lo_ours, "is_lo_address_ours", setup->is_lo_address_ours);
 }
 
 static int make_folders(const char *path, struct err *e)

@@ -42,6 +42,7 @@ struct setup {
 	char interface[16];	 /* where packets arrive */
 	uint32_t ifindex;	 /* of the interface; another one under the same name is a stranger */
 	uint32_t mtu;		 /* of the path from the directors; 0: the interface's */
+	bool is_chance_off;	 /* packets with a second chance stay here, whatever sockets there are */
 	bool has_tunnel_parts;	 /* programs, pins or filter may be there */
 	bool is_clsact_ours;	 /* we made its clsact qdisc */
 	bool is_lo_ours;	 /* we brought lo up */
@@ -51,9 +52,13 @@ struct setup {
 /* NULL when it is none of the setup's. */
 const struct setup_vip *setup_find_vip(const struct setup *setup, const struct ip *address);
 
-/* Whether any VIP comes by one of these methods; by a tunnel; is of the family, 4 or 6. */
+/* Whether any VIP comes by one of these methods; by a tunnel. */
 bool setup_has_method(const struct setup *setup, uint32_t methods);
 bool setup_has_tunnel(const struct setup *setup);
+
+/* Whether packets with a second chance are passed on. */
+bool setup_passes_on(const struct setup *setup);
+/* Whether any VIP is of the family, 4 or 6. */
 bool setup_has_family(const struct setup *setup, int family);
 
 /* The methods' names as --forward takes them, joined by " and ". Returns text. */

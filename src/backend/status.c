@@ -164,6 +164,27 @@ static void judge_refused(struct report *report, const struct setup *setup, cons
 	}
 }
 
+static void judge_chance(struct report *report, const struct setup *setup, const struct tunnel_state *state)
+{
+	char door[16], text[IP_TEXT_BYTES];
+
+	if (!setup_has_method(setup, SETUP_GUE))
+		return;
+	if (!setup_passes_on(setup)) {
+		item(report, !state->is_relay, "second chance", again,
+		     "off: packets for connections of other backends stay here");
+		return;
+	}
+	item(report, state->is_relay, "second chance", again, state->is_relay ?
+	     "packets for connections of other backends are passed on by %s" :
+	     "nothing on %s passes on packets for connections of other backends", setup->interface);
+	for (size_t i = 0; i < setup->vip_count; i++)
+		if (setup->vips[i].methods & SETUP_GUE && host_is_elsewhere(&setup->vips[i].address, setup->interface, door))
+			item(report, false, "second chance", "halfproxy-backend up --second-chance off",
+			     "%s is an address of another network namespace, behind %s, where no socket can be found",
+			     ip_format(&setup->vips[i].address, text), door);
+}
+
 static void judge_tunnel(struct report *report, const struct setup *setup)
 {
 	static const char *const texts[] = {
@@ -189,12 +210,13 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	else
 		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s", setup->interface,
 		     state.is_native ? "native" : "generic", senders,
-		     is_filled ? "" : "; its maps hold other VIPs or senders");
+		     is_filled ? "" : "; its maps hold other VIPs, senders or VLANs");
 	item(report, state.is_mss && state.settings.mss4 == wanted.mss4 && state.settings.mss6 == wanted.mss6, "mss", again,
 	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.settings.mss4,
 	     state.settings.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
 	if (state.is_decap && state.is_mss && !state.is_whole)
 		item(report, false, "programs", again, "they are of another version, or their pins are gone");
+	judge_chance(report, setup, &state);
 	judge_refused(report, setup, state.refused);
 	for (size_t i = 0; i < HPB_COUNTER_COUNT; i++)
 		item(report, true, "counter", "", "%llu %s", (unsigned long long)state.counters[i], texts[i]);

@@ -1,4 +1,4 @@
-/* Decapsulation and MSS filter: see tunnel.h. */
+/* Decapsulation, relay and MSS filter: see tunnel.h. */
 #include "backend/tunnel.h"
 
 #include <bpf/bpf.h>
@@ -16,7 +16,6 @@
 #include "base/kernel.h"
 
 #define BPFFS "/sys/fs/bpf"
-#define FILTER_NAME "hp_mss"
 #define FILTER_PRIORITY 18512 /* "HP" */
 #define FILTER_HANDLE 1
 #define OUTER4_BYTES 20
@@ -33,15 +32,19 @@ static uint32_t outer_most(const struct setup *setup)
 		if (!ip_is4(&setup->senders[i].ip))
 			bytes = OUTER6_BYTES;
 	if (setup_has_method(setup, SETUP_GUE))
-		bytes += HP_GUE_BYTES + sizeof(struct hp_gue_chance);
+		bytes += HP_GUE_BYTES;
+	if (setup_passes_on(setup))
+		bytes += sizeof(struct hp_gue_chance);
 	return bytes;
 }
 
 struct hpb_settings tunnel_settings(const struct setup *setup)
 {
 	uint32_t mtu = host_mtu(setup->interface), outer = outer_most(setup);
-	struct hpb_settings settings = {.flags = setup_has_method(setup, SETUP_GUE) ? HPB_TAKES_GUE : 0};
+	struct hpb_settings settings = {0};
 
+	settings.flags |= setup_has_method(setup, SETUP_GUE) ? HPB_TAKES_GUE : 0;
+	settings.flags |= setup_passes_on(setup) ? HPB_PASSES_ON : 0;
 	if (setup->mtu && (!mtu || setup->mtu < mtu))
 		mtu = setup->mtu;
 	if (mtu > outer + IP6_TCP_BYTES && mtu <= UINT16_MAX) {
@@ -72,10 +75,17 @@ static uint32_t attached_program(uint32_t ifindex)
 	return fd >= 0 && ifindex && !bpf_obj_get_info_by_fd(fd, &info, &bytes) && info.xdp.ifindex == ifindex ? info.prog_id : 0;
 }
 
-/* The program of our filter; 0 when there is none, or somebody else's in its place. */
-static uint32_t filter_program(uint32_t ifindex)
+/* Our filters of tc. */
+static const struct filter {
+	const char *name, *pin, *what;
+	enum bpf_tc_attach_point point;
+} relay_filter = {"hp_relay", TUNNEL_PIN_RELAY, "relay", BPF_TC_INGRESS},
+  mss_filter = {"hp_mss", TUNNEL_PIN_MSS, "MSS filter", BPF_TC_EGRESS};
+
+/* The program of a filter; 0 when there is none, or somebody else's in its place. */
+static uint32_t filter_program(uint32_t ifindex, const struct filter *filter)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = filter->point);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
 	struct bpf_prog_info info = {0};
 	uint32_t bytes = sizeof(info);
@@ -84,16 +94,24 @@ static uint32_t filter_program(uint32_t ifindex)
 	if (!ifindex || bpf_tc_query(&hook, &options))
 		return 0;
 	fd = bpf_prog_get_fd_by_id(options.prog_id);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) || strcmp(info.name, FILTER_NAME) != 0)
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) || strcmp(info.name, filter->name) != 0)
 		return 0;
 	return options.prog_id;
 }
 
-static bool is_whole(uint32_t ifindex)
+static bool is_pinned(uint32_t program, const char *pin)
 {
-	uint32_t decap = attached_program(ifindex), mss = filter_program(ifindex);
+	return program && program == program_id(pin);
+}
 
-	return decap && mss && decap == program_id(TUNNEL_PIN_DECAP) && mss == program_id(TUNNEL_PIN_MSS) && tunnel_has_maps();
+/* The relay has to be there when packets are passed on, and not when they are not. */
+static bool is_whole(const struct setup *setup)
+{
+	uint32_t ifindex = host_ifindex(setup->interface), relay = filter_program(ifindex, &relay_filter);
+
+	return is_pinned(attached_program(ifindex), TUNNEL_PIN_DECAP) &&
+	       is_pinned(filter_program(ifindex, &mss_filter), TUNNEL_PIN_MSS) &&
+	       (setup_passes_on(setup) ? is_pinned(relay, TUNNEL_PIN_RELAY) : !relay) && tunnel_has_maps();
 }
 
 int tunnel_check(const char *interface, struct err *e)
@@ -153,10 +171,10 @@ static int attach_decap(const char *interface, struct err *e)
 	return bpf_obj_pin(link, path) ? err_set(e, -errno, "pinning %s: %m", path) : 0;
 }
 
-static int attach_mss(const char *interface, struct err *e)
+static int attach_filter(const char *interface, const struct filter *filter, struct err *e)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)host_ifindex(interface), .attach_point = BPF_TC_EGRESS);
-	auto_close int program = tunnel_open_pin(TUNNEL_PIN_MSS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)host_ifindex(interface), .attach_point = filter->point);
+	auto_close int program = tunnel_open_pin(filter->pin);
 	LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY, .prog_fd = program,
 		    .flags = BPF_TC_F_REPLACE);
 	int code = bpf_tc_hook_create(&hook);
@@ -164,24 +182,37 @@ static int attach_mss(const char *interface, struct err *e)
 	if (code && code != -EEXIST)
 		return err_set(e, code, "clsact on %s: %m", interface);
 	code = bpf_tc_attach(&hook, &options);
-	return code ? err_set(e, code, "MSS filter on %s: %m (%s)", interface, tunnel_last_words()) : 0;
+	return code ? err_set(e, code, "%s on %s: %m (%s)", filter->what, interface, tunnel_last_words()) : 0;
+}
+
+static void detach_filter(uint32_t ifindex, const struct filter *filter)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = filter->point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+	if (filter_program(ifindex, filter))
+		bpf_tc_detach(&hook, &options);
 }
 
 int tunnel_up(const struct setup *setup, struct err *e)
 {
-	bool was_whole = is_whole(host_ifindex(setup->interface));
+	bool was_whole = is_whole(setup);
 	int code = 0;
 
 	tunnel_listen();
 	if (!was_whole)
 		code = tunnel_load(e);
-	/* Filled before anything is attached: no packet meets half of it. */
+	/* What is marked to leave needs the relay; and the maps are filled before decapsulation: no packet meets half of it. */
+	if (!code && !was_whole && setup_passes_on(setup))
+		code = attach_filter(setup->interface, &relay_filter, e);
 	if (!code)
 		code = tunnel_fill_maps(setup, e);
 	if (!code && !was_whole)
 		code = attach_decap(setup->interface, e);
 	if (!code && !was_whole)
-		code = attach_mss(setup->interface, e);
+		code = attach_filter(setup->interface, &mss_filter, e);
+	if (!code && !setup_passes_on(setup))
+		detach_filter(host_ifindex(setup->interface), &relay_filter);
 	return code;
 }
 
@@ -189,25 +220,24 @@ int tunnel_fill(const struct setup *setup, struct err *e)
 {
 	int code = tunnel_fill_maps(setup, e);
 
+	if (!setup_passes_on(setup))
+		detach_filter(host_ifindex(setup->interface), &relay_filter);
 	return code == -ENOENT ? 0 : code;
 }
 
 void tunnel_down(const struct setup *setup)
 {
 	uint32_t ifindex = host_ifindex(setup->interface);
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	auto_close int link = tunnel_open_pin(TUNNEL_PIN_LINK);
 
 	tunnel_listen();
 	if (link >= 0)
 		bpf_link_detach(link);
-	if (filter_program(ifindex))
-		bpf_tc_detach(&hook, &options);
-	if (ifindex && setup->is_clsact_ours && !host_count_filters(setup->interface)) {
-		hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	detach_filter(ifindex, &relay_filter);
+	detach_filter(ifindex, &mss_filter);
+	if (ifindex && setup->is_clsact_ours && !host_count_filters(setup->interface))
 		bpf_tc_hook_destroy(&hook);
-	}
 	tunnel_remove_pins();
 }
 
@@ -223,8 +253,9 @@ void tunnel_look(const struct setup *setup, struct tunnel_state *out)
 	memset(out, 0, sizeof(*out));
 	out->is_decap = attached_program(ifindex) != 0;
 	out->is_native = out->is_decap && !bpf_xdp_query((int)ifindex, 0, &query) && query.attach_mode != XDP_ATTACHED_SKB;
-	out->is_mss = filter_program(ifindex) != 0;
-	out->is_whole = is_whole(ifindex);
+	out->is_mss = filter_program(ifindex, &mss_filter) != 0;
+	out->is_relay = filter_program(ifindex, &relay_filter) != 0;
+	out->is_whole = is_whole(setup);
 	out->is_filled = tunnel_is_filled(setup);
 	fd = tunnel_open_pin("settings");
 	if (fd >= 0)

@@ -1,4 +1,4 @@
-/* The BPF half of a backend that tunnels reach: decapsulation by XDP and the MSS filter by tc, on one interface,
+/* The BPF half of a backend that tunnels reach: decapsulation by XDP, relay and MSS filter by tc, on one interface,
  * pinned so that they work without any process. This file and tunnel_map are the only callers of bpf(2) here. */
 #ifndef HP_BACKEND_TUNNEL_H
 #define HP_BACKEND_TUNNEL_H
@@ -14,8 +14,9 @@ struct tunnel_state {
 	bool is_decap; /* attached to the interface */
 	bool is_native;
 	bool is_mss;
-	bool is_whole;	/* both, this version's, and of one pinned set */
-	bool is_filled; /* the maps hold the setup's VIPs and senders, no more and no less */
+	bool is_relay;
+	bool is_whole;	/* all that the setup needs, this version's, and of one pinned set */
+	bool is_filled; /* the maps hold the setup's VIPs and senders and the interface's VLANs, no more and no less */
 	struct hpb_settings settings;
 	uint64_t counters[HPB_COUNTER_COUNT];
 	struct hpb_refused refused[HPB_REFUSED_COUNT];
@@ -30,8 +31,8 @@ int tunnel_check(const char *interface, struct err *e);
  * programs on the interface are replaced in place when they are not this version's. Needs tunnel_check. */
 int tunnel_up(const struct setup *setup, struct err *e);
 
-/* Bring the maps alone to what the setup says. What stays is never absent meanwhile. Without maps there is nothing to
- * do. */
+/* Bring the maps to a setup of fewer VIPs. What stays is never absent meanwhile; a relay that is needed no more goes.
+ * Without maps there is nothing to do. */
 int tunnel_fill(const struct setup *setup, struct err *e);
 
 /* Detach and unpin. What others put on the interface stays; so does the qdisc unless it is ours and empty. */
@@ -41,7 +42,7 @@ void tunnel_down(const struct setup *setup);
 void tunnel_look(const struct setup *setup, struct tunnel_state *out);
 
 /* What the setup makes of the programs' settings: the largest MSS of each family that leaves room for the outer headers on
- * the path from the directors, 0 for an MTU that bounds nothing; whether GUE is taken. */
+ * the path from the directors, 0 for an MTU that bounds nothing; whether GUE and second chances are taken. */
 struct hpb_settings tunnel_settings(const struct setup *setup);
 
 #endif

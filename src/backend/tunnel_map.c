@@ -23,14 +23,15 @@ enum map {
 	VIPS6,
 	SENDERS4,
 	SENDERS6,
+	VLANS,
 	SETTINGS,
 	COUNTERS,
 	REFUSED,
 	MAPS
 };
 
-static const char *const map_names[MAPS] = {"vips4", "vips6", "senders4", "senders6", "settings", "counters",
-						 "refused"};
+static const char *const map_names[MAPS] = {"vips4", "vips6",	  "senders4", "senders6",
+						 "vlans", "settings", "counters", "refused"};
 
 static char last_words[300];
 
@@ -141,6 +142,8 @@ static int pin_all(const struct backend_bpf *skel, struct err *e)
 		code = pin(bpf_program__fd(skel->progs.hp_decap), TUNNEL_PIN_DECAP, e);
 	if (!code)
 		code = pin(bpf_program__fd(skel->progs.hp_mss), TUNNEL_PIN_MSS, e);
+	if (!code)
+		code = pin(bpf_program__fd(skel->progs.hp_relay), TUNNEL_PIN_RELAY, e);
 	return code;
 }
 
@@ -222,11 +225,49 @@ static int put_senders(const struct setup *setup, int fd4, int fd6)
 	return 0;
 }
 
-/* Whether a key of one of the maps stands for something in the setup, with the same meaning. */
-static bool is_wanted(const struct setup *setup, enum map map, const uint8_t *key, uint32_t value)
+/* What the maps shall hold: the setup, and the VLANs as the host has them now. */
+struct wanted {
+	const struct setup *setup;
+	struct host_vlan vlans[HOST_VLANS_MOST];
+	size_t vlan_count;
+};
+
+static void want(struct wanted *wanted, const struct setup *setup)
 {
+	wanted->setup = setup;
+	wanted->vlan_count = setup_passes_on(setup) ? host_read_vlans(setup->interface, wanted->vlans) : 0;
+}
+
+static int put_vlans(const struct wanted *wanted, int fd)
+{
+	for (size_t i = 0; i < wanted->vlan_count; i++) {
+		uint32_t key = hpb_vlan(wanted->vlans[i].protocol, wanted->vlans[i].number);
+
+		if (bpf_map_update_elem(fd, &key, &wanted->vlans[i].ifindex, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static bool is_vlan_wanted(const struct wanted *wanted, const uint8_t *key, uint32_t ifindex)
+{
+	uint32_t vlan;
+
+	memcpy(&vlan, key, sizeof(vlan));
+	for (size_t i = 0; i < wanted->vlan_count; i++)
+		if (vlan == hpb_vlan(wanted->vlans[i].protocol, wanted->vlans[i].number))
+			return wanted->vlans[i].ifindex == ifindex;
+	return false;
+}
+
+/* Whether a key of one of the maps stands for something that is wanted, with the same meaning. */
+static bool is_wanted(const struct wanted *wanted, enum map map, const uint8_t *key, uint32_t value)
+{
+	const struct setup *setup = wanted->setup;
 	bool is4 = map == VIPS4 || map == SENDERS4;
 
+	if (map == VLANS)
+		return is_vlan_wanted(wanted, key, value);
 	if (map == VIPS4 || map == VIPS6) {
 		struct ip ip = is4 ? ip_from4(key) : ip_from6(key);
 		const struct setup_vip *vip = setup_find_vip(setup, &ip);
@@ -244,8 +285,8 @@ static bool is_wanted(const struct setup *setup, enum map map, const uint8_t *ke
 	return false;
 }
 
-/* Look at every entry; drop what the setup does not want, if told to. Returns how many it wants. */
-static size_t sweep(const struct setup *setup, enum map map, int fd, bool drops, size_t *unwanted)
+/* Look at every entry; drop what is not wanted, if told to. Returns how many are wanted. */
+static size_t sweep(const struct wanted *all, enum map map, int fd, bool drops, size_t *unwanted)
 {
 	uint8_t key[sizeof(struct hpb_prefix6)], next[sizeof(key)];
 	uint32_t value = 0;
@@ -254,7 +295,7 @@ static size_t sweep(const struct setup *setup, enum map map, int fd, bool drops,
 
 	*unwanted = 0;
 	while (!bpf_map_get_next_key(fd, at, next) && *unwanted <= HPB_SENDERS_MOST) {
-		bool is_ours = !bpf_map_lookup_elem(fd, next, &value) && is_wanted(setup, map, next, value);
+		bool is_ours = !bpf_map_lookup_elem(fd, next, &value) && is_wanted(all, map, next, value);
 
 		memcpy(key, next, sizeof(key));
 		wanted += is_ours;
@@ -274,17 +315,21 @@ static size_t sweep(const struct setup *setup, enum map map, int fd, bool drops,
 int tunnel_fill_maps(const struct setup *setup, struct err *e)
 {
 	struct hpb_settings settings = tunnel_settings(setup);
+	struct wanted wanted;
 	uint32_t zero = 0;
 	size_t unwanted;
 	int fds[MAPS];
 	int code = open_maps(fds);
 
+	want(&wanted, setup);
+	if (!code)
+		code = put_vlans(&wanted, fds[VLANS]);
 	if (!code)
 		code = put_senders(setup, fds[SENDERS4], fds[SENDERS6]);
 	if (!code)
 		code = put_vips(setup, fds[VIPS4], fds[VIPS6]);
-	for (enum map map = VIPS4; !code && map <= SENDERS6; map++)
-		sweep(setup, map, fds[map], true, &unwanted);
+	for (enum map map = VIPS4; !code && map <= VLANS; map++)
+		sweep(&wanted, map, fds[map], true, &unwanted);
 	if (!code)
 		code = bpf_map_update_elem(fds[SETTINGS], &zero, &settings, BPF_ANY) ? -errno : 0;
 	close_maps(fds);
@@ -304,16 +349,18 @@ bool tunnel_has_maps(void)
 
 bool tunnel_is_filled(const struct setup *setup)
 {
-	size_t wanted = 0, unwanted = 0, more;
+	size_t found = 0, unwanted = 0, more;
+	struct wanted wanted;
 	int fds[MAPS];
 	int code = open_maps(fds);
 
-	for (enum map map = VIPS4; !code && map <= SENDERS6; map++) {
-		wanted += sweep(setup, map, fds[map], false, &more);
+	want(&wanted, setup);
+	for (enum map map = VIPS4; !code && map <= VLANS; map++) {
+		found += sweep(&wanted, map, fds[map], false, &more);
 		unwanted += more;
 	}
 	close_maps(fds);
-	return !code && !unwanted && wanted == setup->vip_count + setup->sender_count;
+	return !code && !unwanted && found == setup->vip_count + setup->sender_count + wanted.vlan_count;
 }
 
 void tunnel_read_counters(uint64_t *counters)

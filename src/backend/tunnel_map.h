@@ -14,6 +14,7 @@
 /* Programs are pinned under a name with the version, so that a newer agent does not take old ones for its own. */
 #define TUNNEL_PIN_DECAP "decap-" HP_VERSION
 #define TUNNEL_PIN_MSS "mss-" HP_VERSION
+#define TUNNEL_PIN_RELAY "relay-" HP_VERSION
 #define TUNNEL_PIN_LINK "link"
 
 /* Write the path of this network namespace's pin into path; a descriptor of it, or a negative number. */
@@ -26,7 +27,8 @@ int tunnel_load(struct err *e);
 /* Bring the pinned maps to what the setup says. -ENOENT, unsaid, when they are not there. */
 int tunnel_fill_maps(const struct setup *setup, struct err *e);
 
-/* Whether the pinned maps are all there, and hold the setup's VIPs and senders and nothing else. */
+/* Whether the pinned maps are all there, and hold the setup's VIPs and senders, and the VLANs on its interface, and nothing
+ * else. */
 bool tunnel_has_maps(void);
 bool tunnel_is_filled(const struct setup *setup);
 

@@ -143,6 +143,24 @@ static int want_sender(struct setup *wanted, const struct prefix *prefix, struct
 	return 0;
 }
 
+/* Packets of connections that live in a container would all look as if they belonged to another backend. */
+static int want_chance(const struct agent_request *request, struct setup *wanted, const char *interface, struct err *e)
+{
+	char door[16], text[IP_TEXT_BYTES];
+
+	if (request->second_chance && !setup_has_method(wanted, SETUP_GUE))
+		return err_set(e, -EINVAL, "--second-chance belongs to --forward gue, by which no VIP comes");
+	if (request->second_chance)
+		wanted->is_chance_off = request->second_chance == AGENT_CHANCE_OFF;
+	for (size_t i = 0; setup_passes_on(wanted) && i < wanted->vip_count; i++)
+		if (wanted->vips[i].methods & SETUP_GUE && host_is_elsewhere(&wanted->vips[i].address, interface, door))
+			return err_set(e, -ENOTSUP,
+				       "VIP %s is an address of another network namespace, behind %s: its sockets are there, "
+				       "where the second chance cannot look for them; run halfproxy-backend in there, or say "
+				       "--second-chance off", ip_format(&wanted->vips[i].address, text), door);
+	return 0;
+}
+
 /* The setup as it shall be, all of it checked. Nothing is changed. */
 static int plan(const struct agent_request *request, struct setup *wanted, const struct host_addresses *addresses,
 		struct err *e)
@@ -166,6 +184,8 @@ static int plan(const struct agent_request *request, struct setup *wanted, const
 	}
 	if (!code)
 		code = check_mtu(request, wanted, e);
+	if (!code)
+		code = want_chance(request, wanted, interface, e);
 	if (!code && setup_has_tunnel(wanted))
 		code = tunnel_check(interface, e);
 	if (code)
@@ -234,8 +254,9 @@ static int open_tunnels(struct setup *setup, struct err *e)
 	if (code)
 		return code;
 	tunnel_look(setup, &state);
-	printf("tunnels on %s are opened by XDP (%s), MSS at most %u (IPv4) and %u (IPv6)\n", setup->interface,
-	       state.is_native ? "native" : "generic", state.settings.mss4, state.settings.mss6);
+	printf("tunnels on %s are opened by XDP (%s), MSS at most %u (IPv4) and %u (IPv6)%s\n", setup->interface,
+	       state.is_native ? "native" : "generic", state.settings.mss4, state.settings.mss6,
+	       state.is_relay ? ", second chances are taken" : "");
 	return 0;
 }
 

@@ -24,6 +24,10 @@ refuses "more VIPs than there is room for" "there are more than 256" up --vip 10
 refuses "an unknown method" 'l2, ipip or gue, not "gre"' up --vip 10.2.0.1 --forward gre
 refuses "a tunnel without a sender" "ipip needs --from DIRECTOR" up --vip 10.2.0.1 --forward ipip
 refuses "one of gue too" "gue needs --from DIRECTOR" up --vip 10.2.0.1 --forward gue
+refuses "a second chance without gue" "--second-chance belongs to --forward gue" up --vip 10.2.0.1 --second-chance off \
+	--forward ipip --from 10.2.0.10
+refuses "one that is neither on nor off" '--second-chance must be on or off, not "no"' up --vip 10.2.0.1 --second-chance no
+refuses "one for down" "belong to up" down --second-chance off
 refuses "a sender without a tunnel" "--from belongs to --forward ipip" up --vip 10.2.0.1 --from 10.2.0.10
 refuses "a sender that is no address" '--from "director"' up --vip 10.2.0.1 --forward ipip --from director
 refuses "a prefix with host bits" "without host bits" up --vip 10.2.0.1 --forward ipip --from 10.2.0.10/24
@@ -84,6 +88,7 @@ refuses_more() {
 	refuses "$@"
 }
 refuses_more "a tunnel still does not" "ip link set dev eth0 xdp off" up --vip 10.2.0.2 fd00:2::2 "${TUNNEL[@]}"
+refuses_more "nor a second chance for what comes by l2" "by which no VIP comes" up --second-chance off
 refuses_more "nor another interface, while this is set up" "set up on eth0 already" up --vip 10.2.0.1 --interface lo0
 need "down" agent down
 host backend1 ip link set dev eth0 xdp off
@@ -92,6 +97,31 @@ host backend1 ip -6 route del default
 remember
 refuses "no route to find the interface by" "there is no default route, so the interface where packets arrive must be named" up --vip 10.2.0.1
 host backend1 ip route add default via 10.3.0.254
+
+# ---- sockets elsewhere -----------------------------------------------------------------------------------------------
+GUE=(--forward gue --from 10.2.0.10 --interface eth0)
+rig_host inside
+host backend1 ip link add door type veth peer name eth0 netns "$RIG-inside"
+host backend1 ip link set door up
+host inside ip link set eth0 up
+for vip in 10.2.0.1/32 fd00:2::1/128; do host inside ip addr add $vip dev lo; done
+remember
+refuses "a second chance for a VIP whose sockets are in a container" "behind door: its sockets are there" up --vip 10.2.0.1 "${GUE[@]}"
+refuses "for an IPv6 one" "or say --second-chance off" up --vip 10.2.0.9 fd00:2::1 "${GUE[@]}"
+expect "without it goes up" agent up --vip 10.2.0.1 "${GUE[@]}" --second-chance off
+expect_text "as status says" "second chance  off" agent status
+expect "and finds right" agent status
+refuses_more "and cannot be switched on" "behind door: its sockets are there" up --second-chance on
+host inside ip addr del 10.2.0.1/32 dev lo
+need "but when the VIP is no longer there" agent up --second-chance on
+host inside ip addr add 10.2.0.1/32 dev eth0
+expect_text "should it come back, status says so" "is an address of another network namespace, behind door" agent status
+expect_text "and what to do" "halfproxy-backend up --second-chance off" agent status
+need "which helps" agent up --second-chance off
+expect "says status" agent status
+need "down" agent down
+ip netns del "$RIG-inside"
+eventually 5 sh -c "! nsenter --net=/run/netns/$RIG-backend1 ip link show door 2>/dev/null"
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 remember

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/backend.sh
 
-BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward l2 --forward ipip --from 10.2.0.10 fd00:2::a --interface eth0)
+BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward l2 --forward ipip --forward gue --from 10.2.0.10 fd00:2::a --interface eth0)
 
 rig_up ipip || exit 1
 remember
@@ -17,9 +17,14 @@ expect_not "up changed something" diff -q "$RIG_DIR/before" <(snapshot)
 expect_text "down says that the tunnels are closed" "tunnels on eth0 are closed" agent down
 same "after down all is as it was before up"
 need "up" agent up "${BOTH[@]}"
-need "up with other VIPs" agent up --vip 10.2.0.9 fd00:2::9 --forward ipip --from 10.2.0.77
+need "up with other VIPs" agent up --vip 10.2.0.9 fd00:2::9 --forward gue --from 10.2.0.77
+need "up with one by ipip" agent up --vip 10.2.0.11 --forward ipip --from 10.2.0.77
 need "up with more" agent up --vip 10.2.0.10
 need "down of one" agent down --vip 10.2.0.9
+expect "status finds the rest right" agent status
+need "down of all by gue" agent down --vip fd00:2::9 "$RIG_VIP4" "$RIG_VIP6"
+expect_equal "takes the relay away" "" "$(host backend1 tc filter show dev eth0 ingress)"
+expect "and status finds the rest right" agent status
 need "down of the rest" agent down
 same "after several ups and downs too"
 

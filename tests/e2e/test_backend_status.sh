@@ -111,9 +111,9 @@ wrong "a program that was detached" "nothing opens tunnels on eth0" detach
 wrong "somebody else's program in its place" "somebody else's XDP program is on eth0" foreign
 wrong "a filter that was taken off" "the filter is not attached" on_backend tc filter del dev eth0 egress
 wrong "a qdisc that was taken off" "the filter is not attached" on_backend tc qdisc del dev eth0 clsact
-wrong "a VIP that the programs do not know" "its maps hold other VIPs or senders" \
+wrong "a VIP that the programs do not know" "its maps hold other VIPs, senders or VLANs" \
 	forget_vip
-wrong "a sender that nobody named" "its maps hold other VIPs or senders" \
+wrong "a sender that nobody named" "its maps hold other VIPs, senders or VLANs" \
 	add_sender
 wrong "pins that were removed" "nothing opens tunnels" steal_pins
 wrong "an MTU that changed" "the MTU of eth0 allows 1320 and 1300" on_backend ip link set eth0 mtu 1400

@@ -11,12 +11,19 @@
 
 /* Addresses of a user's process do not fit into the context's 32 bits. */
 #define xdp_md xdp_md_of_the_kernel
+#define __sk_buff sk_buff_of_the_kernel
 #include <linux/bpf.h>
 #undef xdp_md
+#undef __sk_buff
 
 struct xdp_md {
 	unsigned long data, data_end, data_meta;
 	__u32 ingress_ifindex, rx_queue_index, egress_ifindex;
+};
+
+struct __sk_buff {
+	unsigned long data, data_end;
+	__u32 len, protocol, ifindex, vlan_present, vlan_tci, vlan_proto;
 };
 
 /* A program's functions may load words from any address, as BPF may. */

@@ -1,21 +1,28 @@
 /* Any bytes as a frame through a backend's own programs, compiled for user space. Beyond the bounds: a frame stays
- * untouched, or loses its outer header and nothing else, when a named sender sent it for a VIP; and where an MSS is
- * lowered nothing else changes but the checksum, which stays as right as it was. */
+ * untouched, or loses its outer headers and nothing else, or leaves for the alternate that it names, when a named sender
+ * sent it for a VIP; what the relay would send on is dropped when it comes from outside; and where an MSS is lowered
+ * nothing else changes but the checksum, which stays as right as it was. */
+#include <stddef.h>
+
 #include "hostile/bpf_user.h"
 
 BPF_USER_BEGIN
 #include "backend.bpf.c"
 BPF_USER_END
 
+#define IFINDEX 3
+#define REDIRECT 7 /* TC_ACT_REDIRECT */
 #define MSS4 1440
 #define MSS6 1400
+#define VLAN_BYTE 7 /* of a VLAN's number, of those that have an interface */
 #define SENDER_BYTE 10 /* of 10.0.0.0/8 and of a00::/8, the senders that are named */
 
 static const __u8 vip4[4] = {10, 2, 0, 1}, vip6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 
 static __u32 tunnelled = HPB_VIP_L2 | HPB_VIP_IPIP | HPB_VIP_GUE;
-static struct hpb_settings limits = {MSS4, MSS6, HPB_TAKES_GUE};
+static struct hpb_settings limits = {MSS4, MSS6, HPB_TAKES_GUE | HPB_PASSES_ON};
 static __u64 counts[HPB_COUNTER_COUNT];
+static __u32 vlan_ifindex = 9;
 static struct hpb_refused refusals[HPB_REFUSED_COUNT];
 static __u8 *segment; /* the frame that leaves */
 static size_t segment_bytes;
@@ -36,6 +43,8 @@ static void *look_up(void *map, const void *key)
 		return &limits;
 	if (map == &refused)
 		return *(const __u32 *)key < HPB_REFUSED_COUNT ? &refusals[*(const __u32 *)key] : NULL;
+	if (map == &vlans)
+		return bytes[0] == VLAN_BYTE ? &vlan_ifindex : NULL;
 	return map == &counters && *(const __u32 *)key < HPB_COUNTER_COUNT ? &counts[*(const __u32 *)key] : NULL;
 }
 
@@ -74,6 +83,65 @@ static long replace_sum(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 t
 	return 0;
 }
 
+/* The client's port says what socket there is, and the acknowledged number whether it is a good cookie. */
+static struct bpf_sock found_socket;
+static int sockets_held;
+
+static struct bpf_sock *look_up_socket(void *ctx, struct bpf_sock_tuple *tuple, __u32 bytes, __u64 netns, __u64 flags)
+{
+	__be16 port = bytes == sizeof(tuple->ipv4) ? tuple->ipv4.sport : tuple->ipv6.sport;
+
+	need(bytes == sizeof(tuple->ipv4) || bytes == sizeof(tuple->ipv6));
+	found_socket.state = port & 1 ? BPF_TCP_LISTEN : BPF_TCP_ESTABLISHED;
+	if (port & 2)
+		return NULL;
+	sockets_held++;
+	return &found_socket;
+}
+
+static long release_socket(void *sk)
+{
+	need(sk == &found_socket && sockets_held == 1);
+	sockets_held--;
+	return 0;
+}
+
+/* Reads all that the kernel reads. */
+static long check_cookie(void *sk, void *ip, __u32 ip_bytes, struct tcphdr *tcp, __u32 tcp_bytes)
+{
+	static volatile __u8 sum;
+
+	need(found_socket.state == BPF_TCP_LISTEN && tcp_bytes == sizeof(*tcp));
+	for (__u32 i = 0; i < ip_bytes; i++)
+		sum += ((__u8 *)ip)[i];
+	for (__u32 i = 0; i < tcp_bytes; i++)
+		sum += ((__u8 *)tcp)[i];
+	return ((__u8 *)tcp)[offsetof(struct tcphdr, ack_seq)] & 1 ? -1 : 0;
+}
+
+static long load_relative(const void *skb, __u32 offset, void *to, __u32 bytes, __u32 from)
+{
+	return load_bytes(skb, offset + (from == BPF_HDR_START_NET ? ETH_HLEN : 0), to, bytes);
+}
+
+static long pull_data(struct __sk_buff *skb, __u32 bytes)
+{
+	return bytes <= skb->len ? 0 : -1;
+}
+
+static long pop_vlan(struct __sk_buff *skb)
+{
+	need(skb->vlan_present);
+	skb->vlan_present = 0;
+	return 0;
+}
+
+static long redirect(__u32 ifindex, struct bpf_redir_neigh *params, int bytes, __u64 flags)
+{
+	need(ifindex == IFINDEX && !params && !bytes && !flags);
+	return REDIRECT;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	bpf_map_lookup_elem = look_up;
@@ -82,6 +150,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	bpf_skb_load_bytes = load_bytes;
 	bpf_skb_store_bytes = store_bytes;
 	bpf_l4_csum_replace = replace_sum;
+	bpf_skc_lookup_tcp = look_up_socket;
+	bpf_sk_release = release_socket;
+	bpf_tcp_check_syncookie = check_cookie;
+	bpf_skb_load_bytes_relative = load_relative;
+	bpf_skb_pull_data = pull_data;
+	bpf_skb_vlan_pop = pop_vlan;
+	bpf_redirect_neigh = redirect;
 	return 0;
 }
 
@@ -120,19 +195,86 @@ static void check_decapsulated(const __u8 *was, size_t was_bytes, const __u8 *is
 	need(!memcmp(is + l3, was + l3 + outer, bytes - l3));
 }
 
+/* Bytes of a frame with a second chance up to where it begins: link, outer IP, UDP and GUE header. */
+static size_t chance_of(const __u8 *frame, size_t bytes)
+{
+	size_t l3 = l3_of(frame, bytes);
+
+	return l3 + (word_at(frame + l3 - 2) == ETH_P_IP ? (frame[l3] & 15) * 4u : 40) + 12;
+}
+
+/* Run the relay on a frame, in a block of its own; `sent` is for what it sends, of the same length. */
+static int run_relay(const __u8 *frame, size_t bytes, __u8 *sent)
+{
+	struct __sk_buff skb = {.len = (__u32)bytes, .protocol = bpf_htons(word_at(frame + 12)), .ifindex = IFINDEX};
+	int action;
+
+	segment = malloc(bytes);
+	segment_bytes = bytes;
+	memcpy(segment, frame, bytes);
+	skb.data = (unsigned long)segment;
+	skb.data_end = skb.data + bytes;
+	action = hp_relay(&skb);
+	need(action == -1 || action == 2 || action == REDIRECT);
+	memcpy(sent, segment, bytes);
+	if (action != REDIRECT)
+		need(!memcmp(sent, frame, bytes));
+	free(segment);
+	return action;
+}
+
+/* Marked to leave: the outer destination is the alternate now, the outer checksum is as right as it was, and all else
+ * stayed. The relay sends it, when it is not tagged, as one that was passed on. */
+static void check_leaves(const __u8 *was, const __u8 *is, size_t bytes)
+{
+	size_t l3 = l3_of(was, bytes), chance = chance_of(was, bytes), to;
+	bool is4 = word_at(was + l3 - 2) == ETH_P_IP;
+	__u8 *wanted = malloc(bytes), *sent = malloc(bytes), inner;
+
+	need(was[chance + 2] == HP_CHANCE_FRESH && outer_of(was, l3, &inner) == chance + 20 - l3);
+	memcpy(wanted, was, bytes);
+	to = l3 + (is4 ? 16 : 24);
+	memcpy(wanted + to, was + chance + 4 + (is4 ? 12 : 0), is4 ? 4 : 16);
+	need(memcmp(wanted + to, was + to, is4 ? 4 : 16) != 0);
+	wanted[chance + 2] = HP_CHANCE_LEAVES;
+	if (is4) {
+		need(sum_words(0, is + l3, chance - 12 - l3) == 0xffff);
+		memcpy(wanted + l3 + 10, is + l3 + 10, 2);
+	}
+	need(!memcmp(wanted, is, bytes));
+	if (l3 == 14) {
+		need(run_relay(is, bytes, sent) == REDIRECT);
+		wanted[chance + 2] = HP_CHANCE_PASSED;
+		need(!memcmp(wanted, sent, bytes));
+	}
+	free(wanted);
+	free(sent);
+}
+
 static void run_decap(const uint8_t *data, size_t size)
 {
 	struct xdp_md ctx = bpf_user_frame(data, size);
+	__u8 *sent = malloc(size);
+	bool is_relayed = size >= 14 && run_relay(data, size, sent) == REDIRECT;
 	size_t bytes;
+	int action;
 
 	memset(counts, 0, sizeof(counts));
-	need(hp_decap(&ctx) == XDP_PASS);
+	action = hp_decap(&ctx);
+	need(!sockets_held);
 	bytes = ctx.data_end - ctx.data;
+	if (action == XDP_DROP)
+		need(counts[HPB_FORGED] == 1 && data[chance_of(data, size) + 2] >= HP_CHANCE_LEAVES);
+	else
+		need(action == XDP_PASS && !is_relayed);
 	if (counts[HPB_DECAPSULATED])
 		check_decapsulated(data, size, (const __u8 *)ctx.data, bytes);
+	else if (bytes == size && memcmp((void *)ctx.data, data, size) != 0)
+		check_leaves(data, (const __u8 *)ctx.data, size);
 	else
-		need(bytes == size && !memcmp((void *)ctx.data, data, size));
+		need(bytes == size);
 	free((void *)ctx.data);
+	free(sent);
 }
 
 /* Sent: at most two words are other ones, and from the network header on the sum is the same. */

@@ -29,7 +29,7 @@ struct flaw {
 enum kind {
 	IPIP,
 	GUE,
-	CHANCE, /* GUE with a second chance that was taken already */
+	CHANCE, /* GUE with a second chance that was taken already, which is counted apart when it is opened */
 };
 
 struct row {
@@ -159,7 +159,10 @@ static void run_row(const struct row *row)
 		expect_opened(row, &in, &out, inner);
 	else
 		expect_untouched(&in, &out);
-	assert_int_equal(lab_count_all() - all, row->counter == NOTHING ? 0 : 1);
+	all = lab_count_all() - all;
+	if (row->counter == HPB_DECAPSULATED && row->kind == CHANCE)
+		all--;
+	assert_int_equal(all, row->counter == NOTHING ? 0 : 1);
 	if (row->counter != NOTHING)
 		assert_int_equal(lab_count(row->counter) - before, 1);
 }

@@ -51,7 +51,7 @@ static struct setup *full_setup(void)
 
 	assert_non_null(setup);
 	assert_true(ip_parse(&setup->vips[0].address, "10.2.0.1"));
-	setup->vips[0].methods = SETUP_L2 | SETUP_IPIP;
+	setup->vips[0].methods = SETUP_L2 | SETUP_IPIP | SETUP_GUE;
 	setup->vips[0].is_ours = true;
 	assert_true(ip_parse(&setup->vips[1].address, "2001:db8::1"));
 	setup->vips[1].methods = SETUP_IPIP;
@@ -69,7 +69,7 @@ static struct setup *full_setup(void)
 	snprintf(setup->boot, sizeof(setup->boot), "12345678-1234-1234-1234-123456789abc");
 	setup->ifindex = UINT32_MAX;
 	setup->mtu = 1400;
-	setup->is_clsact_ours = setup->is_lo_address_ours = true;
+	setup->is_clsact_ours = setup->is_lo_address_ours = setup->is_chance_off = true;
 	return setup;
 }
 
@@ -93,6 +93,7 @@ static void assert_same(const struct setup *a, const struct setup *b)
 	assert_string_equal(a->boot, b->boot);
 	assert_int_equal(a->ifindex, b->ifindex);
 	assert_int_equal(a->mtu, b->mtu);
+	assert_int_equal(a->is_chance_off, b->is_chance_off);
 	assert_int_equal(a->has_tunnel_parts, b->has_tunnel_parts);
 	assert_int_equal(a->is_clsact_ours, b->is_clsact_ours);
 	assert_int_equal(a->is_lo_ours, b->is_lo_ours);
@@ -134,6 +135,32 @@ static void the_fullest_setup_is_loaded(void **state)
 	free(loaded);
 }
 
+static void methods_are_told_by_their_names(void **state)
+{
+	char text[SETUP_METHODS_BYTES];
+
+	assert_string_equal(setup_methods_format(0, text), "");
+	assert_string_equal(setup_methods_format(SETUP_GUE, text), "gue");
+	assert_string_equal(setup_methods_format(SETUP_L2 | SETUP_IPIP, text), "l2 and ipip");
+	assert_string_equal(setup_methods_format(SETUP_L2 | SETUP_TUNNELS, text), "l2 and ipip and gue");
+}
+
+/* A second chance is for gue, until it is switched off. */
+static void second_chances_are_taken_for_gue_alone(void **state)
+{
+	struct setup *setup = full_setup();
+
+	assert_false(setup_passes_on(setup));
+	setup->is_chance_off = false;
+	assert_true(setup_passes_on(setup));
+	setup->vips[0].methods = SETUP_L2;
+	assert_false(setup_passes_on(setup));
+	assert_true(setup_has_tunnel(setup));
+	setup->vips[1].methods = SETUP_GUE;
+	assert_true(setup_passes_on(setup));
+	free(setup);
+}
+
 static void no_file_is_an_empty_setup_and_the_other_way_round(void **state)
 {
 	struct setup *setup = full_setup(), *nothing = calloc(1, sizeof(*nothing));
@@ -168,9 +195,10 @@ static const struct {
 	size_t bytes;
 	const char *piece; /* of the error; NULL: it is fine */
 } damage_rows[] = {
-	{"a file as it should be", VIP("{\"address\": \"10.2.0.1\", \"methods\": 3, \"is_ours\": true}"), NULL},
+	{"a file as it should be", VIP("{\"address\": \"10.2.0.1\", \"methods\": 7, \"is_ours\": true}"), NULL},
 	{"a setting as it should be", SYSCTL("net/ipv4/conf/all/arp_ignore", "0"), NULL},
 	{"what a later version adds is left alone", TEXT(FILE_OF("", "", "", "eth0\", \"later\": \"1")), NULL},
+	{"a switch that is none", TEXT(FILE_OF("", "", "", "eth0\", \"is_chance_off\": \"yes")), "\"is_chance_off\" is not"},
 	{"an empty file", TEXT(""), "it tells what to restore; mend it, or remove it to forget"},
 	{"a file cut short", TEXT("{\"vips\": [{\"addr"), "on line 1"},
 	{"no JSON", TEXT("hello\n"), "on line 1"},
@@ -288,6 +316,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_saved_is_loaded, make_folder, remove_folder),
+		cmocka_unit_test(methods_are_told_by_their_names),
+		cmocka_unit_test(second_chances_are_taken_for_gue_alone),
 		cmocka_unit_test_setup_teardown(the_fullest_setup_is_loaded, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(no_file_is_an_empty_setup_and_the_other_way_round, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_damaged_file_is_refused_whole, make_folder, remove_folder),
