@@ -156,12 +156,13 @@ static ALWAYS_INLINE void forward_trace(__u32 adjacency)
 		record->adjacency = adjacency;
 }
 
-/* The family of a backend's address, 4 or 6. A function of its own, as the next, for the few packets that need it. */
+/* The family of the address of a backend that is reached by GUE, 4 or 6; 0 for any other, which opens no GUE: so for the
+ * same host, when a service's method has changed. A function of its own, as the next, for the few packets that need it. */
 __attribute__((noinline)) int forward_family(__u32 number)
 {
 	struct hp_identity *identity = bpf_map_lookup_elem(&identities, &number);
 
-	if (!identity || identity->method == HP_METHOD_NONE)
+	if (!identity || identity->method < HP_METHOD_GUE_4_IN_4)
 		return 0;
 	if (identity->address[0] || identity->address[1] || identity->address[2] != bpf_htonl(0xffff))
 		return 6;
@@ -187,8 +188,8 @@ __attribute__((noinline)) int forward_put_chance(struct xdp_md *ctx, __u32 at, _
 	return 0;
 }
 
-/* Bytes that the second chance takes: none where no backend would look at it, where it leads to another family than the
- * outer header's, and where it would make the packet too long for a path that takes it without. */
+/* Bytes that the second chance takes: none where no backend would look at it, where it leads to no GUE of the outer
+ * header's family, and where it would make the packet too long for a path that takes it without. */
 static ALWAYS_INLINE __u32 forward_chance_bytes(const struct packet *pkt, const struct hp_adjacency *adjacency)
 {
 	__u32 bytes = pkt->ip_bytes + adjacency->outer_bytes + sizeof(struct hp_gue_chance);
