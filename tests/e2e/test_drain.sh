@@ -141,6 +141,8 @@ need "an end of the drain" hp undrain web 10.3.0.1
 need "a steady service" eventually 20 steady
 
 # ---- or until the deadline --------------------------------------------------------------------------------------------
+# A client with room for megabytes says nothing for as long as it reads them.
+host client sh -c 'echo 4096 16384 16384 >/proc/sys/net/ipv4/tcp_rmem'
 download 16 300k
 expect_text "a deadline cuts what is left" "its deadline has cut the flows that were left" \
 	timeout 30 "$BUILD/halfproxy" drain web 10.3.0.1 --deadline 3s --wait
