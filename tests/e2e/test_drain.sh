@@ -165,6 +165,29 @@ kill "${DOWNLOADS[@]}" 2>/dev/null
 wait "${DOWNLOADS[@]}" 2>/dev/null
 need "a reset" hp reset web
 
+# ---- taken out of the file ---------------------------------------------------------------------------------------------
+# Its flows are opened in a motion, so that no ring names it once it is out: a daemon that starts anew sees its flows alone.
+need "a steady service" eventually 30 steady
+need "a drain" hp drain web 10.3.0.1
+need "a steady service without the backend" eventually 30 steady
+need "an end of the drain" hp undrain web 10.3.0.1
+download 16 300k
+cp "$FILE" "$RIG_DIR/both.yaml"
+sed -i '/10.3.0.1"/d; s/window: 6s/&\n    deadline: 8s/' "$FILE"
+need "a file without the backend" hp reload
+stop halfproxyd KILL
+need "a killed daemon starts again" director_up
+sleep 2
+expect "flows stay with what was taken out" test "$(flows)" -gt 0
+expect_equal "and go on" 16 "$(alive)"
+expect "until the deadline that its service had" eventually 15 eval '[ "$(flows)" = 0 ]'
+expect "has cut them" eventually 15 eval '[ "$(alive)" -lt 16 ]'
+kill "${DOWNLOADS[@]}" 2>/dev/null
+wait "${DOWNLOADS[@]}" 2>/dev/null
+mv "$RIG_DIR/both.yaml" "$FILE"
+need "the backend is back in the file" hp reload
+eventually 5 all_ready
+
 # ---- waiting -----------------------------------------------------------------------------------------------------
 sed -i 's/window: 6s/window: 60s/' "$FILE"
 need "a window that does not end so soon" hp reload
