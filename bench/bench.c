@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench_measured.h"
 #include "bench_site.h"
 
 static double clock_s(clockid_t clock)
@@ -59,14 +60,19 @@ static void show_packets(const json_t *rows)
 	size_t i;
 
 	printf("Nanoseconds a packet, medians of one run; net is less the empty program, ratio is net to the bare\n"
-	       "forwarder's net.\n\n"
-	       "%-8s %-5s %-5s %8s %8s %8s %8s %8s %8s %6s\n",
-	       "forward", "proto", "IP", "flows", "ours", "empty", "floor", "bare", "net", "ratio");
-	json_array_foreach(rows, i, row)
-		printf("%-8s %-5s IPv%.0f %8.0f %8.1f %8.1f %8.1f %8.1f %8.1f %6.2f\n", text(row, "forward"),
+	       "forwarder's net%s.\n\n"
+	       "%-8s %-5s %-5s %8s %8s %8s %8s %8s %8s %6s%s\n",
+	       bench_former ? ", and more than the other build" : "", "forward", "proto", "IP", "flows", "ours", "empty",
+	       "floor", "bare", "net", "ratio", bench_former ? "     more" : "");
+	json_array_foreach(rows, i, row) {
+		printf("%-8s %-5s IPv%.0f %8.0f %8.1f %8.1f %8.1f %8.1f %8.1f %6.2f", text(row, "forward"),
 		       text(row, "protocol"), number(row, "family"), number(row, "flows"), number(row, "ns"),
 		       number(row, "empty_ns"), number(row, "floor_ns"), number(row, "bare_ns"),
 		       number(row, "ns") - number(row, "empty_ns"), number(row, "ratio"));
+		if (json_object_get(row, "former_ns"))
+			printf(" %8.1f", number(row, "ns") - number(row, "former_ns"));
+		putchar('\n');
+	}
 }
 
 static void show_maglev(const json_t *maglev)
@@ -115,7 +121,7 @@ static int usage(const char *wrong)
 {
 	fprintf(stderr,
 		"bench: \"%s\" is no part and no option\n"
-		"usage: bench [--json] [packets] [maglev] [configuration]\n",
+		"usage: bench [--json] [--against OURS.BPF.O] [packets] [maglev] [configuration]\n",
 		wrong);
 	return 2;
 }
@@ -160,18 +166,34 @@ static int keep(pid_t child, const sigset_t *signals)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* What the command line asks for. Returns 0, or the exit code with the reason told. */
+static int read_arguments(char **argument, bool *wanted, bool *is_all, bool *as_json)
+{
+	*is_all = true;
+	while (*++argument) {
+		if (!strcmp(*argument, "--json")) {
+			*as_json = true;
+		} else if (!strcmp(*argument, "--against") && argument[1]) {
+			bench_former = *++argument;
+		} else if (find_part(*argument)) {
+			wanted[find_part(*argument) - parts] = true;
+			*is_all = false;
+		} else {
+			return usage(*argument);
+		}
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	bool as_json = argc > 1 && !strcmp(argv[1], "--json");
-	bool wanted[PARTS] = {false};
+	bool as_json = false, is_all, wanted[PARTS] = {false};
+	int code = read_arguments(argv, wanted, &is_all, &as_json);
 	sigset_t signals;
 	pid_t child;
 
-	for (int i = 1 + as_json; i < argc; i++) {
-		if (!find_part(argv[i]))
-			return usage(argv[i]);
-		wanted[find_part(argv[i]) - parts] = true;
-	}
+	if (code)
+		return code;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGINT);
@@ -186,5 +208,5 @@ int main(int argc, char **argv)
 	if (child)
 		return keep(child, &signals);
 	sigprocmask(SIG_UNBLOCK, &signals, NULL);
-	return measure(wanted, argc == 1 + as_json, as_json);
+	return measure(wanted, is_all, as_json);
 }

@@ -15,11 +15,11 @@
 #include "setting.h"
 
 #include "bare.skel.h"
+#include "bench_object.h"
 #include "bench_site.h"
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 #include "director.skel.h"
-#include "ours.skel.h"
 
 #define BACKENDS 100
 #define INTERFACE 1 /* the loopback, which test runs say that packets come in by */
@@ -142,22 +142,32 @@ void bench_plane_close(struct bench_plane *bench)
 
 /* ---- sharing ---------------------------------------------------------------------------------------------------------- */
 
-int bench_plane_share(const struct bench_plane *bench, struct ours_bpf *ours)
+static int share_maps(const struct director_bpf *live, struct bpf_object *ours)
 {
-	const struct director_bpf *live = bench->plane.live;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, live->obj) {
-		struct bpf_map *shared = bpf_object__find_map_by_name(ours->obj, bpf_map__name(map));
-		int code = bpf_map__is_internal(map) ? 0 : bpf_map__reuse_fd(shared, bpf_map__fd(map));
+	bpf_object__for_each_map(map, ours) {
+		struct bpf_map *shared = bpf_object__find_map_by_name(live->obj, bpf_map__name(map));
+		int code = bpf_map__is_internal(map) || !shared ? 0 : bpf_map__reuse_fd(map, bpf_map__fd(shared));
 
 		if (code)
 			return code;
 	}
-	ours->rodata->hp_key_shift = live->rodata->hp_key_shift;
-	ours->rodata->hp_service_stride = live->rodata->hp_service_stride;
-	ours->rodata->hp_backend_stride = live->rodata->hp_backend_stride;
 	return 0;
+}
+
+int bench_plane_share(const struct bench_plane *bench, struct bpf_object *ours)
+{
+	const struct director_bpf *live = bench->plane.live;
+	int code = share_maps(live, ours);
+
+	if (!code)
+		code = bench_object_set(ours, "hp_key_shift", &live->rodata->hp_key_shift, sizeof(uint32_t));
+	if (!code)
+		code = bench_object_set(ours, "hp_service_stride", &live->rodata->hp_service_stride, sizeof(uint32_t));
+	if (!code)
+		code = bench_object_set(ours, "hp_backend_stride", &live->rodata->hp_backend_stride, sizeof(uint32_t));
+	return code;
 }
 
 static const struct fleet_service *service_of(const struct bench_plane *bench, const struct bench_class *class)

@@ -7,7 +7,7 @@
 #include "bench_frame.h"
 
 struct bench_plane;
-struct ours_bpf;
+struct bpf_object;
 struct bare_bpf;
 
 /* Returns the plane, owned by the caller, or NULL with *e written and nothing left behind. */
@@ -15,8 +15,8 @@ struct bench_plane *bench_plane_open(struct err *e);
 /* Takes pins and all away. NULL is fine. */
 void bench_plane_close(struct bench_plane *plane);
 
-/* Let the measured instance of the program, not loaded yet, use the plane's maps and constants. Returns 0 or -errno. */
-int bench_plane_share(const struct bench_plane *plane, struct ours_bpf *ours);
+/* Let a measured instance of the program, not loaded yet, use the plane's maps and constants. Returns 0 or -errno. */
+int bench_plane_share(const struct bench_plane *plane, struct bpf_object *ours);
 
 /* Give the bare forwarder, before and after its load, the service, ring and backends of a class. Returns 0 or
  * -errno. */

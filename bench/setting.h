@@ -12,6 +12,7 @@ enum bench_subject {
 	BENCH_FLOOR,
 	BENCH_BARE,
 	BENCH_OURS,
+	BENCH_FORMER, /* ours, of another build */
 	BENCH_SUBJECT_COUNT
 };
 
