@@ -42,6 +42,16 @@ for inner in ip ipv6; do
 done
 expect_equal "forward: GUE is of version 0, without flags or more than its first word" "" \
 	"$(read_frames forward -Y 'gue && (gue.form != 0 || gue.flags != 0)' | head -n 5)"
+keep chance
+for pair in ip:udp:gue:ip: ip:udp:gue:ipv6: ipv6:udp:gue:ip: ipv6:udp:gue:ipv6:; do
+	for tags in '' 'vlan:ethertype:' 'ieee8021ad:ethertype:vlan:ethertype:'; do
+		seen chance 12 "^eth:ethertype:$tags${pair}tcp"
+	done
+done
+expect "chance: tshark reads second chances, fresh ones" [ "$(read_frames chance -Y 'gue.form == 5 && gue.chance.magic == "H" &&
+	gue.chance.version == 1 && gue.chance.hops == 0 && gue.chance.zero == 0' | wc -l)" -gt 100 ]
+expect_equal "chance: and no others" "" "$(read_frames chance -Y 'gue.form == 5 && !(gue.chance.magic == "H" &&
+	gue.chance.version == 1 && gue.chance.hops == 0 && gue.chance.zero == 0)' | head -n 5)"
 keep answer
 seen answer 5 $'arp\t2\t'
 seen answer 5 $':icmp[^\t]*\t\t0\t'
