@@ -197,7 +197,8 @@ static uint64_t table_bytes(uint32_t entries, uint32_t value)
 	return entries ? entries * (uint64_t)(48 + 40 + value) + buckets * 16 : 0;
 }
 
-/* Values: katran's {number, time} is 16 bytes, a backend's number alone 8, as values are rounded up. */
+/* Values: katran's {number, time} is 16 bytes, a backend's number alone 8, as values are rounded up. Our table of proven
+ * flows takes memory for one at a time, and 8 bytes more for that. */
 static void weigh(struct world *w, const struct room *room)
 {
 	uint64_t ring = w->site.size * sizeof(uint32_t);
@@ -219,7 +220,7 @@ static void weigh(struct world *w, const struct room *room)
 
 		out[i].ring_bytes = 2 * ring;
 		out[i].entries = proven + unproven;
-		out[i].flow_bytes = table_bytes(proven, sizeof(struct hp_remembered)) +
+		out[i].flow_bytes = table_bytes(proven, sizeof(struct hp_remembered) + 8) +
 				    table_bytes(unproven, sizeof(struct hp_remembered));
 	}
 	for (int i = 0; i < SCHEMES; i++) {
