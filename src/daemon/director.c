@@ -364,7 +364,7 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 	}
 	uv_timer_start(&director->ready_timer, ready_late, READY_AFTER_MS, 0);
 	uv_timer_start(&director->tick_timer, tick, TICK_MS, TICK_MS);
-	director_watch_drains(director);
+	director_resume_drains(director);
 	*out = director;
 	return 0;
 }

@@ -72,6 +72,21 @@ static void look(uv_timer_t *timer)
 		uv_timer_stop(timer);
 }
 
+/* What was remembered with a backend that was cut off is forgotten by a sweep, which the former daemon may not have come
+ * to. Where it did, there is nothing to cut. */
+void director_resume_drains(struct director *director)
+{
+	const struct state *state = &director->state;
+
+	for (size_t i = 0; i < state->override_count; i++) {
+		ptrdiff_t index = director_find_service(director, state->overrides[i].service);
+
+		if (index >= 0 && state->overrides[i].drain == STATE_DRAIN_CUT)
+			fleet_cut(director->fleet, director->running->services[index], &state->overrides[i].backend, NULL);
+	}
+	director_watch_drains(director);
+}
+
 void director_watch_drains(struct director *director)
 {
 	if (has_drains(&director->state) && !uv_is_active((uv_handle_t *)&director->drain_timer))

@@ -21,6 +21,9 @@ void director_save(struct director *director);
 /* See to it that drains end: look each second while one has not. */
 void director_watch_drains(struct director *director);
 
+/* The same at the start; what was cut off is so again, as its flows may not have been forgotten yet. */
+void director_resume_drains(struct director *director);
+
 /* A backend's way is known: write its adjacency. Needs director->running. */
 void director_resolve(struct director *director, struct fleet_backend *backend);
 

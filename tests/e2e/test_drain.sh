@@ -160,6 +160,8 @@ need "a drain with a deadline" hp drain web 10.3.0.1 --deadline 4s
 stop halfproxyd KILL
 need "a killed daemon starts again" director_up
 expect "and keeps to the deadline" eventually 8 eval '[ "$(state 10.3.0.1)" = cut ]'
+stop halfproxyd KILL # before it has forgotten all that was remembered with the backend
+need "another one starts" director_up
 expect "nothing is remembered with the backend" eventually 5 eval '[ "$(flows)" = 0 ]'
 kill "${DOWNLOADS[@]}" 2>/dev/null
 wait "${DOWNLOADS[@]}" 2>/dev/null
