@@ -1,6 +1,7 @@
 /* Any bytes as a frame through the director's own packet walk, compiled for user space: the maps are arrays here and
  * the helpers a few lines. Beyond the bounds it checks what the verifier cannot know: a frame that is passed on is
- * untouched, only what is for a VIP is dropped or sent, and a forwarded packet is from its IP header on as it came. */
+ * untouched, only what is for a VIP is dropped or sent, a forwarded packet is from its IP header on as it came, and a flow
+ * stays with its backend while its service lives through a change. */
 #include "hostile/bpf_user.h"
 
 BPF_USER_BEGIN
@@ -13,7 +14,9 @@ BPF_USER_END
 #define IFINDEX	     3
 #define OTHER_PORT   4
 #define BUCKETS	     2 /* as hp_key_shift begins with */
-#define BLOCKS	     8
+#define BLOCKS	     16
+#define FLOWS	     2
+#define SECOND_NS    1000000000ull
 #define NUMBERS	     16
 #define VIP4	     "10.2.0.1"
 #define DOWN_VIP4    "10.2.0.2"
@@ -30,7 +33,17 @@ static struct {
 	struct hp_identity identity[NUMBERS];
 	struct hp_service_counts counts[8];
 	struct hp_backend_counts backend_counts[NUMBERS];
+	struct hp_flow_counts flow_counts;
 } maps;
+
+/* A table of flows: rows in use come first. */
+static struct table {
+	struct hp_flow key[FLOWS];
+	struct hp_remembered value[FLOWS];
+	__u32 count;
+} proven_flows, unproven_flows;
+
+static __u64 now_ns;
 
 /* ---- helpers -------------------------------------------------------------------------------------------------------- */
 
@@ -41,8 +54,25 @@ static void *row(void *rows, size_t size, __u32 count, const void *key)
 
 #define ROW(array, key) row(array, sizeof((array)[0]), sizeof(array) / sizeof((array)[0]), key)
 
+static struct table *table_of(void *map)
+{
+	return map == &flows ? &proven_flows : map == &unproven ? &unproven_flows : NULL;
+}
+
+static void *row_of(struct table *table, const void *key)
+{
+	for (__u32 i = 0; i < table->count; i++)
+		if (!memcmp(&table->key[i], key, sizeof(table->key[i])))
+			return &table->value[i];
+	return NULL;
+}
+
 static void *look_up(void *map, const void *key)
 {
+	if (table_of(map))
+		return row_of(table_of(map), key);
+	if (map == &flow_counts)
+		return *(const __u32 *)key ? NULL : &maps.flow_counts;
 	if (map == &interfaces)
 		return *(const __u32 *)key == IFINDEX ? &maps.interface : NULL;
 	if (map == &keys4)
@@ -64,6 +94,43 @@ static void *look_up(void *map, const void *key)
 	if (map == &backend_counts)
 		return ROW(maps.backend_counts, key);
 	return NULL;
+}
+
+static long update(void *map, const void *key, const void *value, __u64 flags)
+{
+	struct table *table = table_of(map);
+	struct hp_remembered *row;
+
+	need(table != NULL);
+	row = row_of(table, key);
+	if (!row && (flags == BPF_EXIST || table->count == FLOWS))
+		return -1;
+	if (!row) {
+		memcpy(&table->key[table->count], key, sizeof(struct hp_flow));
+		row = &table->value[table->count++];
+	}
+	memcpy(row, value, sizeof(*row));
+	return 0;
+}
+
+static long forget(void *map, const void *key)
+{
+	struct table *table = table_of(map);
+	struct hp_remembered *row;
+
+	need(table != NULL);
+	row = row_of(table, key);
+	if (!row)
+		return -1;
+	table->count--;
+	memcpy(row, &table->value[table->count], sizeof(*row));
+	memcpy(&table->key[row - table->value], &table->key[table->count], sizeof(struct hp_flow));
+	return 0;
+}
+
+static __u64 boot_time(void)
+{
+	return now_ns;
 }
 
 static __s64 add_words(__be32 *from, __u32 from_bytes, __be32 *to, __u32 to_bytes, __wsum sum)
@@ -141,7 +208,8 @@ static void add_backend(__u32 number, enum hp_method method, const char *text, _
 	adjacency_record(&maps.adjacency[2 * number], &facts, method, &backend, &source, number);
 }
 
-/* Rings of 11 slots at blocks 1, 3 and 5: among their backends one without an adjacency, and none at all. */
+/* Rings of 11 slots at blocks 1, 3 and 5: among their backends one without an adjacency, and none at all; and at 7, 9 and 11
+ * the same with each slot the next one's, for changes. */
 static void add_rings(void)
 {
 	static const __u32 members4[11] = {1, 2, 3, 4, 5, 15, 0, 10, 11, 10, 11};
@@ -153,10 +221,11 @@ static void add_rings(void)
 	memcpy(maps.block[4].slot, members4, sizeof(members4));
 	maps.block[5].head = (struct hp_ring_head){.seed = 1, .size = 11, .hash = HP_HASH_FLOW};
 	memcpy(maps.block[6].slot, members6, sizeof(members6));
-	maps.service[1].now = 1;
-	maps.service[2].now = 3;
-	maps.service[3].now = 5;
-	maps.service[4].now = 3;
+	for (__u32 at = 1; at < 7; at += 2) {
+		maps.block[at + 6].head = maps.block[at].head;
+		for (__u32 i = 0; i < 11; i++)
+			maps.block[at + 7].slot[i] = maps.block[at + 1].slot[(i + 1) % 11];
+	}
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -167,6 +236,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	bpf_csum_diff = add_words;
 	bpf_redirect_map = redirect;
 	bpf_get_smp_processor_id = first_cpu;
+	bpf_map_update_elem = update;
+	bpf_map_delete_elem = forget;
+	bpf_ktime_get_boot_ns = boot_time;
 	maps.interface = (struct hp_interface){.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
 	add_services();
 	add_backend(1, HP_METHOD_L2, "10.3.0.1", 0);
@@ -204,6 +276,17 @@ static enum hp_verdict counted(void)
 	return verdict;
 }
 
+/* The backend that the packet went to; 0: none. */
+static __u32 reached(void)
+{
+	__u32 number = 0;
+
+	for (__u32 i = 0; i < NUMBERS; i++)
+		if (maps.backend_counts[i].cell[HP_FORWARDED] || maps.backend_counts[i].cell[HP_ICMP_FORWARDED])
+			number = i;
+	return number;
+}
+
 static int action_of(enum hp_verdict verdict)
 {
 	static const int actions[] = {
@@ -213,6 +296,16 @@ static int action_of(enum hp_verdict verdict)
 	};
 
 	return actions[verdict];
+}
+
+/* A second chance leads to another backend of ours than the one that the packet goes to. */
+static void check_alternate(const __u8 *alternate)
+{
+	__u32 number = 1;
+
+	while (number < NUMBERS && memcmp(alternate, maps.identity[number].address, 16) != 0)
+		number++;
+	need(number < NUMBERS && number != reached());
 }
 
 /* What stands behind the outer IP header of a tunnel: nothing, or UDP and GUE, with a second chance or without. `rest` is
@@ -226,6 +319,8 @@ static void check_tunnel(const __u8 *at, size_t bytes, __u8 protocol, size_t res
 	need(word_at(at) >= 0xc000 && word_at(at + 2) == HP_GUE_PORT && word_at(at + 4) == rest && !word_at(at + 6));
 	need((bytes == 12 && at[8] == 0) || (bytes == 32 && at[8] == 5 && !memcmp(at + 12, "H\1\0\0", 4)));
 	need((at[9] == IPPROTO_IPIP || at[9] == IPPROTO_IPV6) && !word_at(at + 10));
+	if (bytes == 32)
+		check_alternate(at + 16);
 }
 
 static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, size_t bytes)
@@ -297,16 +392,63 @@ static void check(const __u8 *was, size_t was_bytes, const struct xdp_md *ctx, i
 		check_echo(was, is, bytes);
 }
 
+static __u32 run(const uint8_t *data, size_t size)
+{
+	struct xdp_md ctx = bpf_user_frame(data, size);
+
+	ctx.ingress_ifindex = IFINDEX;
+	memset(maps.counts, 0, sizeof(maps.counts));
+	memset(maps.backend_counts, 0, sizeof(maps.backend_counts));
+	check(data, size, &ctx, halfproxy(&ctx));
+	free((void *)ctx.data);
+	return reached();
+}
+
+/* Services with a ring and its flags before, or (UINT32_MAX) without. */
+static void set_motion(__u32 flags)
+{
+	static const __u32 rings[] = {1, 3, 5, 3};
+
+	for (__u32 i = 0; i < 4; i++) {
+		maps.service[i + 1].now = rings[i];
+		maps.service[i + 1].before = flags == UINT32_MAX ? 0 : (rings[i] + 6) | flags;
+	}
+	proven_flows.count = unproven_flows.count = 0;
+	memset(&maps.flow_counts, 0, sizeof(maps.flow_counts));
+	now_ns = 1000 * SECOND_NS;
+}
+
+/* A change back, while the services move: now their rings agree, and what is remembered stays where it is. */
+static void change_back(void)
+{
+	for (__u32 i = 1; i < 5; i++) {
+		maps.service[i].now = maps.service[i].before & HP_BLOCK_MASK;
+		maps.service[i].before |= HP_MOTION_ASKS;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct xdp_md ctx;
+	static const __u32 motions[] = {0, HP_MOTION_MOVING, HP_MOTION_MOVING | HP_MOTION_ASKS, HP_MOTION_SETTLING,
+					HP_MOTION_SETTLING | HP_MOTION_ASKS};
 
 	if (!size || size > 4096)
 		return -1;
-	ctx = bpf_user_frame(data, size);
-	ctx.ingress_ifindex = IFINDEX;
-	memset(maps.counts, 0, sizeof(maps.counts));
-	check(data, size, &ctx, halfproxy(&ctx));
-	free((void *)ctx.data);
+	set_motion(UINT32_MAX);
+	run(data, size);
+	for (size_t i = 0; i < sizeof(motions) / sizeof(motions[0]); i++) {
+		__u32 first;
+
+		set_motion(motions[i]);
+		first = run(data, size);
+		now_ns += 2 * SECOND_NS;
+		need(run(data, size) == first);
+		need(run(data, size) == first);
+		need(motions[i] || !(proven_flows.count + unproven_flows.count));
+		if (!(motions[i] & HP_MOTION_MOVING) || !maps.flow_counts.cell[HP_FLOW_REMEMBERED_EVENT])
+			continue;
+		change_back();
+		need(run(data, size) == first);
+	}
 	return 0;
 }
