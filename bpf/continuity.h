@@ -196,9 +196,12 @@ static ALWAYS_INLINE void continuity_decide(const struct hp_flow *flow, struct h
 		continuity_do(flow, s, choice, known, now_ns);
 }
 
-/* Only a segment under way can be told from one that belongs elsewhere. */
-static ALWAYS_INLINE int continuity_has_chance(__u32 kind)
+/* Only a segment under way can be told from one that belongs elsewhere; and an error about one, which a later fragment, that
+ * names no port, is not. */
+static ALWAYS_INLINE int continuity_has_chance(const struct hp_flow *flow, __u32 kind)
 {
+	if (kind == HP_PACKET_ABOUT)
+		return flow->protocol == IPPROTO_TCP && flow->destination_port;
 	return kind == HP_PACKET_UNDER_WAY || kind == HP_PACKET_FIN || kind == HP_PACKET_RST;
 }
 
@@ -222,7 +225,7 @@ __attribute__((noinline)) __u64 continuity(const struct hp_flow *asked, __u32 be
 	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != now);
 	if (asks)
 		continuity_decide(&flow, &s, &known, &choice);
-	if (continuity_has_chance(kind))
+	if (continuity_has_chance(&flow, kind))
 		alternate = hp_rule_alternate(choice.backend, now, s.before, s.before_lives);
 	continuity_trace(&s, &known, &choice, asks, alternate);
 	return (__u64)alternate << 32 | choice.backend;

@@ -41,11 +41,11 @@ path_mtu() { # VIP FORWARD
 	done
 }
 
-for forward in l2 ipip; do
+for forward in l2 ipip gue; do
 	for vip in "$RIG_VIP4" "$RIG_VIP6"; do
 		family=4 sender=10.2.0.10
 		[[ $vip != *:* ]] || family=6 sender=fd00:2::a
-		[ $forward = ipip ] || sender=
+		[ $forward != l2 ] || sender=
 		rig_up $forward 2 || exit 1
 		for n in 1 2; do
 			backend_up $n "$vip" $forward ${sender:+"$sender"} >/dev/null || exit 1
@@ -54,7 +54,7 @@ for forward in l2 ipip; do
 		service web "$vip" tcp 80 $forward "$(backend_address 1 $family)" "$(backend_address 2 $family)" | director_file
 		need "halfproxyd runs" director_up
 		need "the backends are ready" eventually 10 all_ready
-		[ $forward = ipip ] || answers "$vip"
+		[ $forward != l2 ] || answers "$vip"
 		path_mtu "$vip" $forward
 		if [ $forward = l2 ]; then
 			sed -i 's/^interfaces:.*/interfaces: [{name: eth0, announce: none}]/' "$RIG_DIR/halfproxy.yaml"

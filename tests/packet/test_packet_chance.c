@@ -15,7 +15,7 @@ static const struct pair pairs[] = {
 
 static const char *const depths[] = {"", "q", "aq"};
 
-static uint16_t next_port = 2000; /* each packet is of a flow that nobody knows yet */
+static uint16_t next_port = 61000; /* each packet is of a flow that nobody knows yet */
 
 static int open_all(void **state)
 {
@@ -104,13 +104,15 @@ static int try_chance(struct lab *lab, const char *says, const struct pair *pair
 	struct lab_end end;
 	struct wire out;
 	char text[200];
+	bool is_error = in->byte[in->l3 + (wire_is4(pair->vip) ? 9 : 6)] == (wire_is4(pair->vip) ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 
 	way.alternate = alternate;
 	lab_run(lab, in, &end);
 	wire_expect(&out, in, &way, &end.frame);
 	snprintf(text, sizeof(text), "%s, %s, tags \"%s\"", pair->says, says, way.tags ? way.tags : "");
-	keep(lab, &end, pair, &way);
-	return lab_judge(text, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
+	if (!is_error) /* whose quote has addresses, too */
+		keep(lab, &end, pair, &way);
+	return lab_judge(text, &end, &(struct lab_want){XDP_TX, is_error ? HP_ICMP_FORWARDED : HP_FORWARDED, &out});
 }
 
 static void what_may_be_another_backends_names_it(void **state)
@@ -146,6 +148,42 @@ static void what_may_be_another_backends_names_it(void **state)
 		lab_end_windows(lab);
 		make(&frame, pair, 0x10, spec);
 		wrong += try_chance(lab, "after the window the rings stay known", pair, &frame, now, pair->before);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* An error about the answers of a flow, which knows its path's MTU no better than the flow does: quoted is the answer. */
+static void make_error(struct wire *out, const struct pair *pair, uint8_t protocol)
+{
+	bool is4 = wire_is4(pair->vip);
+	struct wire_spec answer = {.from = pair->vip, .to = is4 ? CLIENT4 : CLIENT6, .from_port = 80, .to_port = next_port++,
+				   .protocol = protocol};
+	struct wire_spec error = {.from = is4 ? CLIENT4 : CLIENT6, .to = pair->vip, .rest = 1300,
+				  .protocol = is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, .type = is4 ? 3 : 2, .code = is4 ? 4 : 0};
+	struct wire quoted;
+
+	wire_make(&quoted, &answer);
+	error.quote = quoted.byte + quoted.l3;
+	error.payload = quoted.ip_bytes;
+	wire_make(out, &error);
+}
+
+static void errors_name_it_too(void **state)
+{
+	struct lab *lab = *state;
+	int wrong = 0;
+
+	for (unsigned int n = 0; n < 4; n++) {
+		const struct pair *pair = &pairs[n];
+		uint8_t mac[6];
+		struct wire_way before = way_to(pair->before, mac, "");
+		struct wire frame;
+
+		move(lab, pair, "gue");
+		make_error(&frame, pair, IPPROTO_TCP);
+		wrong += try_chance(lab, "an error about an unknown flow", pair, &frame, before, pair->now);
+		make_error(&frame, pair, IPPROTO_UDP);
+		wrong += try_chance(lab, "one about UDP", pair, &frame, before, NULL);
 	}
 	assert_int_equal(wrong, 0);
 }
@@ -236,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_may_be_another_backends_names_it),
+		cmocka_unit_test(errors_name_it_too),
 		cmocka_unit_test(a_chance_makes_no_packet_too_long),
 		cmocka_unit_test(an_alternate_is_of_the_outer_family),
 		cmocka_unit_test(others_have_no_second_chance),
