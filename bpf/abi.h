@@ -176,6 +176,12 @@ union hp_block {
 
 _Static_assert(sizeof(union hp_block) == 64, "hp_block is a cache line");
 
+/* Blocks of a ring of so many slots. */
+static inline __attribute__((always_inline)) __u32 hp_ring_blocks(__u32 size)
+{
+	return 1 + (size + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK;
+}
+
 /* ---- backends ------------------------------------------------------------------------------------------ */
 
 enum hp_method {
@@ -297,7 +303,7 @@ enum hp_flow_event {
 
 #define HP_FLOW_EVENT_CELLS 8
 
-/* A row for each CPU, a page long. */
+/* A row for each CPU and one for the daemon, a page long. */
 struct hp_flow_counts {
 	__u64 cell[HP_FLOW_EVENT_CELLS];
 	__u64 zero[512 - HP_FLOW_EVENT_CELLS];
@@ -308,7 +314,8 @@ _Static_assert(HP_FLOW_EVENT_COUNT <= HP_FLOW_EVENT_CELLS, "a flow event has no 
 
 /* ---- counters ------------------------------------------------------------------------------------------ */
 
-/* Index in a map of counters: cpu x stride + number. A stride makes each CPU's part begin on a page.
+/* Index in a map of counters: cpu x stride + number. A stride makes each CPU's part begin on a page. Behind those of all
+ * CPUs there is one more part, the daemon's: what was counted in maps that others have replaced.
  * cell[verdict] counts packets; as no packet ends with HP_CONTINUE, cell[0] holds the bytes of those forwarded:
  * IP packets as they came, without link header and padding. */
 #define HP_CELL_BYTES 0
@@ -334,6 +341,7 @@ struct hp_meta {
 	__u32 cpus;
 	__u32 service_stride;
 	__u32 backend_stride;
+	__u64 taken_ns; /* boot clock: flows remembered before were taken over from the maps in place of which these are */
 };
 
 /* ---- trace --------------------------------------------------------------------------------------------- */

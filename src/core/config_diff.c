@@ -219,7 +219,7 @@ static void diff_rest(const struct config *a, const struct config *b, struct con
 	diff_source("source4", &a->source4, &b->source4, out);
 	diff_source("source6", &a->source6, &b->source6, out);
 	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
-		add(out, CONFIG_CHANGE, "limits", "take effect when the data plane is made anew (halfproxyd --unload)");
+		add(out, CONFIG_CHANGE, "limits", "take effect when the daemon is started again");
 	if (strcmp(a->api_socket, b->api_socket) != 0 || strcmp(a->api_group, b->api_group) != 0)
 		add(out, CONFIG_CHANGE, "api", "takes effect when the daemon is started again");
 }

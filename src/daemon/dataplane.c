@@ -2,7 +2,6 @@
 #include "daemon/dataplane_internal.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,39 +13,9 @@
 #include "director.skel.h"
 
 #define ABI_LEAST 1u /* the oldest pins that are adopted */
-#define CELLS_PER_PAGE(type) (4096u / (uint32_t)sizeof(type))
-
-/* A map and where it is mapped; pointer_at 0: not mapped (the first member of struct dataplane is no pointer). */
-struct map_row {
-	const char *name;
-	size_t pointer_at;
-	uint32_t value_bytes;
-	uint32_t since; /* the ABI version that brought it: pins of an older one get it made */
-};
-
-#define MAPPED_SINCE(abi, member, type) {#member, offsetof(struct dataplane, member), sizeof(type), abi}
-#define MAPPED(member, type) MAPPED_SINCE(1, member, type)
-
-static const struct map_row map_rows[] = {
-	{"ports", 0, 0, 1},
-	{"keys4", offsetof(struct dataplane, buckets4), sizeof(struct hp_bucket4), 1},
-	{"keys6", offsetof(struct dataplane, buckets6), sizeof(struct hp_bucket6), 1},
-	MAPPED(services, struct hp_service),
-	{"slots", offsetof(struct dataplane, blocks), sizeof(union hp_block), 1},
-	MAPPED(backends, struct hp_backend),
-	MAPPED(adjacencies, struct hp_adjacency),
-	MAPPED(identities, struct hp_identity),
-	MAPPED(service_counts, struct hp_service_counts),
-	MAPPED(backend_counts, struct hp_backend_counts),
-	MAPPED(interfaces, struct hp_interface_row),
-	MAPPED(meta, struct hp_meta),
-	{"flows", 0, 0, 2},
-	{"unproven", 0, 0, 2},
-	MAPPED_SINCE(2, motions, struct hp_motion),
-	MAPPED_SINCE(2, flow_counts, struct hp_flow_counts),
-};
-
-#define MAP_ROWS (sizeof(map_rows) / sizeof(map_rows[0]))
+/* Records that changed since a version whose pins are adopted. None has so far: what is new in ABI 2 are maps, and members
+ * where zeroes were. */
+static const struct dataplane_conversion conversions_known[] = {{.convert = NULL}};
 
 /* What libbpf said first, for an error's sentence; "" for nothing. */
 static char first_words[400];
@@ -88,11 +57,6 @@ void dataplane_path(const struct dataplane *plane, const char *folder, const cha
 			*c = ':';
 }
 
-static uint32_t round_up(uint32_t n, uint32_t step)
-{
-	return (n + step - 1) / step * step;
-}
-
 /* ---- loading ------------------------------------------------------------------------------------------------ */
 
 static int load_error(struct err *e, int code)
@@ -114,7 +78,7 @@ static int load_error(struct err *e, int code)
 	case ENOMEM:
 	case E2BIG:
 		return err_set(e, code,
-			       "no memory for the data plane: %m; lower limits.services, limits.backends or limits.slots (%s)",
+			       "no memory for the data plane: %m; lower limits.services, backends, slots, flows or unproven (%s)",
 			       first_words);
 	default:
 		return err_set(e, code,
@@ -124,157 +88,42 @@ static int load_error(struct err *e, int code)
 	}
 }
 
-/* Each service has a key, and may have a VIP of its own; all of them may be of one family. */
-static uint32_t key_buckets(const struct dataplane_limits *limits)
-{
-	return keys_buckets(limits->services * 2);
-}
-
-/* The program's constants; those of maps that are adopted follow from their sizes as they did at the making. */
+/* The program's constants follow from the maps' sizes. */
 static void set_constants(struct director_bpf *skel, const struct dataplane_limits *limits)
 {
-	skel->rodata->hp_key_shift = keys_shift(key_buckets(limits));
-	skel->rodata->hp_service_stride = round_up(limits->services, CELLS_PER_PAGE(struct hp_service_counts));
-	skel->rodata->hp_backend_stride = round_up(limits->backends, CELLS_PER_PAGE(struct hp_backend_counts));
+	skel->rodata->hp_key_shift = keys_shift(dataplane_entries(DATAPLANE_KEYS4, limits));
+	skel->rodata->hp_service_stride = dataplane_service_stride(limits);
+	skel->rodata->hp_backend_stride = dataplane_backend_stride(limits);
 }
 
-static int map_entries(struct director_bpf *skel, const struct dataplane_limits *limits)
+static struct bpf_map *map_of(const struct director_bpf *skel, enum dataplane_map_id id)
 {
-	uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
+	return bpf_object__find_map_by_name(skel->obj, dataplane_maps[id].name);
+}
+
+/* Let the object use what fits of the set, and make the rest. */
+static int choose_maps(struct director_bpf *skel, const struct dataplane_limits *limits, struct dataplane_set *set,
+		       struct err *e)
+{
 	int failed = 0;
 
-	set_constants(skel, limits);
+	for (int i = 0; !failed && i < DATAPLANE_MAP_COUNT; i++) {
+		enum dataplane_map_id id = (enum dataplane_map_id)i;
+		bool is_used = set && dataplane_map_fits(set, id, limits);
 
-	failed |= bpf_map__set_max_entries(skel->maps.keys4, key_buckets(limits));
-	failed |= bpf_map__set_max_entries(skel->maps.keys6, key_buckets(limits));
-	failed |= bpf_map__set_max_entries(skel->maps.interfaces, HP_INTERFACES_MOST);
-	failed |= bpf_map__set_max_entries(skel->maps.services, limits->services);
-	failed |= bpf_map__set_max_entries(skel->maps.slots, limits->blocks);
-	failed |= bpf_map__set_max_entries(skel->maps.backends, limits->backends);
-	failed |= bpf_map__set_max_entries(skel->maps.adjacencies, limits->backends * HP_ADJACENCIES_PER_BACKEND);
-	failed |= bpf_map__set_max_entries(skel->maps.identities, limits->backends);
-	failed |= bpf_map__set_max_entries(skel->maps.service_counts, skel->rodata->hp_service_stride * cpus);
-	failed |= bpf_map__set_max_entries(skel->maps.backend_counts, skel->rodata->hp_backend_stride * cpus);
-	failed |= bpf_map__set_max_entries(skel->maps.motions, limits->services);
-	failed |= bpf_map__set_max_entries(skel->maps.flow_counts, cpus);
-	failed |= bpf_map__set_max_entries(skel->maps.flows, limits->flows);
-	failed |= bpf_map__set_max_entries(skel->maps.unproven, limits->unproven);
-	return failed ? -EINVAL : 0;
-}
-
-/* Let the object use the maps that are pinned. Their sizes say what the limits were. Maps that came after the pins'
- * version are made. */
-static int reuse_pinned(struct dataplane *plane, struct director_bpf *skel, struct err *e)
-{
-	char path[DATAPLANE_PATH_BYTES];
-
-	for (size_t i = 0; i < MAP_ROWS; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, map_rows[i].name);
-		auto_close int fd = -1;
-		int failed;
-
-		dataplane_path(plane, "maps", map_rows[i].name, path);
-		fd = bpf_obj_get(path);
-		if (fd < 0 && errno == ENOENT && map_rows[i].since > plane->abi)
-			continue;
-		if (fd < 0)
-			return err_set(e, -errno, "pinned map %s: %m; `halfproxyd --unload` starts anew", path);
-		failed = bpf_map__reuse_fd(map, fd);
+		if (set)
+			set->map[id].is_replaced = set->map[id].fd >= 0 && !is_used;
+		failed = is_used ? bpf_map__reuse_fd(map_of(skel, id), set->map[id].fd)
+				 : bpf_map__set_max_entries(map_of(skel, id), dataplane_entries(id, limits));
 		if (failed)
-			return err_set(e, failed, "pinned map %s: %m", path);
+			err_set(e, failed, "map %s: %m", dataplane_maps[id].name);
 	}
-	plane->limits.services = bpf_map__max_entries(skel->maps.services);
-	plane->limits.backends = bpf_map__max_entries(skel->maps.backends);
-	plane->limits.blocks = bpf_map__max_entries(skel->maps.slots);
-	plane->limits.flows = bpf_map__max_entries(skel->maps.flows);
-	plane->limits.unproven = bpf_map__max_entries(skel->maps.unproven);
-	bpf_map__set_max_entries(skel->maps.motions, plane->limits.services);
-	return 0;
+	return failed;
 }
 
-static int map_all(struct dataplane *plane, struct director_bpf *skel, struct err *e)
-{
-	for (size_t i = 0; i < MAP_ROWS; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(skel->obj, map_rows[i].name);
-		size_t bytes = (size_t)map_rows[i].value_bytes * bpf_map__max_entries(map);
-		void *at;
-
-		if (!map_rows[i].pointer_at)
-			continue;
-		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-		if (at == MAP_FAILED)
-			return err_set(e, -errno, "mapping of %s, %zu bytes: %m", map_rows[i].name, bytes);
-		*(void **)((char *)plane + map_rows[i].pointer_at) = at;
-	}
-	return 0;
-}
-
-static void unmap_all(struct dataplane *plane)
-{
-	for (size_t i = 0; i < MAP_ROWS; i++) {
-		void **at = (void **)((char *)plane + map_rows[i].pointer_at);
-		struct bpf_map *map;
-
-		if (!map_rows[i].pointer_at || !*at)
-			continue;
-		map = bpf_object__find_map_by_name(plane->live->obj, map_rows[i].name);
-		munmap(*at, (size_t)map_rows[i].value_bytes * bpf_map__max_entries(map));
-		*at = NULL;
-	}
-}
-
-/* Pin the maps that came after ABI version `abi`; 0: all. One of them may be there since a start that was cut short. */
-static int pin_newer(struct dataplane *plane, uint32_t abi, struct err *e)
-{
-	char path[DATAPLANE_PATH_BYTES];
-
-	for (size_t i = 0; i < MAP_ROWS; i++) {
-		int failed;
-
-		dataplane_path(plane, "maps", map_rows[i].name, path);
-		if (map_rows[i].since <= abi || !access(path, F_OK))
-			continue;
-		failed = bpf_map__pin(bpf_object__find_map_by_name(plane->live->obj, map_rows[i].name), path);
-		if (failed)
-			return err_set(e, failed, "pinning %s: %m", path);
-	}
-	return 0;
-}
-
-/* Whether finished maps are pinned and serve packets: 1, 0, or -EPROTO when they are of an ABI that is not known. Maps of a start
- * that was cut short are removed: no link points at them, and their sizes may be those of another file. */
-static int find_pinned(struct dataplane *plane, struct err *e)
-{
-	struct bpf_map_info info = {0};
-	uint32_t info_bytes = sizeof(info);
-	char path[DATAPLANE_PATH_BYTES];
-	auto_close int fd = -1;
-	bool is_serving = dataplane_is_serving(plane->pins);
-	struct hp_meta meta = {0};
-	uint32_t zero = 0;
-
-	dataplane_path(plane, "maps", "meta", path);
-	fd = bpf_obj_get(path);
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes) && info.value_size >= sizeof(meta.abi) &&
-	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi >= ABI_LEAST &&
-	    meta.abi <= HP_ABI_VERSION && is_serving) {
-		plane->abi = meta.abi;
-		return 1;
-	}
-	if (fd >= 0 && meta.abi && is_serving)
-		return err_set(e, -EPROTO,
-			       "the data plane at %s has ABI %u and this halfproxyd knows %u to %u: run the version that "
-			       "made it, or take it away with `halfproxyd --unload` (packets stop until the next start)",
-			       plane->pins, meta.abi, ABI_LEAST, HP_ABI_VERSION);
-	if (fd >= 0 && info.value_size && info.value_size != sizeof(meta) && is_serving)
-		return err_set(e, -EPROTO, "%s is not a map of halfproxy's: take it away with `halfproxyd --unload`",
-			       path);
-	dataplane_pins_remove(plane->pins, "maps");
-	return 0;
-}
-
-static int load(struct dataplane *plane, const struct dataplane_limits *limits, bool adopt, bool tracing,
-		struct director_bpf **out, struct err *e)
+/* set: maps that are there; NULL: none. */
+static int load(const struct dataplane_limits *limits, struct dataplane_set *set, bool tracing, struct director_bpf **out,
+		struct err *e)
 {
 	struct director_bpf *skel;
 	int failed;
@@ -284,12 +133,9 @@ static int load(struct dataplane *plane, const struct dataplane_limits *limits, 
 	if (!skel)
 		return load_error(e, -errno);
 	skel->rodata->hp_tracing = tracing;
+	set_constants(skel, limits);
 	bpf_program__set_autoload(skel->progs.pass, !tracing);
-	failed = map_entries(skel, limits) ? err_set(e, -EINVAL, "map sizes: %s", first_words) : 0;
-	if (!failed && adopt)
-		failed = reuse_pinned(plane, skel, e);
-	if (!failed && adopt)
-		set_constants(skel, &plane->limits);
+	failed = choose_maps(skel, limits, set, e);
 	if (!failed) {
 		failed = director_bpf__load(skel);
 		if (failed)
@@ -305,40 +151,205 @@ static int load(struct dataplane *plane, const struct dataplane_limits *limits, 
 
 int dataplane_load_twin(struct dataplane *plane, struct err *e)
 {
-	return plane->twin ? 0 : load(plane, &plane->limits, true, true, &plane->twin, e);
+	struct dataplane_set set;
+	int code;
+
+	if (plane->twin)
+		return 0;
+	code = dataplane_set_open(&set, plane, DATAPLANE_MAPS, true, NULL, e);
+	if (code)
+		return code;
+	code = load(&plane->limits, &set, true, &plane->twin, e);
+	dataplane_set_close(&set);
+	return code;
 }
 
-static int finish_open(struct dataplane *plane, struct err *e)
+static int map_all(struct dataplane *plane, struct err *e)
 {
-	uint32_t buckets = key_buckets(&plane->limits);
-	int failed = map_all(plane, plane->live, e);
+	for (int i = 0; i < DATAPLANE_MAP_COUNT; i++) {
+		const struct dataplane_map *row = &dataplane_maps[i];
+		struct bpf_map *map = map_of(plane->live, (enum dataplane_map_id)i);
+		size_t bytes = (size_t)row->value_bytes * bpf_map__max_entries(map);
+		void *at;
 
-	if (failed)
-		return failed;
-	keys_open(&plane->keys4, plane->buckets4, buckets, true);
-	keys_open(&plane->keys6, plane->buckets6, buckets, false);
-	if (plane->adopted) {
-		dataplane_grace(plane);
-		keys_reclaim_all(&plane->keys4);
-		keys_reclaim_all(&plane->keys6);
-		failed = pin_newer(plane, plane->abi, e);
-		if (!failed)
-			__atomic_store_n(&plane->meta->abi, HP_ABI_VERSION, __ATOMIC_RELEASE);
-		return failed;
+		if (!row->pointer_at)
+			continue;
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+		if (at == MAP_FAILED)
+			return err_set(e, -errno, "mapping of %s, %zu bytes: %m", row->name, bytes);
+		*(void **)((char *)plane + row->pointer_at) = at;
 	}
-	plane->meta->cpus = (uint32_t)libbpf_num_possible_cpus();
-	plane->meta->service_stride = plane->live->rodata->hp_service_stride;
-	plane->meta->backend_stride = plane->live->rodata->hp_backend_stride;
-	failed = pin_newer(plane, 0, e);
-	if (failed)
-		return failed;
-	__atomic_store_n(&plane->meta->abi, HP_ABI_VERSION, __ATOMIC_RELEASE);
 	return 0;
 }
 
-int dataplane_open(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits, struct err *e)
+static void drop_program(struct dataplane *plane)
 {
-	struct dataplane made = {.limits = *limits, .lock_fd = -1};
+	keys_close(&plane->keys4);
+	keys_close(&plane->keys6);
+	for (int i = 0; plane->live && i < DATAPLANE_MAP_COUNT; i++) {
+		const struct dataplane_map *row = &dataplane_maps[i];
+		void **at = (void **)((char *)plane + row->pointer_at);
+
+		if (!row->pointer_at || !*at)
+			continue;
+		munmap(*at, (size_t)row->value_bytes * bpf_map__max_entries(map_of(plane->live, (enum dataplane_map_id)i)));
+		*at = NULL;
+	}
+	director_bpf__destroy(plane->live);
+	plane->live = NULL;
+}
+
+/* Load the program for a data plane of this size over what fits of the set, and map what it uses. */
+static int open_program(struct dataplane *plane, const struct dataplane_limits *limits, struct dataplane_set *set,
+			struct err *e)
+{
+	uint32_t buckets = dataplane_entries(DATAPLANE_KEYS4, limits);
+	bool is_new = !set || !dataplane_set_fits(set, limits);
+	int code = load(limits, set, false, &plane->live, e);
+
+	if (!code)
+		code = map_all(plane, e);
+	if (code) {
+		drop_program(plane);
+		return code;
+	}
+	plane->limits = *limits;
+	keys_open(&plane->keys4, plane->buckets4, buckets, true);
+	keys_open(&plane->keys6, plane->buckets6, buckets, false);
+	if (is_new) {
+		plane->meta->cpus = (uint32_t)libbpf_num_possible_cpus();
+		plane->meta->service_stride = dataplane_service_stride(limits);
+		plane->meta->backend_stride = dataplane_backend_stride(limits);
+	}
+	return 0;
+}
+
+/* ---- making and adopting ------------------------------------------------------------------------------------------- */
+
+/* The ABI version stands in the maps when all of them are pinned. */
+static int make(struct dataplane *plane, const struct dataplane_limits *limits, struct err *e)
+{
+	char path[DATAPLANE_PATH_BYTES];
+	int code;
+
+	dataplane_path(plane, DATAPLANE_MAPS, "", path);
+	code = dataplane_pins_make(path, e);
+	if (!code)
+		code = open_program(plane, limits, NULL, e);
+	for (int i = 0; !code && i < DATAPLANE_MAP_COUNT; i++) {
+		dataplane_path(plane, DATAPLANE_MAPS, dataplane_maps[i].name, path);
+		code = bpf_map__pin(map_of(plane->live, (enum dataplane_map_id)i), path);
+		if (code)
+			err_set(e, code, "pinning %s: %m", path);
+	}
+	if (!code)
+		__atomic_store_n(&plane->meta->abi, HP_ABI_VERSION, __ATOMIC_RELEASE);
+	return code;
+}
+
+/* Finish what a start that was killed has begun: the maps of the set are in place already. */
+static int finish_migration(struct dataplane *plane, struct dataplane_set *set, const struct dataplane_limits *limits,
+			    const struct dataplane_conversion *conversions, struct err *e)
+{
+	struct dataplane_set former;
+	int code;
+
+	if (!dataplane_set_fits(set, limits))
+		return err_set(e, -EPROTO,
+			       "another version of halfproxyd, which knows ABI %u, was replacing the maps at %s: start that one "
+			       "first, or take them away with `halfproxyd --unload` (packets stop until the next start)",
+			       set->meta.abi, plane->pins);
+	code = dataplane_set_open(&former, plane, DATAPLANE_MAPS_FORMER, false, conversions, e);
+	if (code)
+		return code;
+	code = open_program(plane, limits, set, e);
+	if (!code)
+		code = dataplane_migrate_on(plane, &former, e);
+	dataplane_set_close(&former);
+	return code;
+}
+
+/* Adopt the set at the size that is wanted; where that cannot be had, as it is. */
+static int adopt_set(struct dataplane *plane, struct dataplane_set *set, const struct dataplane_limits *is,
+		     const struct dataplane_limits *chosen, struct err *e)
+{
+	int code;
+
+	if (plane->live && dataplane_set_fits(set, chosen))
+		return 0;
+	drop_program(plane);
+	code = open_program(plane, chosen, set, e);
+	if (!code && !dataplane_set_fits(set, chosen))
+		code = dataplane_migrate(plane, set, e);
+	if (!code || plane->migration.is_done || !dataplane_set_fits(set, is))
+		return code;
+	plane->migration.why_not = *e;
+	drop_program(plane);
+	return open_program(plane, is, set, e);
+}
+
+static int adopt(struct dataplane *plane, const struct dataplane_limits *wanted,
+		 const struct dataplane_conversion *conversions, struct err *e)
+{
+	struct dataplane_limits is, chosen;
+	struct dataplane_set set;
+	int code;
+
+	dataplane_next_remove(plane->pins);
+	code = dataplane_set_open(&set, plane, DATAPLANE_MAPS, true, conversions, e);
+	if (code)
+		return code;
+	is = dataplane_set_limits(&set, wanted);
+	if (dataplane_has_former(plane))
+		code = finish_migration(plane, &set, &is, conversions, e);
+	dataplane_former_remove(plane->pins);
+	if (!code)
+		code = dataplane_choose_limits(plane, &set, wanted, &chosen, e);
+	if (!code)
+		code = adopt_set(plane, &set, &is, &chosen, e);
+	dataplane_set_close(&set);
+	if (code)
+		return code;
+	dataplane_grace(plane);
+	keys_reclaim_all(&plane->keys4);
+	keys_reclaim_all(&plane->keys6);
+	return 0;
+}
+
+/* Whether finished maps are pinned and serve packets: 1, 0, or -EPROTO when they are of an ABI that is not known. Maps of
+ * a start that was cut short are removed: no link points at them, and their sizes may be those of another file. */
+static int find_pinned(const struct dataplane *plane, struct err *e)
+{
+	struct bpf_map_info info = {0};
+	uint32_t info_bytes = sizeof(info);
+	char path[DATAPLANE_PATH_BYTES];
+	auto_close int fd = -1;
+	bool is_serving = dataplane_is_serving(plane->pins);
+	struct hp_meta meta = {0};
+	uint32_t zero = 0;
+
+	dataplane_path(plane, DATAPLANE_MAPS, dataplane_maps[DATAPLANE_META].name, path);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes) && info.value_size >= sizeof(meta.abi) &&
+	    info.value_size <= sizeof(meta) && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.abi >= ABI_LEAST &&
+	    meta.abi <= HP_ABI_VERSION && is_serving)
+		return 1;
+	if (fd >= 0 && meta.abi && is_serving)
+		return err_set(e, -EPROTO,
+			       "the data plane at %s has ABI %u and this halfproxyd knows %u to %u: run the version that "
+			       "made it, or take it away with `halfproxyd --unload` (packets stop until the next start)",
+			       plane->pins, meta.abi, ABI_LEAST, HP_ABI_VERSION);
+	if (fd >= 0 && info.value_size && info.value_size != sizeof(meta) && is_serving)
+		return err_set(e, -EPROTO, "%s is not a map of halfproxy's: take it away with `halfproxyd --unload`",
+			       path);
+	dataplane_maps_remove(plane->pins);
+	return 0;
+}
+
+int dataplane_open_with(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits,
+			const struct dataplane_conversion *conversions, struct err *e)
+{
+	struct dataplane made = {.lock_fd = -1};
 	char folder[DATAPLANE_PATH_BYTES];
 	int code;
 
@@ -353,14 +364,12 @@ int dataplane_open(struct dataplane *plane, const char *pins, const struct datap
 		return made.lock_fd;
 	code = find_pinned(&made, e);
 	made.adopted = code == 1;
-	for (int i = 0; code >= 0 && i < 2; i++) {
-		snprintf(folder, sizeof(folder), "%s/%s", pins, i ? "links" : "maps");
+	if (code >= 0) {
+		dataplane_path(&made, "links", "", folder);
 		code = dataplane_pins_make(folder, e);
 	}
-	if (code >= 0)
-		code = load(&made, limits, made.adopted, false, &made.live, e);
 	if (!code)
-		code = finish_open(&made, e);
+		code = made.adopted ? adopt(&made, limits, conversions, e) : make(&made, limits, e);
 	if (code) {
 		dataplane_close(&made);
 		return code;
@@ -369,16 +378,17 @@ int dataplane_open(struct dataplane *plane, const char *pins, const struct datap
 	return 0;
 }
 
+int dataplane_open(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits, struct err *e)
+{
+	return dataplane_open_with(plane, pins, limits, conversions_known, e);
+}
+
 void dataplane_close(struct dataplane *plane)
 {
-	keys_close(&plane->keys4);
-	keys_close(&plane->keys6);
-	if (plane->live)
-		unmap_all(plane);
-	director_bpf__destroy(plane->live);
+	drop_program(plane);
 	director_bpf__destroy(plane->twin);
 	if (plane->lock_fd >= 0)
 		close(plane->lock_fd);
-	plane->live = plane->twin = NULL;
+	plane->twin = NULL;
 	plane->lock_fd = -1;
 }

@@ -27,12 +27,36 @@ struct dataplane_limits {
 	uint32_t blocks;
 	uint32_t flows;	   /* remembered and proven */
 	uint32_t unproven; /* remembered, not proven yet */
+	uint32_t said;	   /* DATAPLANE_SAYS_*: by the configuration, so that a data plane that is adopted gets smaller, too */
+};
+
+#define DATAPLANE_SAYS_SERVICES 1u
+#define DATAPLANE_SAYS_BACKENDS 2u
+#define DATAPLANE_SAYS_BLOCKS 4u
+#define DATAPLANE_SAYS_FLOWS 8u
+#define DATAPLANE_SAYS_UNPROVEN 16u
+
+/* A limit that stays what it was, since more is in use than was wanted. In the configuration's terms. */
+struct dataplane_kept {
+	const char *limit;
+	uint32_t wanted, in_use, is;
+};
+
+/* What became of maps of another size or layout than this start's. */
+struct dataplane_migration {
+	bool is_done;	     /* they were replaced; */
+	bool was_cut_short;  /* or an earlier start had, and it was this one's to finish */
+	uint32_t abi;	     /* of those replaced */
+	uint64_t flows_lost; /* at most: that the new tables did not take */
+	struct dataplane_kept kept[5];
+	size_t kept_count;
+	struct err why_not; /* why those of another size stayed as they are; empty: they did not */
 };
 
 struct dataplane {
 	char pins[256];
-	bool adopted; /* the maps were there, */
-	uint32_t abi; /* of this version; brought to the current one by dataplane_open */
+	bool adopted; /* the maps were there */
+	struct dataplane_migration migration;
 	struct dataplane_limits limits;
 	struct hp_meta *meta;
 	struct hp_interface_row *interfaces;
@@ -67,10 +91,12 @@ enum dataplane_role {
 
 /* Open the data plane under `pins`: adopt the maps that are pinned there, or make them.
  *
- * limits  for new maps; those adopted keep theirs. Maps without a link are what a start cut short left: made anew.
+ * limits  its size. Adopted maps of another size or layout are replaced, and what they hold is taken over, also what
+ *         packets write to them meanwhile: then links run the new program already. A table that holds more than its limit
+ *         keeps its size. See plane->migration. Maps without a link are what a start cut short left: made anew.
  * The program of this version is loaded in either case; links come with dataplane_attach.
  * Returns 0, or -errno with *e written and nothing left open: -EBUSY when another daemon holds these pins,
- * -EPROTO when they are of another ABI. */
+ * -EPROTO when they are of an ABI that is not known. */
 int dataplane_open(struct dataplane *plane, const char *pins, const struct dataplane_limits *limits, struct err *e);
 
 /* Whether packets are served from `pins` now, by a daemon or without one: a link is pinned there. */
@@ -143,7 +169,9 @@ struct dataplane_walk {
 	uint32_t room;	/* entries that a step asks for, after a bucket that held more than it asked for */
 	struct dataplane_flow *rows; /* owned; NULL before the first step */
 	struct hp_flow *keys;
-	struct hp_remembered *values;
+	void *values;
+	uint32_t value_bytes; /* of the table's records, 0: as they are in this version; else: */
+	void (*convert)(const void *record, void *out);
 };
 
 /* The next entries of a table. An entry that is there all the time is met; one that comes or goes meanwhile may be.

@@ -38,7 +38,7 @@ static int make_room(struct dataplane_walk *walk, uint32_t room, struct err *e)
 	walk->room = room;
 	walk->rows = malloc(room * sizeof(*walk->rows));
 	walk->keys = malloc(room * sizeof(*walk->keys));
-	walk->values = malloc(room * sizeof(*walk->values));
+	walk->values = malloc((size_t)room * (walk->value_bytes ? walk->value_bytes : sizeof(struct hp_remembered)));
 	return walk->rows && walk->keys && walk->values ? 0 : err_set(e, -ENOMEM, "%m");
 }
 
@@ -65,7 +65,16 @@ static int read_batch(int fd, struct dataplane_walk *walk, bool *is_last, struct
 	}
 }
 
-int dataplane_walk_flows(struct dataplane *plane, enum dataplane_table table, struct dataplane_walk *walk, struct err *e)
+static void convert_row(struct dataplane_walk *walk, int i)
+{
+	walk->rows[i].key = walk->keys[i];
+	if (walk->convert)
+		walk->convert((const char *)walk->values + (size_t)i * walk->value_bytes, &walk->rows[i].value);
+	else
+		walk->rows[i].value = ((const struct hp_remembered *)walk->values)[i];
+}
+
+int dataplane_walk_table(int fd, struct dataplane_walk *walk, struct err *e)
 {
 	bool is_last = false;
 	int count = walk->rows ? 0 : make_room(walk, DATAPLANE_FLOWS_A_STEP, e);
@@ -73,14 +82,19 @@ int dataplane_walk_flows(struct dataplane *plane, enum dataplane_table table, st
 	if (count)
 		return count;
 	while (!count && !walk->is_over) {
-		count = read_batch(table_fd(plane, table), walk, &is_last, e);
+		count = read_batch(fd, walk, &is_last, e);
 		if (count < 0)
 			return count;
 		walk->is_over = is_last;
 	}
 	for (int i = 0; i < count; i++)
-		walk->rows[i] = (struct dataplane_flow){walk->keys[i], walk->values[i]};
+		convert_row(walk, i);
 	return count;
+}
+
+int dataplane_walk_flows(struct dataplane *plane, enum dataplane_table table, struct dataplane_walk *walk, struct err *e)
+{
+	return dataplane_walk_table(table_fd(plane, table), walk, e);
 }
 
 /* Taken out whole and looked at: a packet may have come between the reading and now. */
@@ -101,7 +115,7 @@ uint64_t dataplane_flow_events(const struct dataplane *plane, enum hp_flow_event
 {
 	uint64_t sum = 0;
 
-	for (uint32_t cpu = 0; cpu < plane->meta->cpus; cpu++)
-		sum += __atomic_load_n(&plane->flow_counts[cpu].cell[event], __ATOMIC_RELAXED);
+	for (uint32_t row = 0; row <= plane->meta->cpus; row++)
+		sum += __atomic_load_n(&plane->flow_counts[row].cell[event], __ATOMIC_RELAXED);
 	return sum;
 }

@@ -156,6 +156,35 @@ void dataplane_each_link(const struct dataplane *plane, void (*each)(void *conte
 	closedir(dir);
 }
 
+static struct hp_interface_row *find_row(const struct dataplane *plane, uint32_t ifindex)
+{
+	for (size_t i = 0; i < HP_INTERFACES_MOST; i++)
+		if (plane->interfaces[i].ifindex == ifindex)
+			return &plane->interfaces[i];
+	return NULL;
+}
+
+/* The table of ways in tells them from ports that packets only leave by. */
+static void renew_way_in(void *context, const char *name)
+{
+	const struct dataplane *plane = context;
+	struct bpf_link_info info = {0};
+	uint32_t info_bytes = sizeof(info);
+	char path[DATAPLANE_PATH_BYTES];
+	auto_close int fd = -1;
+
+	dataplane_path(plane, "links", name, path);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes) && info.xdp.ifindex &&
+	    find_row(plane, info.xdp.ifindex))
+		bpf_link_update(fd, bpf_program__fd(plane->live->progs.halfproxy), NULL);
+}
+
+void dataplane_links_renew(const struct dataplane *plane)
+{
+	dataplane_each_link(plane, renew_way_in, (void *)(uintptr_t)plane);
+}
+
 int dataplane_port_set(struct dataplane *plane, uint32_t ifindex, struct err *e)
 {
 	struct bpf_devmap_val value = {.ifindex = ifindex};
@@ -168,14 +197,6 @@ int dataplane_port_set(struct dataplane *plane, uint32_t ifindex, struct err *e)
 void dataplane_port_clear(struct dataplane *plane, uint32_t ifindex)
 {
 	bpf_map_delete_elem(bpf_map__fd(plane->live->maps.ports), &ifindex);
-}
-
-static struct hp_interface_row *find_row(const struct dataplane *plane, uint32_t ifindex)
-{
-	for (size_t i = 0; i < HP_INTERFACES_MOST; i++)
-		if (plane->interfaces[i].ifindex == ifindex)
-			return &plane->interfaces[i];
-	return NULL;
 }
 
 int dataplane_interface_set(struct dataplane *plane, uint32_t ifindex, const struct hp_interface *record, struct err *e)

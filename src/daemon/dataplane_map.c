@@ -27,8 +27,8 @@ static int set(struct dataplane *plane, const struct ip *vip, uint32_t what, uin
 		dataplane_grace(plane);
 		code = keys_set(keys, vip, what, number);
 	}
-	return code ? err_set(e, code, "the table of VIPs and ports is full: raise limits.services, then restart after "
-				       "`halfproxyd --unload`")
+	return code ? err_set(e, code, "the table of VIPs and ports is full: raise limits.services, then restart the "
+				       "daemon")
 		    : 0;
 }
 
@@ -111,12 +111,13 @@ void dataplane_grace(struct dataplane *plane)
 
 /* ---- counters --------------------------------------------------------------------------------------------------------- */
 
+/* A row for each CPU, and one of the daemon's. */
 static void sum(uint64_t *cells, size_t count, const uint64_t *first, size_t stride, uint32_t cpus)
 {
 	memset(cells, 0, count * sizeof(*cells));
-	for (uint32_t cpu = 0; cpu < cpus; cpu++)
+	for (uint32_t row = 0; row <= cpus; row++)
 		for (size_t i = 0; i < count; i++)
-			cells[i] += __atomic_load_n(first + cpu * stride * count + i, __ATOMIC_RELAXED);
+			cells[i] += __atomic_load_n(first + row * stride * count + i, __ATOMIC_RELAXED);
 }
 
 void dataplane_service_sum(const struct dataplane *plane, uint32_t number, uint64_t cell[static HP_SERVICE_CELLS])
@@ -133,15 +134,15 @@ void dataplane_backend_sum(const struct dataplane *plane, uint32_t number, uint6
 
 void dataplane_service_zero(struct dataplane *plane, uint32_t number)
 {
-	for (uint32_t cpu = 0; cpu < plane->meta->cpus; cpu++)
-		memset(&plane->service_counts[cpu * plane->meta->service_stride + number], 0,
+	for (uint32_t row = 0; row <= plane->meta->cpus; row++)
+		memset(&plane->service_counts[row * plane->meta->service_stride + number], 0,
 		       sizeof(struct hp_service_counts));
 }
 
 void dataplane_backend_zero(struct dataplane *plane, uint32_t number)
 {
-	for (uint32_t cpu = 0; cpu < plane->meta->cpus; cpu++)
-		memset(&plane->backend_counts[cpu * plane->meta->backend_stride + number], 0,
+	for (uint32_t row = 0; row <= plane->meta->cpus; row++)
+		memset(&plane->backend_counts[row * plane->meta->backend_stride + number], 0,
 		       sizeof(struct hp_backend_counts));
 }
 

@@ -133,7 +133,7 @@ int dataplane_unload(const char *pins, struct err *e)
 	if (fd < 0)
 		return fd;
 	dataplane_pins_remove(pins, "links");
-	dataplane_pins_remove(pins, "maps");
+	dataplane_maps_remove(pins);
 	close(fd);
 	if (!rmdir(pins))
 		return 0;

@@ -245,37 +245,6 @@ static void remember_ways_in(struct director *director)
 	dataplane_each_link(&director->plane, remember_link, director);
 }
 
-static int open_parts(struct director *director, const struct config *config, struct err *e)
-{
-	const struct resolver_events events = {director, target_changed, link_changed, idle};
-	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending};
-	struct dataplane_limits limits;
-	int code = fleet_room(config, &limits);
-
-	if (code)
-		return err_set(e, code, "%m");
-	director->resolver = resolver_create(director->loop, &events, e);
-	if (!director->resolver)
-		return -EIO;
-	director->ports = ports_create(&director->plane, director->resolver, director->options.state);
-	if (!director->ports)
-		return err_set(e, -ENOMEM, "%m");
-	code = director->is_adopting ? 0 : ports_check(director->ports, config, false, e);
-	if (code)
-		return code;
-	director->is_making = true;
-	code = state_open(&director->state, director->options.state, e);
-	if (!code)
-		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
-	if (code)
-		return code;
-	if (director->is_adopting)
-		remember_ways_in(director);
-	director->fleet = fleet_create(&director->plane, &hooks, e);
-	director->rates = rates_create(director->loop, &director->plane);
-	return director->fleet && director->rates ? 0 : -ENOMEM;
-}
-
 /* The text to start with. After a crash that is what ran, unless the file has been edited since. An edit that was
  * applied and waits for its confirmation waits on. */
 static bool goes_on_with_running(const struct director *director, const struct state_text *file)
@@ -287,6 +256,73 @@ static bool goes_on_with_running(const struct director *director, const struct s
 		return false;
 	return (!state->is_file && state->file_hash == hash) ||
 	       (state->confirm_by_s && state_text_hash(&state->running) == hash);
+}
+
+/* The size of the data plane is what the text says that will run. */
+static int choose_room(const struct director *director, const struct config *config, const struct state_text *file,
+		       struct dataplane_limits *limits)
+{
+	struct problems problems = {0};
+	struct config *ran = NULL;
+	int code;
+
+	if (goes_on_with_running(director, file))
+		ran = config_parse(director->state.running.bytes, director->state.running.count, &problems);
+	code = fleet_room(ran ? ran : config, limits);
+	config_free(ran);
+	problems_free(&problems);
+	return code;
+}
+
+static void log_migration(const struct dataplane *plane)
+{
+	const struct dataplane_migration *migration = &plane->migration;
+
+	for (size_t i = 0; i < migration->kept_count; i++)
+		log_event(LOG_WARNING, "limit_kept limit=%s is=%u wanted=%u in_use=%u", migration->kept[i].limit,
+			  migration->kept[i].is, migration->kept[i].wanted, migration->kept[i].in_use);
+	if (migration->why_not.text[0])
+		log_event(LOG_WARNING, "limits_kept error=\"%s\"", migration->why_not.text);
+	if (migration->flows_lost)
+		log_event(LOG_WARNING, "flows_lost flows=%llu reason=\"the new table is full\"",
+			  (unsigned long long)migration->flows_lost);
+	if (migration->is_done)
+		log_event(LOG_NOTICE, "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u cut_short=%s",
+			  migration->abi, plane->limits.services - 1, plane->limits.backends - 1,
+			  (plane->limits.blocks - 1) * HP_SLOTS_PER_BLOCK, plane->limits.flows, plane->limits.unproven,
+			  migration->was_cut_short ? "yes" : "no");
+}
+
+static int open_parts(struct director *director, const struct config *config, const struct state_text *file, struct err *e)
+{
+	const struct resolver_events events = {director, target_changed, link_changed, idle};
+	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending};
+	struct dataplane_limits limits;
+	int code;
+
+	director->resolver = resolver_create(director->loop, &events, e);
+	if (!director->resolver)
+		return -EIO;
+	director->ports = ports_create(&director->plane, director->resolver, director->options.state);
+	if (!director->ports)
+		return err_set(e, -ENOMEM, "%m");
+	code = director->is_adopting ? 0 : ports_check(director->ports, config, false, e);
+	if (code)
+		return code;
+	director->is_making = true;
+	code = state_open(&director->state, director->options.state, e);
+	if (!code && choose_room(director, config, file, &limits))
+		code = err_set(e, -ENOMEM, "%m");
+	if (!code)
+		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
+	if (code)
+		return code;
+	log_migration(&director->plane);
+	if (director->is_adopting)
+		remember_ways_in(director);
+	director->fleet = fleet_create(&director->plane, &hooks, e);
+	director->rates = rates_create(director->loop, &director->plane);
+	return director->fleet && director->rates ? 0 : -ENOMEM;
 }
 
 static void log_missing(const struct director *director)
@@ -335,7 +371,7 @@ static int start(struct director *director, struct director_result *result, stru
 		director->is_adopting = dataplane_is_serving(director->options.pins);
 		open_timers(director);
 		watch_claim(director);
-		code = open_parts(director, config, e);
+		code = open_parts(director, config, &result->text, e);
 	}
 	config_free(config);
 	if (!code)

@@ -81,7 +81,7 @@ struct fleet_backend *fleet_backend_take(struct fleet *fleet, const struct fleet
 	if (!number) {
 		err_set(e, -ENOSPC,
 			"the data plane has room for %u backends and all are taken: raise limits.backends, then restart "
-			"after `halfproxyd --unload`",
+			"the daemon",
 			fleet->plane->limits.backends - 1);
 		return NULL;
 	}

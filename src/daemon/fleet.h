@@ -222,8 +222,8 @@ struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service 
 /* The method that a service uses at a backend. */
 enum hp_method fleet_method(const struct config_service *service, const struct ip *vip, const struct ip *backend);
 
-/* Room for a configuration in a new data plane, one of each for number 0 included: what its limits say, else twice the
- * need and a floor, so that a change fits beside. Returns 0 or -ENOMEM. */
+/* Room for a configuration in a data plane, one of each for number 0 included: what its limits say, else twice the need
+ * and a floor, so that a change fits beside. Returns 0 or -ENOMEM. */
 int fleet_room(const struct config *config, struct dataplane_limits *out);
 
 #endif

@@ -136,7 +136,7 @@ static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 	if (!step->number)
 		return err_set(e, -ENOSPC,
 			       "the data plane has room for %u services and all are taken: raise limits.services, then "
-			       "restart after `halfproxyd --unload`",
+			       "restart the daemon",
 			       fleet->plane->limits.services - 1);
 	step->service = calloc(1, sizeof(*step->service));
 	if (!step->service || !(step->service->vip = fleet_vip_take(fleet, &step->key.vip)))

@@ -9,7 +9,7 @@
 
 uint32_t fleet_ring_blocks(uint32_t size)
 {
-	return 1 + (size + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK;
+	return hp_ring_blocks(size);
 }
 
 enum hp_method fleet_method(const struct config_service *service, const struct ip *vip, const struct ip *backend)
@@ -72,7 +72,7 @@ static int take_blocks(struct fleet *fleet, struct fleet_ring *ring, struct err 
 	return ring->at ? 0
 			: err_set(e, -ENOSPC,
 				  "no room for a ring of %u slots: %u of %u blocks of %d are taken; raise limits.slots, then "
-				  "restart after `halfproxyd --unload`",
+				  "restart the daemon",
 				  ring->size, fleet->blocks.used, fleet->blocks.limit, HP_SLOTS_PER_BLOCK);
 }
 

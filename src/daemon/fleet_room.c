@@ -123,10 +123,26 @@ static uint32_t room(uint64_t needed, uint64_t apart, uint32_t times, uint64_t s
 	return (uint32_t)(size < most ? size : most);
 }
 
+static void say(uint32_t said, uint32_t size, uint32_t flag, uint32_t *out, struct dataplane_limits *limits)
+{
+	if (!said)
+		return;
+	*out = size;
+	limits->said |= flag;
+}
+
+static void use_said(const struct config_limits *said, struct dataplane_limits *out)
+{
+	say(said->services, said->services + 1, DATAPLANE_SAYS_SERVICES, &out->services, out);
+	say(said->backends, said->backends + 1, DATAPLANE_SAYS_BACKENDS, &out->backends, out);
+	say(said->slots, said->slots / HP_SLOTS_PER_BLOCK + 1, DATAPLANE_SAYS_BLOCKS, &out->blocks, out);
+	say(said->flows, said->flows, DATAPLANE_SAYS_FLOWS, &out->flows, out);
+	say(said->unproven, said->unproven, DATAPLANE_SAYS_UNPROVEN, &out->unproven, out);
+}
+
 int fleet_room(const struct config *config, struct dataplane_limits *out)
 {
 	struct needs needs = {.services = 1, .backends = 1, .blocks = 1, .backends_apart = 1, .blocks_apart = 1};
-	const struct config_limits *said = &config->limits;
 	int code = 0;
 
 	for (size_t i = 0; !code && i < config->service_count; i++)
@@ -135,20 +151,12 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 	forget(&needs.known_backends);
 	if (code)
 		return code;
+	*out = (struct dataplane_limits){0};
 	out->flows = FLOWS_AUTO;
 	out->unproven = UNPROVEN_AUTO;
 	out->services = room(needs.services, 0, 2, 0, SERVICES_LEAST, UINT32_MAX);
 	out->backends = room(needs.backends, needs.backends_apart, 2, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
 	out->blocks = room(needs.blocks, needs.blocks_apart, 3, BLOCKS_SPARE_MOST, BLOCKS_LEAST, BLOCKS_MOST);
-	if (said->services)
-		out->services = said->services + 1;
-	if (said->backends)
-		out->backends = said->backends + 1;
-	if (said->slots)
-		out->blocks = said->slots / HP_SLOTS_PER_BLOCK + 1;
-	if (said->flows)
-		out->flows = said->flows;
-	if (said->unproven)
-		out->unproven = said->unproven;
+	use_said(&config->limits, out);
 	return 0;
 }

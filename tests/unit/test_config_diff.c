@@ -51,7 +51,7 @@ static const struct {
 	{"flows that stay no longer", ONE("protocol: udp, window: 90s, backends: [10.3.0.1]"),
 	 ONE("protocol: udp, affinity: none, backends: [10.3.0.1]"), "change web: affinity flow -> none\n"},
 	{"room for flows", "interfaces: [eth0]\nservices: []\n", "interfaces: [eth0]\nservices: []\nlimits: {unproven: 5}\n",
-	 "change limits: take effect when the data plane is made anew (halfproxyd --unload)\n"},
+	 "change limits: take effect when the daemon is started again\n"},
 	{"interfaces come, go and change", "interfaces: [eth0, eth1]\nservices: []\n",
 	 "interfaces: [{name: eth1, announce: none}, eth2]\nservices: []\n",
 	 "remove interfaces: eth0\nchange interfaces: eth1: announce all -> none\nadd interfaces: eth2\n"},
@@ -59,7 +59,7 @@ static const struct {
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.9.0.0/16, source6: \"fd00::/96\"}\nlimits: {services: 5}\n"
 	 "api: {group: wheel}\n",
 	 "change tunnel: source4 the route's -> 10.9.0.0/16\nchange tunnel: source6 the route's -> fd00::/96\n"
-	 "change limits: take effect when the data plane is made anew (halfproxyd --unload)\n"
+	 "change limits: take effect when the daemon is started again\n"
 	 "change api: takes effect when the daemon is started again\n"},
 	{"a source that gets longer", "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/8}\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n",

@@ -5,7 +5,9 @@
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 
-#define FLOWS (1u << 20), (1u << 18)
+#define FLOWS (1u << 20), (1u << 18) /* auto */
+#define SAYS_SIZES (DATAPLANE_SAYS_SERVICES | DATAPLANE_SAYS_BACKENDS | DATAPLANE_SAYS_BLOCKS)
+#define SAYS_FLOWS (DATAPLANE_SAYS_FLOWS | DATAPLANE_SAYS_UNPROVEN)
 #define BLOCKS(slots) (1 + ((slots) + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK)
 
 struct row {
@@ -17,16 +19,16 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{"a small file gets the floor", 3, true, "", "", {1024, 4096, 65536, FLOWS}},
+	{"a small file gets the floor", 3, true, "", "", {1024, 4096, 65536, FLOWS, 0}},
 	{"services that differ have room for a ring each, thrice", 100, false, "slots: 65537,", "",
-	 {1024, 4096, (100 * BLOCKS(65537) + 1) * 3, FLOWS}},
-	{"services that share a large ring do not", 10000, true, "slots: 65537,", "", {20002, 20002, 1 << 21, FLOWS}},
+	 {1024, 4096, (100 * BLOCKS(65537) + 1) * 3, FLOWS, 0}},
+	{"services that share a large ring do not", 10000, true, "slots: 65537,", "", {20002, 20002, 1 << 21, FLOWS, 0}},
 	{"nor those that share a small one, while there is plenty", 10000, true, "slots: 1009,", "",
-	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 3, FLOWS}},
+	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 3, FLOWS, 0}},
 	{"what the file says is what it gets", 1000, true, "", "limits: {services: 5000, backends: 70, slots: 16000000}",
-	 {5001, 71, 1000001, FLOWS}},
-	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000}", {1024, 4096, 65536, 2048, 18000}},
-	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS}},
+	 {5001, 71, 1000001, FLOWS, SAYS_SIZES}},
+	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000}", {1024, 4096, 65536, 2048, 18000, SAYS_FLOWS}},
+	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS, 0}},
 };
 
 static struct config *config_of(const struct row *row)
