@@ -136,13 +136,18 @@ void fleet_departures_update(struct fleet *fleet, struct fleet_service *service,
 	}
 }
 
+bool fleet_departures_may_end(const struct fleet_service *service)
+{
+	return motion_is_steady(&service->motion) && !service->is_dirty;
+}
+
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
 {
 	struct fleet_departure **at = &service->departures;
 
 	while (*at) {
 		struct fleet_departure *departure = *at;
-		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !motion_is_steady(&service->motion);
+		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !fleet_departures_may_end(service);
 
 		departure->flows = departure->counting;
 		if (departure->flows || may_grow)

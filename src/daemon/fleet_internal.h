@@ -49,6 +49,9 @@ void fleet_departures_end(struct fleet *fleet, struct fleet_service *service);
  * service does not list departs though no ring of it names it, as a daemon that starts anew may find. */
 struct fleet_departure *fleet_departure_of(struct fleet *fleet, struct fleet_service *service,
 					   struct fleet_backend *backend);
+/* Whether no more flows can come to be with those who depart. A service whose next ring waits is still steady, and its
+ * ring still names them. */
+bool fleet_departures_may_end(const struct fleet_service *service);
 /* A whole pass has counted: end the departures of whom no flow can be left. */
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service);
 int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,

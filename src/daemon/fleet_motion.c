@@ -192,7 +192,7 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut &&
 				    (code = fleet_departure_cut(fleet, s, d, e)))
 					d->deadline_s = now_s + CUT_AGAIN_S;
-			if (s->departures && !fleet->pass.may_find)
+			if (s->departures && !fleet->pass.may_find && fleet_departures_may_end(s))
 				fleet_departures_end(fleet, s);
 		}
 	is_due = fleet->flush_at_ms && fleet_now_ms() >= fleet->flush_at_ms;

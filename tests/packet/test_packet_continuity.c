@@ -317,12 +317,46 @@ static void full_table_keeps_services_moving(void **state)
 	lab_apply(stage.lab, "services: []\n");
 }
 
+/* A backend is drained while another's way is not known yet, for which the next ring waits: a second of a service that is
+ * still steady. The one that departs is in the ring all the time, and departs when that has gone. */
+static void departures_outlast_a_ring_that_waits(void **state)
+{
+	static const char *const configs[] = {
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, backends: [10.3.0.1, 10.3.0.2]}]\n",
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, backends: [{address: 10.3.0.1, weight: 0}, 10.3.0.2, 10.3.0.3]}]\n",
+	};
+	struct lab *lab = *state;
+	struct ip drained = lab_ip("10.3.0.1");
+
+	for (int pass = 0; pass < 2; pass++) {
+		bool is_over;
+		struct err e;
+
+		lab_apply(lab, configs[0]);
+		lab_resolve_all(lab);
+		lab->keeps_moving = true;
+		lab_apply(lab, configs[1]);
+		lab->fleet->pass.may_find |= pass; /* as another service's motion has it */
+		lab_sweep(lab);
+		assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+		assert_true(motion_is_steady(&lab->fleet->services->motion));
+		lab_resolve_all(lab);
+		assert_false(motion_is_steady(&lab->fleet->services->motion));
+		fleet_flows_of(lab->fleet, lab->config->services[0], &drained, &is_over);
+		assert_false(is_over);
+		lab->keeps_moving = false;
+		lab_apply(lab, "services: []\n");
+	}
+	assert_int_equal(lab->fleet->departing, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stories_of_ipv4),
 		cmocka_unit_test(stories_of_ipv6),
 		cmocka_unit_test(full_table_keeps_services_moving),
+		cmocka_unit_test(departures_outlast_a_ring_that_waits),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
