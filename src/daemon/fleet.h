@@ -192,7 +192,8 @@ int fleet_tick(struct fleet *fleet, struct err *e);
 bool fleet_sweep(struct fleet *fleet);
 
 /* Cut off what is left of this service's flows on a backend that gets no new ones: from now on they go to `now`.
- * Returns 0; -ENOENT when none can be left; -ENOSPC or -ENOMEM with *e written: to be tried again. */
+ * Returns 0; -ENOENT when none can be left; -EAGAIN while its next ring waits, -ENOSPC or -ENOMEM, with *e written: to
+ * be tried again. */
 int fleet_cut(struct fleet *fleet, const struct config_service *service, const struct ip *backend, struct err *e);
 
 /* Flows that are remembered of a service with a backend that departs from it; 0 for any other backend. Summed over the

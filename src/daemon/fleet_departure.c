@@ -162,6 +162,8 @@ int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, stru
 {
 	struct fleet_ring *without = NULL;
 
+	if (service->is_dirty) /* the ring that names it is `now` still, and `before` then */
+		return err_set(e, -EAGAIN, "service %s waits for its next ring", service->config->name);
 	if (service->before) {
 		int code = fleet_ring_without(fleet, service->before, departure->backend, &without, e);
 

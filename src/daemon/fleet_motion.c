@@ -189,7 +189,7 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 			if (!motion_is_steady(&s->motion) && s->config)
 				tick_service(fleet, s, now_s);
 			for (struct fleet_departure *d = s->departures; d; d = d->next)
-				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut &&
+				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut && !s->is_dirty &&
 				    (code = fleet_departure_cut(fleet, s, d, e)))
 					d->deadline_s = now_s + CUT_AGAIN_S;
 			if (s->departures && !fleet->pass.may_find && fleet_departures_may_end(s))

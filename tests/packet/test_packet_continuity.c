@@ -350,6 +350,34 @@ static void departures_outlast_a_ring_that_waits(void **state)
 	assert_int_equal(lab->fleet->departing, 0);
 }
 
+/* Nor is it cut off before that: the ring that waits would make the one that names it `before`. */
+static void cuts_wait_for_a_ring_that_waits(void **state)
+{
+	static const char *const configs[] = {
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, deadline: 0s, backends: [10.3.0.1, 10.3.0.2]}]\n",
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, deadline: 0s, backends: [10.3.0.2, 10.3.0.3]}]\n",
+	};
+	struct stage stage = {.lab = *state, .client = CLIENT4, .vip = "10.2.0.1", .forward = "l2"};
+	struct ip gone = lab_ip("10.3.0.1");
+	struct lab *lab = *state;
+	uint16_t port = 2000;
+	struct err e;
+
+	lab_apply(lab, configs[0]);
+	lab_resolve_all(lab);
+	while (packet(&stage, 's', port) != 1)
+		port++;
+	lab->keeps_moving = true;
+	lab_apply(lab, configs[1]);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_int_equal(fleet_cut(lab->fleet, lab->config->services[0], &gone, &e), -EAGAIN);
+	lab_resolve_all(lab);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_in_range(packet(&stage, 'a', port), 2, 3);
+	lab->keeps_moving = false;
+	lab_apply(lab, "services: []\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +385,7 @@ int main(void)
 		cmocka_unit_test(stories_of_ipv6),
 		cmocka_unit_test(full_table_keeps_services_moving),
 		cmocka_unit_test(departures_outlast_a_ring_that_waits),
+		cmocka_unit_test(cuts_wait_for_a_ring_that_waits),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
