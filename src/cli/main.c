@@ -97,6 +97,26 @@ static int read_options(int argc, char **argv, struct command_call *call)
 	return -1;
 }
 
+/* Whether the command takes the options that were given, which is: whether its usage names them; says so if not. An
+ * option without effect would be believed: a drain with --confirm taken back by itself. */
+static bool takes_options(const struct command *command, const struct command_call *call)
+{
+	const struct {
+		const char *name;
+		bool is_given;
+	} rows[] = {{"--confirm", call->confirm},	{"--deadline", call->deadline}, {"--limit", call->limit},
+		    {"--wait", call->is_waiting},	{"--protocol", call->protocol}, {"--under-way", call->is_under_way}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!rows[i].is_given || strstr(command->arguments, rows[i].name))
+			continue;
+		fprintf(stderr, "halfproxy: %s does not belong to %s\nusage: halfproxy %s %s\n", rows[i].name, command->name,
+			command->name, command->arguments);
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const char *from_environment = getenv("HALFPROXY_SOCKET");
@@ -123,5 +143,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: halfproxy %s %s\n", command->name, command->arguments);
 		return 2;
 	}
-	return command->run(&call);
+	return takes_options(command, &call) ? command->run(&call) : 2;
 }

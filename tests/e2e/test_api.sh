@@ -99,6 +99,9 @@ row 1 'no change waits' "confirm of nothing exits with 1" confirm
 row 2 'not a time' "a confirmation within no time is refused" apply "$FILE" --confirm 0s
 row 2 'did you mean "status"' "a command that is none is refused by the nearest" stauts
 row 2 'usage: halfproxy weight' "a command with too little says its usage" weight web
+row 2 '--confirm does not belong to drain' "an option of another command is refused, and not without effect" \
+	drain web 10.3.0.1 --confirm 60s
+row 2 'usage: halfproxy undrain SERVICE BACKEND' "with the usage of this one" undrain web 10.3.0.1 --wait
 row 2 'no number here is negative' "a weight below 0 is said to be wrong" weight web 10.3.0.1 -1
 row 2 'is it UTF-8' "a name that is not UTF-8 is said to be none" weight $'\xff' 10.3.0.1 3
 row 2 'is it UTF-8' "so is a protocol" trace 192.168.1.1 "$RIG_VIP4" --protocol $'\xff'
