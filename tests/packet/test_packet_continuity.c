@@ -323,7 +323,8 @@ static void departures_outlast_a_ring_that_waits(void **state)
 {
 	static const char *const configs[] = {
 		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, backends: [10.3.0.1, 10.3.0.2]}]\n",
-		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, backends: [{address: 10.3.0.1, weight: 0}, 10.3.0.2, 10.3.0.3]}]\n",
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, "
+		"backends: [{address: 10.3.0.1, weight: 0}, 10.3.0.2, 10.3.0.3]}]\n",
 	};
 	struct lab *lab = *state;
 	struct ip drained = lab_ip("10.3.0.1");
