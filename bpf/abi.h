@@ -214,7 +214,7 @@ _Static_assert(sizeof(struct hp_backend) == 8, "hp_backend is published by one s
 struct hp_identity {
 	__be32 address[4];
 	__u32 method;	  /* enum hp_method; HP_METHOD_NONE: the number is free */
-	__u32 departed_s; /* boot clock: when a configuration last took it out of a service; 0: never */
+	__u32 departed_s; /* boot clock: since when it departs, taken out of a service; 0: it does not */
 	__u32 zero[2];
 };
 

@@ -24,6 +24,7 @@ static void end(struct fleet *fleet, struct fleet_departure **at)
 
 	*at = departure->next;
 	fleet->departing--;
+	fleet->plane->identities[departure->backend->number].departed_s = 0; /* of another departure it dates too late at most */
 	fleet_backend_drop(fleet, departure->backend);
 	free(departure);
 }

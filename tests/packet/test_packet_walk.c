@@ -345,10 +345,40 @@ static int open_attached(void **state)
 	return failed;
 }
 
+/* The date of a departure lies in the maps for a daemon that starts anew. One that was taken back, days ago, is no date
+ * for the next. */
+static void date_of_a_departure_ends_with_it(void **state)
+{
+	struct lab *lab = *state;
+	struct walk walk;
+	struct ip ip = lab_ip("10.3.0.1");
+	struct fleet_identity identity;
+	struct fleet_backend *backend;
+	uint32_t *departed_s;
+
+	memset(&identity, 0, sizeof(identity));
+	identity.address = ip;
+	identity.method = HP_METHOD_L2;
+	begin(&walk, lab, 1);
+	for (walk.weight[1] = -1; walk.weight[1] < 2; walk.weight[1] += 2)
+		configure(&walk);
+	backend = fleet_backend_find(lab->fleet, &identity);
+	assert_non_null(backend);
+	departed_s = &lab->plane.identities[backend->number].departed_s;
+	if (*departed_s)
+		*departed_s = 1;
+	walk.weight[1] = -1;
+	restart(&walk);
+	assert_non_null(lab->fleet->services->departures);
+	assert_true(lab->fleet->services->departures->deadline_s + 10 > dataplane_boot_ns() / 1000000000 + lab->config->services[0]->deadline_s);
+	end(&walk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walks),
+		cmocka_unit_test(date_of_a_departure_ends_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, open_attached, lab_close);
