@@ -59,7 +59,7 @@ enum hp_verdict {
 #define HP_WHAT_FREE 0u
 #define HP_WHAT_GONE 0xfe000000u
 #define HP_WHAT_VIP 0xff000000u /* its number is flags: */
-#define HP_VIP_UP 1u		/* at least one of its services has a usable backend: answer ARP, ND and ping */
+#define HP_VIP_UP 1u		/* a service of it has a usable backend, or may have flows: answer ARP, ND, ping */
 
 struct hp_entry4 {
 	__be32 vip;

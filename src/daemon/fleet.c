@@ -358,8 +358,9 @@ static void adopt_service(void *context, const struct dataplane_key *key, uint32
 	service->before = adopt_ring(fleet, fleet->plane->services[number].before & HP_BLOCK_MASK);
 	fleet_motion_adopt(fleet, service);
 	service->vip = fleet_vip_take(fleet, &key->vip);
+	service->is_up = service->vip && service->ring;
 	if (service->vip)
-		service->vip->up += service->ring != NULL;
+		service->vip->up += service->is_up;
 	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
 }
 

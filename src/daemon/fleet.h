@@ -71,7 +71,7 @@ struct fleet_ramp {
 struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
-	unsigned int up; /* services with a ring */
+	unsigned int up; /* services that are */
 	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
 	UT_hash_handle hh;
 };
@@ -90,6 +90,7 @@ struct fleet_service {
 	uint64_t settles_in;	  /* the pass that may find that no flow is left */
 	uint64_t held_until_ms;	  /* its next ring waits so long for backends whose ways are not known yet */
 	struct fleet_vip *vip;
+	bool is_up; /* counted by its VIP */
 	bool is_dirty;
 	uint64_t seen; /* the last comparison that marked it as wanted */
 	UT_hash_handle hh;

@@ -208,6 +208,7 @@ static void publish_change(struct fleet *fleet, struct fleet_service *service, s
 		fleet_publish(fleet, service, step->ring);
 	else
 		fleet_ring_drop(fleet, step->ring);
+	fleet_vip_follow(fleet, service);
 	service->config = former;
 }
 

@@ -156,6 +156,7 @@ void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
 		else
 			end(fleet, at);
 	}
+	fleet_vip_follow(fleet, service);
 }
 
 int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,

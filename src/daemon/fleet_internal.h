@@ -97,6 +97,9 @@ uint64_t fleet_now_s(void);
 uint64_t fleet_now_ms(void);
 
 void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip);
+/* The service's VIP is up while it has a ring, or flows may be with one who departs and can be reached: clients ask for
+ * the VIP's MAC address again and again. To be called when any of that has changed. */
+void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service);
 struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);
 /* Make the map of VIPs what the mirror says, after an adoption: a daemon that was killed between two writes may have

@@ -86,13 +86,12 @@ static void show(struct fleet *fleet, struct fleet_service *service, struct flee
 {
 	struct fleet_ring *former = service->ring;
 
-	service->vip->up += (ring != NULL) - (former != NULL);
 	service->ring = ring;
 	fleet->pass.wants_grace = true;
 	write_record(fleet, service);
 	fleet_ring_drop(fleet, former);
 	fleet_ring_drop(fleet, dropped);
-	fleet_vip_write(fleet, service->vip);
+	fleet_vip_follow(fleet, service);
 }
 
 void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring)
@@ -194,6 +193,8 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 					d->deadline_s = now_s + CUT_AGAIN_S;
 			if (s->departures && !fleet->pass.may_find && fleet_departures_may_end(s))
 				fleet_departures_end(fleet, s);
+			if (s->config)
+				fleet_vip_follow(fleet, s);
 		}
 	is_due = fleet->flush_at_ms && fleet_now_ms() >= fleet->flush_at_ms;
 	if (has_stepped || (is_due && !code)) {

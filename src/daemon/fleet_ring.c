@@ -285,6 +285,24 @@ void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip)
 		vip->written = flags;
 }
 
+static bool is_up(const struct fleet_service *service)
+{
+	const struct fleet_departure *departure = service->departures;
+
+	while (departure && (departure->is_cut || !departure->backend->adjacency))
+		departure = departure->next;
+	return service->ring || departure;
+}
+
+void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service)
+{
+	bool was_up = service->is_up;
+
+	service->is_up = is_up(service);
+	service->vip->up += (unsigned int)service->is_up - (unsigned int)was_up;
+	fleet_vip_write(fleet, service->vip);
+}
+
 /* VIPs that the map has and the mirror has not. */
 struct strays {
 	struct fleet *fleet;

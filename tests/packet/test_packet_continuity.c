@@ -379,6 +379,35 @@ static void cuts_wait_for_a_ring_that_waits(void **state)
 	lab_apply(lab, "services: []\n");
 }
 
+/* Clients with flows find the VIP as long as one of the backends that depart can be reached, though none takes new ones. */
+static void vip_stays_up_for_those_who_depart(void **state)
+{
+	struct stage stage = {.lab = *state, .client = CLIENT4, .vip = "10.2.0.1", .forward = "l2"};
+	struct lab *lab = *state;
+	struct err e;
+
+	change(&stage, "12");
+	lab->keeps_moving = true;
+	assert_int_equal(lab->fleet->vips->written, HP_VIP_UP);
+	change(&stage, "-");
+	assert_int_equal(lab->fleet->vips->written, HP_VIP_UP);
+	way(&stage, 1, false);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_int_equal(lab->fleet->vips->written, HP_VIP_UP);
+	way(&stage, 2, false);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_int_equal(lab->fleet->vips->written, 0);
+	way(&stage, 1, true);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_int_equal(lab->fleet->vips->written, HP_VIP_UP);
+	lab_end_windows(lab);
+	lab_sweep(lab);
+	assert_true(motion_is_steady(&lab->fleet->services->motion));
+	assert_int_equal(lab->fleet->vips->written, 0);
+	lab->keeps_moving = false;
+	lab_apply(lab, "services: []\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +416,7 @@ int main(void)
 		cmocka_unit_test(full_table_keeps_services_moving),
 		cmocka_unit_test(departures_outlast_a_ring_that_waits),
 		cmocka_unit_test(cuts_wait_for_a_ring_that_waits),
+		cmocka_unit_test(vip_stays_up_for_those_who_depart),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
