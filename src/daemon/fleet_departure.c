@@ -178,16 +178,18 @@ int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, stru
 	return 0;
 }
 
-static struct fleet_departure *departure_at(const struct fleet *fleet, const struct config_service *config, size_t vip,
-					    const struct ip *backend, struct fleet_service **out)
+static struct fleet_service *service_at(const struct fleet *fleet, const struct config_service *config, size_t vip)
 {
 	struct dataplane_key key = {config->vips[vip], config->port, config->protocol};
-	struct fleet_service *service = fleet_service_find(fleet, &key);
-	struct fleet_departure *departure = service ? service->departures : NULL;
 
+	return fleet_service_find(fleet, &key);
+}
+
+/* From this departure on the first of a backend with the address: it may depart by two methods, when that has changed. */
+static struct fleet_departure *with_address(struct fleet_departure *departure, const struct ip *backend)
+{
 	while (departure && !ip_equal(&departure->backend->identity.address, backend))
 		departure = departure->next;
-	*out = service;
 	return departure;
 }
 
@@ -197,16 +199,16 @@ int fleet_cut(struct fleet *fleet, const struct config_service *config, const st
 	bool is_found = false;
 
 	for (size_t v = 0; v < config->vip_count; v++) {
-		struct fleet_service *service;
-		struct fleet_departure *departure = departure_at(fleet, config, v, backend, &service);
-		int code;
+		struct fleet_service *service = service_at(fleet, config, v);
+		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
-		if (!departure)
-			continue;
-		is_found = true;
-		code = departure->is_cut ? 0 : fleet_departure_cut(fleet, service, departure, e);
-		if (code)
-			return code;
+		for (; departure; departure = with_address(departure->next, backend)) {
+			int code = departure->is_cut ? 0 : fleet_departure_cut(fleet, service, departure, e);
+
+			if (code)
+				return code;
+			is_found = true;
+		}
 	}
 	return is_found ? 0 : err_set(e, -ENOENT, "no flow of service %s can be with %s", config->name,
 				      ip_format(backend, address));
@@ -219,13 +221,13 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 
 	*is_over = true;
 	for (size_t v = 0; v < config->vip_count; v++) {
-		struct fleet_service *service;
-		const struct fleet_departure *departure = departure_at(fleet, config, v, backend, &service);
+		const struct fleet_service *service = service_at(fleet, config, v);
+		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
-		if (!departure)
-			continue;
-		*is_over = false;
-		flows += departure->flows;
+		for (; departure; departure = with_address(departure->next, backend)) {
+			*is_over = false;
+			flows += departure->flows;
+		}
 	}
 	return flows;
 }

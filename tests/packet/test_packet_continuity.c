@@ -408,6 +408,41 @@ static void vip_stays_up_for_those_who_depart(void **state)
 	lab_apply(lab, "services: []\n");
 }
 
+/* A backend whose method has changed departs by the old one. When it is drained as well, both are meant. */
+static void cuts_whoever_departs_with_the_address(void **state)
+{
+	static const char *const configs[] = {
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: ipip, backends: [10.3.0.1, 10.3.0.2]}]\n",
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: gue, backends: [10.3.0.1, 10.3.0.2]}]\n",
+		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: gue, backends: [{address: 10.3.0.1, weight: 0}, "
+		"10.3.0.2]}]\n",
+	};
+	struct lab *lab = *state;
+	struct ip ip = lab_ip("10.3.0.1");
+	unsigned int found = 0;
+	bool is_over;
+	struct err e;
+
+	for (int i = 0; i < 3; i++) {
+		lab_apply(lab, configs[i]);
+		lab_resolve_all(lab);
+		lab->keeps_moving = true;
+	}
+	for (struct fleet_departure *d = lab->fleet->services->departures; d; d = d->next)
+		if (ip_equal(&d->backend->identity.address, &ip))
+			d->flows = 5;
+	assert_int_equal(fleet_flows_of(lab->fleet, lab->config->services[0], &ip, &is_over), 10);
+	assert_int_equal(fleet_cut(lab->fleet, lab->config->services[0], &ip, &e), 0);
+	for (struct fleet_departure *d = lab->fleet->services->departures; d; d = d->next)
+		if (ip_equal(&d->backend->identity.address, &ip)) {
+			assert_true(d->is_cut);
+			found++;
+		}
+	assert_int_equal(found, 2);
+	lab->keeps_moving = false;
+	lab_apply(lab, "services: []\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +452,7 @@ int main(void)
 		cmocka_unit_test(departures_outlast_a_ring_that_waits),
 		cmocka_unit_test(cuts_wait_for_a_ring_that_waits),
 		cmocka_unit_test(vip_stays_up_for_those_who_depart),
+		cmocka_unit_test(cuts_whoever_departs_with_the_address),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
