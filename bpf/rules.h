@@ -85,7 +85,7 @@ RULES_INLINE struct hp_choice hp_rule_unknown(const struct hp_situation *s)
 }
 
 /* A remembered flow. The director checks no sequence numbers, so what an RST claims is believed only until another
- * packet comes. */
+ * packet comes; and a SYN that is sent again, as floods do, proves no flow. */
 RULES_INLINE struct hp_choice hp_rule_known(const struct hp_situation *s)
 {
 	struct hp_choice choice = {.backend = s->known, .marks = s->marks, .deed = HP_DEED_REFRESH};
@@ -104,7 +104,7 @@ RULES_INLINE struct hp_choice hp_rule_known(const struct hp_situation *s)
 	choice.marks &= ~HP_FLOW_RST;
 	if (s->kind == HP_PACKET_FIN)
 		choice.marks |= HP_FLOW_FIN;
-	if (s->is_unproven && s->age_ns >= HP_PROVEN_AFTER_NS)
+	if (s->is_unproven && s->age_ns >= HP_PROVEN_AFTER_NS && s->kind != HP_PACKET_OPENING)
 		choice.deed = HP_DEED_PROMOTE;
 	return choice;
 }

@@ -30,6 +30,7 @@ static const struct story stories[] = {
 	{"three backends in turn", "=1 s1 =2 a1 S2 =1 a1 A2 =2 A2 a1 =12 a1 A2 #2"},
 	{"what is unknown under way follows the ring of before all of them", "=1 =2 =1 =2 a1 A1"},
 	{"unproven flows are proven by a packet a second later", "=1 =2 s2 a2 #1 !0 t a2 #1 !1 a2"},
+	{"a SYN that is sent again proves nothing", "=1 =2 s2 t s2 !0 #1 a2 !1"},
 	{"an RST or an ICMP error proves nothing", "=1 =2 s2 t r2 e2 !0 a2 !1"},
 	{"after the window the unknown goes to the new ring and is not remembered", "=1 s1 a1 =2 W p . A2 #0"},
 	{"after the window the remembered goes on", "=1 s1 =2 a1 W p g a1 S2 A2 #1 p g a1"},

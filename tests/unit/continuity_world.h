@@ -96,7 +96,7 @@ enum world_truth {
 	TRUTH_LOST = 4,	    /* broken, and excused */
 	TRUTH_ADRIFT = 8,   /* what was remembered of it was lost, and excused */
 	TRUTH_CHANGED = 16, /* a ring has changed since its last packet */
-	TRUTH_PROVEN = 32,  /* a packet came a second after it was remembered, and the table had room */
+	TRUTH_PROVEN = 32,  /* a packet but SYN or RST came a second after it was remembered, and there was room */
 };
 
 struct truth {
@@ -283,6 +283,7 @@ static void deed(struct world *w, unsigned int f, const struct hp_situation *s, 
 		 const struct hp_choice *choice)
 {
 	bool is_late = entry && entry->since >= TICKS;
+	bool proves = s->kind != HP_PACKET_RST && s->kind != HP_PACKET_OPENING;
 
 	if (entry && !s->known_lives && s->kind != HP_PACKET_OPENING && choice->deed != HP_DEED_NONE)
 		breached("what is remembered of a flow changed while its backend was dead");
@@ -300,9 +301,9 @@ static void deed(struct world *w, unsigned int f, const struct hp_situation *s, 
 	case HP_DEED_PROMOTE:
 		entry->seen = 0;
 		entry->marks = (uint8_t)choice->marks;
-		if (is_late && s->kind != HP_PACKET_RST && !is_full(w))
+		if (is_late && proves && !is_full(w))
 			w->truth[f].marks |= TRUTH_PROVEN;
-		if (choice->deed == HP_DEED_PROMOTE && !is_late)
+		if (choice->deed == HP_DEED_PROMOTE && !(is_late && proves))
 			breached("promoted before its time");
 		if (choice->deed == HP_DEED_PROMOTE)
 			promote(w, f);
