@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# Every kind of change, ten rounds each, on connections that are held. Sourced after held.sh.
+# Every kind of change, ten rounds each, on connections that are held. Sourced after held.sh and loss.sh.
 #
-# A kind is a function change_NAME ROUND that makes one round; backends 1 to 3 have the connections.
+# A kind is a function change_NAME ROUND that makes one round; backends 1 to 3 have the connections that are there from the
+# beginning, and any but the last one may get those that are opened later.
 
 CHANGES_ROUNDS=${CHANGES_ROUNDS:-10}
+CHANGES_BACKENDS=(backend1 backend2 backend3 backend4 backend5 backend6 backend7)
 
 pause() { sleep 0.12; }
 settle() { sleep "${HELD_WINDOW_SHORT/s/.3}"; } # services of the short window do
@@ -54,7 +56,7 @@ change_drain() { # one that has connections, and undrained
 }
 change_slow() { # one comes whose weight rises, and goes before it has all, or after
 	HELD_SLOW_START=1s change_file_live 1 2 3 4
-	[ $(($1 % 5)) != 0 ] || sleep 1
+	[ $(($1 % 5)) != 0 ] || sleep 0.8
 	pause
 	HELD_SLOW_START=1s change_file 1 2 3
 }
@@ -69,6 +71,16 @@ change_back() { # A to B to A, at once
 }
 change_grow() { # another size of ring
 	HELD_SLOTS=$([ $(($1 % 2)) = 0 ] && echo 1009 || echo 4093) change_file 1 2 3
+}
+change_hash() { # another seed, or other fields of the packet: a flow's slot is any other
+	case $(($1 % 3)) in
+	0) change_file 1 2 3 ;;
+	1) HELD_SEED=$1 change_file 1 2 3 ;;
+	2) HELD_HASH=source change_file 1 2 3 ;;
+	esac
+}
+change_method() { # another way to the same hosts
+	HELD_FORWARD=$([ $(($1 % 2)) = 0 ] && echo l2 || echo ipip) change_file_live 1 2 3
 }
 change_kill() { # in the middle of a change
 	held_file 1 $(($1 % 3 + 2)) 5
@@ -96,13 +108,13 @@ change_forged() { # a RST for each held connection, which no backend believes, i
 	held_forge
 }
 change_lose() { # a backend that no held connection is with cannot be reached for a moment, in other rounds for good
-	change_file_live 1 2 3 4
-	host director ip route add unreachable 10.3.0.4/32
-	host director ip route add unreachable fd00:3::4/128
+	change_file_live 1 2 3 7
+	host director ip route add unreachable 10.3.0.7/32
+	host director ip route add unreachable fd00:3::7/128
 	pause
 	[ $(($1 % 2)) = 0 ] || change_file 1 2 3
-	host director ip route del unreachable 10.3.0.4/32
-	host director ip route del unreachable fd00:3::4/128
+	host director ip route del unreachable 10.3.0.7/32
+	host director ip route del unreachable fd00:3::7/128
 	pause
 	change_file 1 2 3
 }
@@ -129,16 +141,25 @@ changes() {
 	CHANGES_BEGAN=$(date +%s%3N)
 	for ((round = 1; round <= CHANGES_ROUNDS; round++)); do
 		"change_$1" $round
+		[ $round != $((CHANGES_ROUNDS / 2)) ] || [ -n "${CHANGES_MORE-}" ] || changes_more "$1"
 		pause
 	done
 	held_check "$2, $CHANGES_ROUNDS rounds in $((SECONDS - begin)) s"
+}
+
+# Connections that are opened while all is in motion, and held from then on.
+changes_more() {
+	held_more "in-$1" keep 192.168.1.98 "$RIG_VIP4" 80 3 100
+	held_more "in6-$1" keep fd00:1::98 "$RIG_VIP6" 80 1 100
+	held_more "half-$1" half 192.168.1.98 "$RIG_VIP4" 8080 1 100000 "$RIG_DIR/file"
 }
 
 # New connections met these backends in the rounds of the last kind: changes_met NUMBER...
 changes_met() { expect_equal "new connections met the backends $*" "$*" "$(held_new_since "$CHANGES_BEGAN" new new6)"; }
 
 changes_all() { # FORWARD
-	held_up "$1" 6
+	held_up "$1" 7
+	loss_watch "${CHANGES_BACKENDS[@]}"
 	held_start
 	held_check "no change"
 	changes add "a backend comes and goes"
@@ -147,18 +168,20 @@ changes_all() { # FORWARD
 	changes remove "a backend that is used goes and comes"
 	changes weight "weights by command"
 	changes drain "a backend that is used is drained and undrained"
-	settle
 	changes edit "weights by file"
-	changes back "there and back at once"
 	settle
+	changes back "there and back at once"
 	changes grow "a ring of another size"
+	changes hash "another seed or hash"
+	[ "$1" != l2 ] || changes method "another method"
 	changes kill "the daemon is killed and started again"
 	settle
 	changes slow "a backend comes and starts slowly"
 	changes replace "backends replaced at once"
 	changes_met 1 2 3 4 5 6
-	HELD_UNREACHABLE=backend4 changes lose "a backend cannot be reached for a moment"
+	HELD_UNREACHABLE=backend7 CHANGES_MORE=no changes lose "a backend cannot be reached for a moment"
 	changes forged "a forged RST for each"
 	held_end
+	loss_judge "${CHANGES_BACKENDS[@]}"
 	finish
 }

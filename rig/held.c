@@ -2,6 +2,7 @@
  *
  *     held keep SOURCE VIP PORT COUNT EVERY_MS          a request on each of COUNT connections every so often
  *     held new SOURCE VIP PORT COUNT EVERY_MS           the same, but each request on a connection of its own
+ *     held same SOURCE VIP PORT COUNT EVERY_MS          as new, but always from the same COUNT ports, and ended by RST
  *     held name SOURCE VIP PORT COUNT EVERY_MS          a name server asked from each of COUNT UDP sockets every so often
  *     held half SOURCE VIP PORT COUNT BYTES_S FILE      downloads of /file at that rate, the client's half closed at once
  *
@@ -35,10 +36,11 @@
 #define CONNECTIONS_MOST 1024
 #define SILENCE_MS 5000
 #define LIFE_S 300		/* whoever started it may be gone */
+#define SAME_PORT 20000
 #define HALF_EVERY_MS 50
 #define HALF_BUFFER_BYTES 16384
 
-enum held_mode { HELD_KEEP, HELD_NEW, HELD_NAME, HELD_HALF };
+enum held_mode { HELD_KEEP, HELD_NEW, HELD_SAME, HELD_NAME, HELD_HALF };
 enum held_state { HELD_CLOSED, HELD_CONNECTING, HELD_ASKED, HELD_RESTING, HELD_DONE };
 
 struct held {
@@ -117,8 +119,24 @@ static void note_port(struct held *h)
 							   ((const struct sockaddr_in6 *)&own)->sin6_port);
 }
 
+/* Each connection has its port, and lets it go at once. */
+static void take_same_port(const struct held *h, struct address *own)
+{
+	const struct linger none = { .l_onoff = 1 };
+	int yes = 1;
+	in_port_t port = htons((uint16_t)(SAME_PORT + (h - held)));
+
+	setsockopt(h->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	setsockopt(h->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (own->at.ss_family == AF_INET)
+		((struct sockaddr_in *)&own->at)->sin_port = port;
+	else
+		((struct sockaddr_in6 *)&own->at)->sin6_port = port;
+}
+
 static void open_connection(struct held *h)
 {
+	struct address own = setting.source;
 	int type = (setting.mode == HELD_NAME ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
 	int yes = 1, small = HALF_BUFFER_BYTES;
 
@@ -131,8 +149,10 @@ static void open_connection(struct held *h)
 	setsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	if (setting.mode == HELD_HALF)
 		setsockopt(h->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	if (setting.mode == HELD_SAME)
+		take_same_port(h, &own);
 	h->state = HELD_CONNECTING;
-	if (h->fd < 0 || bind(h->fd, (const struct sockaddr *)&setting.source.at, setting.source.bytes) ||
+	if (h->fd < 0 || bind(h->fd, (const struct sockaddr *)&own.at, own.bytes) ||
 	    (connect(h->fd, (const struct sockaddr *)&setting.vip.at, setting.vip.bytes) && errno != EINPROGRESS))
 		broke_by(h, errno);
 	else
@@ -182,7 +202,7 @@ static char *body_of(struct held *h)
 /* A whole answer to /who has come. */
 static void answered(struct held *h, const char *body)
 {
-	if (setting.mode == HELD_NEW) {
+	if (setting.mode == HELD_NEW || setting.mode == HELD_SAME) {
 		snprintf(h->who, sizeof(h->who), "%s", body);
 		say("answered", h, "");
 		let_go(h, h->due_ms);
@@ -366,7 +386,7 @@ static bool map_file(const char *path)
 
 static bool read_setting(int count, char **word)
 {
-	static const char *const modes[HELD_HALF] = { "keep", "new", "name" };
+	static const char *const modes[HELD_HALF] = { "keep", "new", "same", "name" };
 	bool is_half = count == 8 && !strcmp(word[1], "half");
 
 	if (count < 2)
@@ -396,7 +416,7 @@ int main(int count, char **word)
 	int64_t begin_ms = now_ms(CLOCK_MONOTONIC);
 
 	if (!read_setting(count, word)) {
-		fputs("usage: held keep|new|name SOURCE VIP PORT COUNT EVERY_MS | held half SOURCE VIP PORT COUNT BYTES_S FILE\n",
+		fputs("usage: held keep|new|same|name SOURCE VIP PORT COUNT EVERY_MS | held half SOURCE VIP PORT COUNT BYTES_S FILE\n",
 		      stderr);
 		return 2;
 	}
@@ -410,7 +430,7 @@ int main(int count, char **word)
 	while (!is_ending)
 		work();
 	for (int i = 0; i < setting.connections; i++)
-		if (held[i].fd >= 0 && setting.mode != HELD_NEW)
+		if (held[i].fd >= 0 && setting.mode != HELD_NEW && setting.mode != HELD_SAME)
 			say("held", &held[i], " %llu", (unsigned long long)held[i].count);
 	return 0;
 }

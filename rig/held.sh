@@ -3,7 +3,8 @@
 # and expect.sh.
 #
 #     held_up FORWARD BACKENDS   topology, servers, services; the first three backends take flows
-#     held_start                 the clients open their connections; new ones come and go beside them
+#     held_start                 the clients open their connections; new ones come and go beside them, some of which are
+#                                ended by RST and take the same port again
 #     held_check WHAT            sentences: since the last check no connection broke or stood still, and at the backends
 #                                each flow was seen by one of them only; of clients that HELD_GIVEN_UP matches it is
 #                                not asked
@@ -21,30 +22,29 @@
 # At the backends nftables keeps a set of the flows whose packets came, from before any socket.
 
 RIG_VIP_BULK=10.2.0.2
-HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99
+HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99 HELD_SAME4=192.168.1.96
 HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_RARE=${HELD_RARE:-8}
 HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4} HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
-HELD_WINDOW=2s HELD_WINDOW_SHORT=1s HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE=''
+HELD_WINDOW=2s HELD_WINDOW_SHORT=1s HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE='' HELD_SEED='' HELD_HASH=''
 HELD_SERVICES="web web6 half ssh bulk udp"
 
 # ---- services and their configuration ---------------------------------------------------------------------------------
 
-# With HELD_CROSSED tunnels lead from VIPs of one family to backends of the other.
-# held_service NAME VIP PORT HASH WINDOW BACKEND[=WEIGHT]...
+# held_service NAME VIP PORT HASH WINDOW BACKEND[=WEIGHT]...: without a single fork, as there are hundreds of changes. With
+# HELD_CROSSED tunnels lead from VIPs of one family to backends of the other.
 held_service() {
-	local backend family=4
-	[[ $2 != *:* ]] || family=6
-	[ -z "${HELD_CROSSED-}" ] || family=$((10 - family))
-	printf '  - name: %s\n    protocol: %s\n    vip: "%s"\n    port: %s\n    hash: %s\n    forward: %s\n    slots: %s\n' "$1" \
-		"$([ "$1" = udp ] && echo udp || echo tcp)" "${@:2:3}" "$HELD_FORWARD" "$HELD_SLOTS"
-	[ -z "$5" ] || printf '    window: %s\n' "$5"
-	[ -z "$HELD_SLOW_START" ] || printf '    slow_start: %s\n' "$HELD_SLOW_START"
-	[ -z "$HELD_DEADLINE" ] || printf '    deadline: %s\n' "$HELD_DEADLINE"
-	printf '    backends:\n'
+	local backend protocol=tcp network=10.3.0.
+	[ "$1" != udp ] || protocol=udp
+	if [[ ($2 = *:* && -z ${HELD_CROSSED-}) || ($2 != *:* && -n ${HELD_CROSSED-}) ]]; then network=fd00:3::; fi
+	printf '  - {name: %s, protocol: %s, vip: "%s", port: %s, hash: %s, forward: %s, slots: %s' "$1" $protocol "${@:2:2}" \
+		"${HELD_HASH:-$4}" "$HELD_FORWARD" "$HELD_SLOTS"
+	printf '%s' "${HELD_SEED:+, seed: $HELD_SEED}" "${5:+, window: $5}" "${HELD_SLOW_START:+, slow_start: $HELD_SLOW_START}" \
+		"${HELD_DEADLINE:+, deadline: $HELD_DEADLINE}" ", backends: ["
 	for backend in "${@:6}"; do
-		printf '      - {address: "%s", weight: %s}\n' "$(backend_address "${backend%=*}" $family)" \
-			"$([[ $backend = *=* ]] && echo "${backend#*=}" || echo 1)"
+		[[ $backend = *=* ]] || backend+="=1"
+		printf '{address: "%s", weight: %s}, ' "$network${backend%=*}" "${backend#*=}"
 	done
+	echo "]}"
 }
 
 # The connections between iperf3's ends that carry nothing are silent for as long as it runs: bulk has the usual window.
@@ -120,6 +120,7 @@ held_watch() {
 		    chain in {
 		        type filter hook prerouting priority -300;
 		        meta l4proto != tcp accept
+		        ip saddr $HELD_SAME4 accept
 		        ip saddr $HELD_NEW4 ip daddr 10.2.0.0/24 add @new4 { $flow4 } accept
 		        ip6 saddr $HELD_NEW6 ip6 daddr $RIG_VIP6 add @new6 { $flow6 } accept
 		        ip saddr 192.168.1.0/24 ip daddr 10.2.0.0/24 add @seen4 { $flow4 }
@@ -149,11 +150,11 @@ held_servers() {
 }
 
 held_backends() {
-	local n vip from=()
-	[ "$HELD_FORWARD" = l2 ] || from=(any)
+	local n vip forward=$HELD_FORWARD from=(any)
+	[ "$forward" != l2 ] || forward=ipip # such a backend takes what comes by l2 as well
 	for ((n = 1; n <= RIG_BACKENDS; n++)); do
 		for vip in "$RIG_VIP4" "$RIG_VIP6" $RIG_VIP_BULK; do
-			backend_up "$n" "$vip" "$HELD_FORWARD" "${from[@]}" >/dev/null || return 1
+			backend_up "$n" "$vip" "$forward" "${from[@]}" >/dev/null || return 1
 		done
 	done
 }
@@ -162,7 +163,7 @@ held_up() {
 	local n
 	HELD_FORWARD=$1
 	rig_up "$1" "$2" || exit 1
-	for n in 2 3 4 5 6 7 8 98 99; do address client eth0 "192.168.1.$n/24" "fd00:1::$n/64"; done
+	for n in 2 3 4 5 6 7 8 96 98 99; do address client eth0 "192.168.1.$n/24" "fd00:1::$n/64"; done
 	need "the backends are backends" held_backends
 	need "their servers run" held_servers
 	held_file 1 2 3
@@ -225,6 +226,7 @@ held_start() {
 	for ((i = 1; i <= HELD_SSH; i++)); do held_ssh $i; done
 	serve client new "$BUILD/held" new $HELD_NEW4 "$RIG_VIP4" 80 2 60
 	serve client new6 "$BUILD/held" new $HELD_NEW6 "$RIG_VIP6" 80 1 100
+	serve client same "$BUILD/held" same $HELD_SAME4 "$RIG_VIP4" 80 3 100
 	HELD_ALIVE=$(held_named)
 	HELD_BROKEN=0 HELD_NEW_BROKEN=0 HELD_NEW_TOTAL=0
 	: >"$RIG_DIR/astray"
@@ -241,8 +243,9 @@ held_open() {
 
 # held_lines EVENT CLIENT...: such events as rig/held.c's clients tell of them
 held_lines() {
-	local name
-	for name in "${@:2}"; do grep "^[0-9]* $1 " "$RIG_DIR/$name.log"; done | wc -l
+	local event=$1
+	shift
+	(cd "$RIG_DIR" && cat "${@/%/.log}" | grep -c "^[0-9]* $event ")
 }
 
 # Something that grows while a connection is alive.
@@ -326,8 +329,8 @@ held_check() {
 		host "backend$n" nft flush set inet held new4
 		host "backend$n" nft flush set inet held new6
 	done
-	failed=$(held_lines broken new new6) opened=$(held_lines answered new new6)
-	new=$(held_broken new new6 | tail -n +$((HELD_NEW_BROKEN + 1)))
+	failed=$(held_lines broken new new6 same) opened=$(held_lines answered new new6 same)
+	new=$(held_broken new new6 same | tail -n +$((HELD_NEW_BROKEN + 1)))
 	new_sentence="$1: $((failed - HELD_NEW_BROKEN)) of $((failed + opened - HELD_NEW_TOTAL)) new connections broken"
 	if grep -qx "${HELD_GIVEN_UP:-nobody}" <<<"$HELD_NEW4"; then
 		echo "stated  $new_sentence"
@@ -342,8 +345,8 @@ held_sentence() { # BREAKS: what broke is opened anew by rig/held.c's clients, a
 }
 
 held_broken() { # CLIENT...: their breaks, in the order of time
-	local name
-	for name in "$@"; do sed -n "s/^\([0-9]* \)broken /\1$name: port /p" "$RIG_DIR/$name.log"; done | sort -n | cut -d ' ' -f 2-
+	(cd "$RIG_DIR" && grep "^[0-9]* broken " /dev/null "${@/%/.log}") |
+		sed 's/^\(.*\)\.log:\([0-9]* \)broken /\2\1: port /' | sort -n | cut -d ' ' -f 2-
 }
 
 # held_new_since MS CLIENT...: the backends that their new connections met since that time (date +%s%3N), as numbers
@@ -360,8 +363,8 @@ held_end() {
 	sleep 2
 	held_check "in the end"
 	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
-	for i in $HELD_KEEPERS new new6 $(held_named); do ! serves "$i" || kill -TERM "$(cat "$RIG_DIR/$i.pid")"; done
-	for i in $HELD_KEEPERS new new6 $(held_named); do stop "$i"; done
+	for i in $HELD_KEEPERS new new6 same $(held_named); do ! serves "$i" || kill -TERM "$(cat "$RIG_DIR/$i.pid")"; done
+	for i in $HELD_KEEPERS new new6 same $(held_named); do stop "$i"; done
 	for ((i = 1; i <= HELD_SLOW; i++)); do
 		expect "slow$i: $(held_progress "slow$i") bytes, each the file's" \
 			cmp -n "$(held_progress "slow$i")" "$RIG_DIR/slow$i.got" "$RIG_DIR/file"

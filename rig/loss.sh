@@ -4,6 +4,7 @@
 #
 #     loss_count HOST HOOK FILTER...   a counter of such packets there; HOOK is forward at the router, else prerouting
 #     loss_counted HOST...             what was counted, all hosts together
+#     loss_watch BACKEND..., loss_judge BACKEND...   of all that goes to the VIPs
 #     loss_drops                       what the cables have dropped, as their ends count it: a veth's queue overflows
 #                                      when its reader gets no CPU time, which is nobody's fault but the machine's
 
@@ -32,4 +33,22 @@ loss_drops() {
 		host "${end% *}" ip -json -s link show "${end#* }" 2>/dev/null |
 			jq -r '.[0].stats64 | "tx: \(.tx.dropped)", "rx: \(.rx.dropped)"'
 	done | awk '{ sum += $NF } END { print sum + 0 }'
+}
+
+# All packets to the VIPs, before the director and at these backends, until loss_judge says that none was lost.
+loss_watch() { # BACKEND...
+	local name hook
+	for name in router "$@"; do
+		hook=$([ "$name" = router ] && echo forward || echo prerouting)
+		loss_count "$name" "$hook" ip daddr "{ $RIG_VIP4, 10.2.0.2 }" meta l4proto "{ tcp, udp }"
+		loss_count "$name" "$hook" ip6 daddr "$RIG_VIP6" meta l4proto "{ tcp, udp }"
+	done
+	LOSS_DROPS=$(loss_drops)
+}
+loss_judge() { # BACKEND...
+	local sent got drops
+	sleep 0.5
+	sent=$(loss_counted router) got=$(loss_counted "$@") drops=$(($(loss_drops) - LOSS_DROPS))
+	expect "of $sent packets that the router sent to the director $got came to the backends, and cables dropped $drops" \
+		[ "$sent" -gt 5000 -a $((sent - got)) -le "$drops" -a "$got" -le "$sent" ]
 }

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/servers.sh
 . rig/held.sh
+. rig/loss.sh
 . rig/changes.sh
 
 changes_all l2

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/held.sh
 . rig/loss.sh
 
-WATCHED="backend1 backend2 backend3"
+WATCHED=(backend1 backend2 backend3)
 NEWER="flows unproven motions flow_counts"
 
 HELD_SLOW=2 HELD_SSH=2 HELD_BULK=2
@@ -28,11 +28,7 @@ set_abi() {
 start_fails() { host director timeout 10 "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy.yaml" --pins "$RIG_PINS" --state "$RIG_DIR/state"; }
 
 held_up l2 3
-for name in router $WATCHED; do
-	loss_count "$name" "$([ "$name" = router ] && echo forward || echo prerouting)" ip daddr "{ $RIG_VIP4, $RIG_VIP_BULK }" \
-		meta l4proto "{ tcp, udp }"
-done
-DROPS=$(loss_drops)
+loss_watch "${WATCHED[@]}"
 held_start
 held_check "no change"
 NOW=$(abi)
@@ -67,9 +63,5 @@ need "the pins say what they are" set_abi "$NOW"
 need "the daemon starts" director_up
 held_check "adopted after all"
 held_end
-sleep 0.5
-# shellcheck disable=SC2086 # names are words
-SENT=$(loss_counted router) GOT=$(loss_counted $WATCHED) DROPS=$(($(loss_drops) - DROPS))
-expect "of $SENT packets that the router sent to the director $GOT came to the backends, and cables dropped $DROPS" \
-	[ $((SENT - GOT)) -le "$DROPS" ]
+loss_judge "${WATCHED[@]}"
 finish
