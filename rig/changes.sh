@@ -149,9 +149,10 @@ changes() {
 
 # Connections that are opened while all is in motion, and held from then on.
 changes_more() {
-	held_more "in-$1" keep 192.168.1.98 "$RIG_VIP4" 80 3 100
-	held_more "in6-$1" keep fd00:1::98 "$RIG_VIP6" 80 1 100
-	held_more "half-$1" half 192.168.1.98 "$RIG_VIP4" 8080 1 100000 "$RIG_DIR/file"
+	CHANGES_COUNT=$((${CHANGES_COUNT:-0} + 1))
+	held_more "in$CHANGES_COUNT-$1" keep 192.168.1.98 "$RIG_VIP4" 80 3 100
+	held_more "in6-$CHANGES_COUNT-$1" keep fd00:1::98 "$RIG_VIP6" 80 1 100
+	held_more "half$CHANGES_COUNT-$1" half 192.168.1.98 "$RIG_VIP4" 8080 1 100000 "$RIG_DIR/file"
 }
 
 # New connections met these backends in the rounds of the last kind: changes_met NUMBER...
