@@ -249,7 +249,11 @@ static ALWAYS_INLINE __u32 continuity_kind(const struct packet *pkt)
 static ALWAYS_INLINE void continuity_pick(struct packet *pkt, __u32 before)
 {
 	struct hp_flow flow = pkt->flow;
-	__u64 picked = continuity(&flow, before, pkt->backend, continuity_kind(pkt));
+	__u64 picked;
+
+	if (!pkt->backend)
+		pkt->hash = hp_flow_check(&flow); /* without a ring `now` nobody has hashed it, and tunnels vary with it */
+	picked = continuity(&flow, before, pkt->backend, continuity_kind(pkt));
 
 	pkt->backend = (__u32)picked;
 	pkt->alternate = (__u32)(picked >> 32);

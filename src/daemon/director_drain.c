@@ -15,6 +15,8 @@ static bool cut(struct director *director, const struct config_service *service,
 	struct err e;
 	int code = fleet_cut(director->fleet, service, &row->backend, &e);
 
+	if (code == -EAGAIN)
+		return false; /* a ring is about to be built: in a second */
 	if (code && code != -ENOENT) {
 		log_event(LOG_ERR, "cut_failed service=%s backend=%s error=\"%s\" again_in_s=%d", service->name, address, e.text,
 			  CUT_AGAIN_S);

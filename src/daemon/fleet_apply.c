@@ -212,13 +212,28 @@ static void publish_change(struct fleet *fleet, struct fleet_service *service, s
 	service->config = former;
 }
 
+/* A port that is split off goes on with the ring that served it while its own waits for the ways to its backends. Who is
+ * only in that ring departs. */
+static void begin(struct fleet *fleet, struct fleet_service *service, struct step *step)
+{
+	const struct fleet_service *former = server_of(fleet, &step->key);
+	struct fleet_ring *ring = step->ring;
+
+	if (step->is_held && former && former->ring && step->config->window_s) {
+		ring = former->ring;
+		ring->references++;
+	}
+	fleet_begin(fleet, service, former, step->config->window_s, ring);
+	fleet_departures_update(fleet, service, step->config, step->backends);
+}
+
 static void publish(struct fleet *fleet, struct step *step, struct err *e)
 {
 	struct fleet_service *service = step->service;
 
 	if (step->number) {
 		publish_new(fleet, service);
-		fleet_begin(fleet, service, server_of(fleet, &step->key), step->config->window_s, step->ring);
+		begin(fleet, service, step);
 	} else {
 		publish_change(fleet, service, step);
 	}

@@ -189,8 +189,7 @@ static void copy_without(struct fleet *fleet, const struct fleet_ring *from, str
 	memcpy(new->head.fingerprint, &to->fingerprint, sizeof(new->head.fingerprint));
 	for (uint32_t i = 0; i < from->size; i++)
 		new[1].slot[i] = old[1].slot[i] == number ? 0 : old[1].slot[i];
-	to->members = calloc(from->member_count + 1, sizeof(struct fleet_backend *));
-	for (size_t i = 0; to->members && i < from->member_count; i++)
+	for (size_t i = 0; i < from->member_count; i++)
 		if (from->members[i]->number != number) {
 			to->members[to->member_count++] = from->members[i];
 			from->members[i]->references++;
@@ -211,8 +210,10 @@ int fleet_ring_without(struct fleet *fleet, const struct fleet_ring *ring, const
 			return err_set(e, -ENOMEM, "%m");
 		found->fingerprint = fingerprint;
 		found->size = ring->size;
-		code = take_blocks(fleet, found, e);
+		found->members = calloc(ring->member_count + 1, sizeof(struct fleet_backend *));
+		code = found->members ? take_blocks(fleet, found, e) : err_set(e, -ENOMEM, "%m");
 		if (code) {
+			free(found->members);
 			free(found);
 			return code;
 		}
