@@ -176,6 +176,16 @@ static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 	fputc('\n', out);
 }
 
+/* A backend that the configuration lists no more, while flows may be with it. */
+static void show_removed(FILE *out, const json_t *row)
+{
+	json_int_t flows = json_integer_value(json_object_get(row, "flows"));
+	char left[SHOW_TIME_BYTES];
+
+	fprintf(out, "  -> %-32s removed: %lld flow%s left, cut in %s\n", reply_text(row, "address"), (long long)flows,
+		flows == 1 ? "" : "s", show_time(reply_seconds(row, "deadline_left_s"), left));
+}
+
 void show_motion(FILE *out, const char *before, const json_t *motion)
 {
 	const char *state = reply_text(motion, "state");
@@ -226,6 +236,8 @@ static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 			json_is_string(vip) ? json_string_value(vip) : "?");
 	EACH(json_object_get(row, "backends"), i, backend)
 		show_backend(out, backend, verdicts);
+	EACH(json_object_get(row, "removed"), i, backend)
+		show_removed(out, backend);
 }
 
 static void show_ring(FILE *out, const json_t *services)

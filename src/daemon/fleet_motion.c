@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #define CUT_AGAIN_S 10
 
@@ -177,6 +178,32 @@ static void tick_service(struct fleet *fleet, struct fleet_service *service, uin
 	write_record(fleet, service);
 }
 
+/* Cut what is left of backends that were taken out, and whose deadline has come. One line for all of the service. */
+static int tick_departures(struct fleet *fleet, struct fleet_service *service, uint64_t now_s, struct err *e)
+{
+	unsigned long long backends = 0, flows = 0;
+	int code = 0;
+
+	for (struct fleet_departure *d = service->departures; d; d = d->next) {
+		int failed;
+
+		if (!d->deadline_s || now_s < d->deadline_s || d->is_cut || service->is_dirty)
+			continue;
+		failed = fleet_departure_cut(fleet, service, d, e);
+		if (failed) {
+			code = failed;
+			d->deadline_s = now_s + CUT_AGAIN_S;
+			continue;
+		}
+		backends++;
+		flows += d->flows;
+	}
+	if (flows && service->config)
+		log_event(LOG_NOTICE, "removed_deadline service=%s backends=%llu flows=%llu", service->config->name, backends,
+			  flows);
+	return code;
+}
+
 int fleet_tick(struct fleet *fleet, struct err *e)
 {
 	bool has_stepped = fleet_ramps_tick(fleet), is_due;
@@ -187,10 +214,11 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 		for (struct fleet_service *s = fleet->services; s; s = s->hh.next) {
 			if (!motion_is_steady(&s->motion) && s->config)
 				tick_service(fleet, s, now_s);
-			for (struct fleet_departure *d = s->departures; d; d = d->next)
-				if (d->deadline_s && now_s >= d->deadline_s && !d->is_cut && !s->is_dirty &&
-				    (code = fleet_departure_cut(fleet, s, d, e)))
-					d->deadline_s = now_s + CUT_AGAIN_S;
+			if (s->departures) {
+				int failed = tick_departures(fleet, s, now_s, e);
+
+				code = failed ? failed : code;
+			}
 			if (s->departures && !fleet->pass.may_find && fleet_departures_may_end(s))
 				fleet_departures_end(fleet, s);
 			if (s->config)

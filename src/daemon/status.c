@@ -307,11 +307,42 @@ json_t *status_motion(const struct director *director, const struct config_servi
 			 "left_s", left);
 }
 
+/* Backends that the service lists no more and whose flows have not been cut: how many are left, and for how long. Summed
+ * over its VIPs. */
+static json_t *removed_json(const struct director *director, const struct config_service *config)
+{
+	json_t *rows = json_object(), *list = json_array(), *row;
+	uint64_t now_s = state_boot_s();
+	const char *address;
+
+	for (size_t v = 0; v < config->vip_count; v++) {
+		const struct fleet_service *service = runtime(director, config, v);
+
+		for (const struct fleet_departure *d = service ? service->departures : NULL; d; d = d->next) {
+			char text[IP_TEXT_BYTES];
+			json_int_t flows = (json_int_t)d->flows;
+
+			if (!d->deadline_s || d->is_cut)
+				continue;
+			ip_format(&d->backend->identity.address, text);
+			flows += json_integer_value(json_object_get(json_object_get(rows, text), "flows"));
+			json_object_set_new(rows, text,
+					    json_pack("{s:s, s:I, s:I}", "address", text, "flows", flows, "deadline_left_s",
+						      d->deadline_s > now_s ? (json_int_t)(d->deadline_s - now_s) : 0));
+		}
+	}
+	json_object_foreach(rows, address, row)
+		json_array_append(list, row);
+	json_decref(rows);
+	return list;
+}
+
 /* How flows live through a change. */
 static void put_continuity(const struct director *director, const struct config_service *config,
 			   struct status_memo *memo, json_t *out)
 {
 	json_object_set_new(out, "motion", status_motion(director, config, memo));
+	json_object_set_new(out, "removed", removed_json(director, config));
 	json_object_set_new(out, "affinity", json_string(config_affinity_name(config->affinity)));
 	json_object_set_new(out, "window_s", json_integer(config->window_s));
 	json_object_set_new(out, "slow_start_s", json_integer(config->slow_start_s));

@@ -182,8 +182,11 @@ need "a killed daemon starts again" director_up
 sleep 2
 expect "flows stay with what was taken out" test "$(flows)" -gt 0
 expect_equal "and go on" 16 "$(alive)"
+expect "status says how many, and for how long" eval 'hp status | grep -qE "10.3.0.1 +removed: [1-9][0-9]* flows left, cut in [0-9]s"'
 expect "until the deadline that its service had" eventually 15 eval '[ "$(flows)" = 0 ]'
 expect "has cut them" eventually 15 eval '[ "$(alive)" -lt 16 ]'
+expect_text "the log tells" "removed_deadline service=web backends=1 flows=" cat "$RIG_DIR/halfproxyd.log"
+expect_equal "and status no longer names it" '[]' "$(hp status --json | jq -c '.services[0].removed')"
 kill "${DOWNLOADS[@]}" 2>/dev/null
 wait "${DOWNLOADS[@]}" 2>/dev/null
 mv "$RIG_DIR/both.yaml" "$FILE"
