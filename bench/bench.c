@@ -119,11 +119,14 @@ static const struct part *find_part(const char *name)
 
 static int usage(const char *wrong)
 {
-	fprintf(stderr,
-		"bench: \"%s\" is no part and no option\n"
-		"usage: bench [--json] [--against OURS.BPF.O] [packets] [maglev] [configuration]\n",
-		wrong);
-	return 2;
+	bool is_asked = !strcmp(wrong, "--help") || !strcmp(wrong, "-h");
+
+	if (!is_asked)
+		fprintf(stderr, "bench: \"%s\" is no part and no option\n", wrong);
+	fprintf(is_asked ? stdout : stderr,
+		"usage: bench [--json] [--against OURS.BPF.O] [packets] [maglev] [configuration]\n\n"
+		"All parts when none is named, each printed when it is measured: packets takes some minutes.\n");
+	return is_asked ? 0 : 2;
 }
 
 static int measure(const bool *wanted, bool is_all, bool as_json)
@@ -166,7 +169,7 @@ static int keep(pid_t child, const sigset_t *signals)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* What the command line asks for. Returns 0, or the exit code with the reason told. */
+/* What the command line asks for. Returns -1 to go on, or the exit code with the usage told. */
 static int read_arguments(char **argument, bool *wanted, bool *is_all, bool *as_json)
 {
 	*is_all = true;
@@ -182,7 +185,7 @@ static int read_arguments(char **argument, bool *wanted, bool *is_all, bool *as_
 			return usage(*argument);
 		}
 	}
-	return 0;
+	return -1;
 }
 
 int main(int argc, char **argv)
@@ -192,7 +195,7 @@ int main(int argc, char **argv)
 	sigset_t signals;
 	pid_t child;
 
-	if (code)
+	if (code >= 0)
 		return code;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
