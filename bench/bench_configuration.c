@@ -28,7 +28,8 @@
 /* Each service has a VIP and backends of its own, so that no ring and no backend is shared. */
 static void write_service(FILE *out, uint32_t n)
 {
-	fprintf(out, "  - {name: s%u, vip: 10.128.%u.%u, port: 80, forward: ipip, backends: [", n, n >> 8, n & 255);
+	fprintf(out, "  - {name: s%u, vip: 10.128.%u.%u, port: 80, %sforward: ipip, backends: [", n, n >> 8, n & 255,
+		n == CHANGED ? "protocol: udp, affinity: none, " : "");
 	for (uint32_t i = 0; i < BACKENDS; i++) {
 		uint32_t backend = n * BACKENDS + i;
 
@@ -94,10 +95,11 @@ static int attached_program(const struct bench_site *site)
 	return bpf_prog_get_fd_by_id(info.prog_id);
 }
 
-/* The backend that a client's first packet goes to now, IPv4 as it lies in the packet; 0: none. */
+/* The backend that a client's packet goes to now, IPv4 as it lies in the packet; 0: none. The service has no affinity:
+ * any other would keep the client's flow where it is, which is not to be measured here. */
 static uint32_t backend_of(int program, uint32_t client)
 {
-	struct frame_flow flow = {.source_port = 40000, .destination_port = 80, .protocol = 6};
+	struct frame_flow flow = {.source_port = 40000, .destination_port = 80, .protocol = 17};
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 	uint8_t out[256];
 	struct frame frame;
