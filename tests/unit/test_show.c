@@ -77,7 +77,9 @@ struct row {
 	"'eth0', 'source': '10.2.0.10', 'drain': null, 'verdicts': {'FORWARDED': 9, 'LOOPED': 4}, 'reason': ''}, "        \
 	"{'address': '10.3.0.2', 'state': 'unresolved', 'weight': 1, 'configured_weight': 1, "                            \
 	"'share': 0, 'packets': 0, 'reason': 'no route', 'drain': {'state': 'draining', 'since_s': 61, 'flows': 3, "       \
-	"'deadline_left_s': 30}}], 'removed': [{'address': '10.3.0.9', 'flows': 1, 'deadline_left_s': 3660}], 'motion': {'state': 'moving', 'differs': 0.1251, 'flows': 12, 'left_s': 7190}}], "       \
+	"'deadline_left_s': 30}}], " \
+	"'removed': [{'address': '10.3.0.9', 'flows': 1, 'deadline_left_s': 3660}], " \
+	"'motion': {'state': 'moving', 'differs': 0.1251, 'flows': 12, 'left_s': 7190}}], " \
 	"'verdicts': {'NOT_VIP': {'count': 3, 'text': 'not ours'}, "  \
 	"'LOOPED': {'count': 0, 'text': 'came back'}}}"
 
