@@ -296,6 +296,7 @@ static ALWAYS_INLINE enum hp_verdict answer_quote_ports(struct packet *pkt, __u8
 
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return HP_VIP_OTHER;
+	barrier_var(ports); /* checked and read by one pointer, which the verifier has to see */
 	if ((void *)(ports + 1) > pkt->end || pkt->l4_offset + sizeof(*ports) > pkt->ip_bytes)
 		return HP_MALFORMED;
 	pkt->flow.protocol = protocol;
@@ -305,12 +306,12 @@ static ALWAYS_INLINE enum hp_verdict answer_quote_ports(struct packet *pkt, __u8
 	return HP_CONTINUE;
 }
 
-static ALWAYS_INLINE enum hp_verdict answer_error4(struct packet *pkt)
+/* The flow of an ICMP error to a VIP. Needs the flow's destination, l4_offset; sets what else of the flow there is,
+ * l4_offset where the quoted packet's is, is_quoted. */
+static ALWAYS_INLINE enum hp_verdict answer_quote4(struct packet *pkt)
 {
 	struct iphdr *quote = parse_l4(pkt) + sizeof(struct icmp_head);
 
-	if (!service_is_vip(pkt))
-		return HP_NOT_VIP;
 	if ((void *)(quote + 1) > pkt->end || quote->version != 4 || quote->ihl < 5)
 		return HP_MALFORMED;
 	if (quote->saddr != pkt->flow.destination[3] || quote->frag_off & bpf_htons(IPV4_OFFSET_MASK))
@@ -320,7 +321,7 @@ static ALWAYS_INLINE enum hp_verdict answer_error4(struct packet *pkt)
 	return answer_quote_ports(pkt, quote->protocol);
 }
 
-static ALWAYS_INLINE enum hp_verdict answer_error6(struct packet *pkt)
+static ALWAYS_INLINE enum hp_verdict answer_quote6(struct packet *pkt)
 {
 	struct ipv6hdr *quote = parse_l4(pkt) + sizeof(struct icmp_head);
 	const __be32 *source = quote->saddr.in6_u.u6_addr32;
@@ -328,8 +329,6 @@ static ALWAYS_INLINE enum hp_verdict answer_error6(struct packet *pkt)
 	enum hp_verdict verdict;
 	__u8 next;
 
-	if (!service_is_vip(pkt))
-		return HP_NOT_VIP;
 	if ((void *)(quote + 1) > pkt->end || quote->version != 6)
 		return HP_MALFORMED;
 	if (source[0] != vip[0] || source[1] != vip[1] || source[2] != vip[2] || source[3] != vip[3])
@@ -356,7 +355,7 @@ static ALWAYS_INLINE enum hp_verdict answer_icmp4(struct packet *pkt)
 	case ICMP4_UNREACHABLE:
 	case ICMP4_TIME_EXCEEDED:
 	case ICMP4_PARAMETER_PROBLEM:
-		return answer_error4(pkt);
+		return service_is_vip(pkt) ? answer_quote4(pkt) : HP_NOT_VIP;
 	default:
 		return service_is_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
 	}
@@ -377,7 +376,7 @@ static ALWAYS_INLINE enum hp_verdict answer_icmp6(struct packet *pkt)
 	case ICMP6_TOO_BIG:
 	case ICMP6_TIME_EXCEEDED:
 	case ICMP6_PARAMETER_PROBLEM:
-		return answer_error6(pkt);
+		return service_is_vip(pkt) ? answer_quote6(pkt) : HP_NOT_VIP;
 	default:
 		return service_is_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
 	}

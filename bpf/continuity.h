@@ -158,6 +158,7 @@ static ALWAYS_INLINE void continuity_trace(const struct hp_situation *s, const s
 
 	if (!record)
 		return;
+	record->backend = choice->backend;
 	record->motion = s->motion;
 	record->now = s->now;
 	record->before = s->before;
@@ -205,32 +206,6 @@ static ALWAYS_INLINE int continuity_has_chance(const struct hp_flow *flow, __u32
 	return kind == HP_PACKET_UNDER_WAY || kind == HP_PACKET_FIN || kind == HP_PACKET_RST;
 }
 
-/* The backend of a packet, and in the upper half the one for its second chance.
- *
- * before  the service's word of that name. now: backend that its ring `now` names. kind: enum hp_packet_kind.
- * A function of its own, for the verifier, and so that what is rare takes no registers from what is not. */
-__attribute__((noinline)) __u64 continuity(const struct hp_flow *asked, __u32 before, __u32 now, __u32 kind)
-{
-	struct hp_situation s = {.motion = before & ~HP_BLOCK_MASK, .now = now, .kind = (__u8)kind};
-	struct hp_choice choice = {.backend = now, .deed = HP_DEED_NONE};
-	struct known known = {.entry = NULL};
-	__u32 alternate = 0, asks;
-	struct hp_flow flow;
-
-	if (!asked)
-		return now;
-	flow = *asked; /* older verifiers (6.1) take keys from this function's own stack only */
-	s.before = continuity_slot(&flow, before & HP_BLOCK_MASK);
-	s.before_lives = continuity_lives(s.before);
-	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != now);
-	if (asks)
-		continuity_decide(&flow, &s, &known, &choice);
-	if (continuity_has_chance(&flow, kind))
-		alternate = hp_rule_alternate(choice.backend, now, s.before, s.before_lives);
-	continuity_trace(&s, &known, &choice, asks, alternate);
-	return (__u64)alternate << 32 | choice.backend;
-}
-
 /* What the packet is to its flow. Needs l4_offset, where parse_ports has seen a whole header. */
 static ALWAYS_INLINE __u32 continuity_kind(const struct packet *pkt)
 {
@@ -245,18 +220,45 @@ static ALWAYS_INLINE __u32 continuity_kind(const struct packet *pkt)
 	return hp_tcp_kind(tcp[13]);
 }
 
-/* The same for the packet at hand: sets backend and alternate. */
-static ALWAYS_INLINE void continuity_pick(struct packet *pkt, __u32 before)
+/* A packet of a service that lives through a change, as the functions that it takes know it. */
+struct continuity {
+	struct hp_flow flow;
+	__u32 kind;	 /* enum hp_packet_kind */
+	__u32 before;	 /* the service's word of that name */
+	__u32 backend;	 /* that its ring `now` names, 0: none; then the one that is chosen */
+	__u32 alternate; /* as in struct packet */
+	__u32 hash;
+	__u32 verdict; /* enum hp_verdict, so far */
+};
+
+/* Choose the backend of a packet by both rings. Needs of it all but alternate; sets backend, alternate, verdict. Returns 0.
+ *
+ * A function of its own, which the verifier looks at once, and not for each kind of packet. */
+__attribute__((noinline)) int continuity(struct continuity *packet)
 {
-	struct hp_flow flow = pkt->flow;
-	__u64 picked;
+	struct hp_choice choice = {.deed = HP_DEED_NONE};
+	struct known known = {.entry = NULL};
+	struct hp_situation s = {0};
+	struct hp_flow flow;
+	__u32 asks;
 
-	if (!pkt->backend)
-		pkt->hash = hp_flow_check(&flow); /* without a ring `now` nobody has hashed it, and tunnels vary with it */
-	picked = continuity(&flow, before, pkt->backend, continuity_kind(pkt));
-
-	pkt->backend = (__u32)picked;
-	pkt->alternate = (__u32)(picked >> 32);
+	if (!packet)
+		return 0;
+	flow = packet->flow; /* older verifiers (6.1) take keys from this function's own stack only */
+	choice.backend = s.now = packet->backend;
+	s.kind = (__u8)packet->kind;
+	s.motion = packet->before & ~HP_BLOCK_MASK;
+	s.before = continuity_slot(&flow, packet->before & HP_BLOCK_MASK);
+	s.before_lives = continuity_lives(s.before);
+	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != s.now);
+	if (asks)
+		continuity_decide(&flow, &s, &known, &choice);
+	packet->backend = choice.backend;
+	if (continuity_has_chance(&flow, s.kind))
+		packet->alternate = hp_rule_alternate(choice.backend, s.now, s.before, s.before_lives);
+	packet->verdict = packet->backend ? HP_CONTINUE : HP_NO_BACKEND;
+	continuity_trace(&s, &known, &choice, asks, packet->alternate);
+	return 0;
 }
 
 #endif

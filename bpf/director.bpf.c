@@ -9,6 +9,7 @@
 #include "pick.h"
 #include "forward.h"
 #include "count.h"
+#include "moving.h"
 
 #define STEP(step)                              \
 	do {                                    \
@@ -40,12 +41,12 @@ static ALWAYS_INLINE enum hp_verdict find(struct packet *pkt)
 	return service(pkt);
 }
 
-/* Steps of a service's packet. */
-static ALWAYS_INLINE enum hp_verdict serve(struct packet *pkt)
+/* Steps of a steady service's packet. */
+static ALWAYS_INLINE enum hp_verdict serve(struct packet *pkt, __u32 ring)
 {
 	enum hp_verdict verdict;
 
-	STEP(pick(pkt));
+	STEP(pick(pkt, ring));
 	verdict = forward(pkt);
 	return verdict == HP_FORWARDED && pkt->is_quoted ? HP_ICMP_FORWARDED : verdict;
 }
@@ -53,12 +54,16 @@ static ALWAYS_INLINE enum hp_verdict serve(struct packet *pkt)
 static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 {
 	enum hp_verdict verdict = parsed;
+	__u64 rings;
 
 	if (verdict == HP_CONTINUE)
 		verdict = find(pkt);
 	if (verdict != HP_CONTINUE)
 		return count_stranger(verdict);
-	return count_served(pkt, serve(pkt));
+	rings = pick_rings(pkt);
+	if (unlikely(rings >> 32))
+		return moving(pkt);
+	return count_served(pkt, serve(pkt, (__u32)rings));
 }
 
 /* Each family walks code of its own, in which the compiler knows it. */

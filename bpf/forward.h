@@ -45,9 +45,14 @@ static ALWAYS_INLINE int forward_is_loop(const struct packet *pkt, const struct 
 	if (likely(*(__u16 *)(source + 4) != *(__u16 *)(adjacency->l2 + 4)) ||
 	    *(__u32 *)source != *(__u32 *)adjacency->l2 || !adjacency->on_link)
 		return 0;
+	/* The parse has seen these headers whole, if in another function than the verifier looks at. */
+	if ((void *)(ip4 + 1) > (void *)(long)pkt->ctx->data_end)
+		return 0;
 	/* The packet's own source: of an ICMP error the flow has another. */
 	if (!pkt->flow.is_ipv6)
 		return ip4->saddr != address[3];
+	if ((void *)(ip6 + 1) > (void *)(long)pkt->ctx->data_end)
+		return 0;
 	return ip6->saddr.in6_u.u6_addr32[0] != address[0] || ip6->saddr.in6_u.u6_addr32[1] != address[1] ||
 	       ip6->saddr.in6_u.u6_addr32[2] != address[2] || ip6->saddr.in6_u.u6_addr32[3] != address[3];
 }

@@ -1,9 +1,8 @@
-/* Pick: hash the flow, read one slot of the service's ring; while a change is being lived through, see continuity.h. */
+/* Pick: hash the flow, read one slot of the service's ring. */
 #ifndef HP_PICK_H
 #define HP_PICK_H
 
 #include "packet.h"
-#include "continuity.h"
 
 static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32 size, __u32 slot)
 {
@@ -15,18 +14,24 @@ static ALWAYS_INLINE void pick_trace(const struct packet *pkt, __u32 ring, __u32
 	record->size = size;
 	record->hash = pkt->hash;
 	record->slot = slot;
+	record->backend = pkt->backend;
 }
 
-static ALWAYS_INLINE void pick_trace_backend(const struct packet *pkt)
+/* Both words of the service's record, read as one: the block of its ring `now` and, above it, the word `before`. */
+static ALWAYS_INLINE __u64 pick_rings(const struct packet *pkt)
 {
-	struct hp_trace *record = trace_record();
+	__u32 number = pkt->service;
+	struct hp_service *record = bpf_map_lookup_elem(&services, &number);
 
-	if (record)
-		record->backend = pkt->backend;
+	return record ? *(volatile __u64 *)record : 0;
 }
 
-/* The backend that the ring names. Sets hash, and backend where there is one. */
-static ALWAYS_INLINE enum hp_verdict pick_slot(struct packet *pkt, __u32 ring)
+/* Choose the backend of a flow.
+ *
+ * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
+ * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
+ * that is indexed by source can place it. */
+static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt, __u32 ring)
 {
 	union hp_block *head = bpf_map_lookup_elem(&slots, &ring), *block;
 	__u32 slot, at;
@@ -44,30 +49,6 @@ static ALWAYS_INLINE enum hp_verdict pick_slot(struct packet *pkt, __u32 ring)
 	pkt->backend = block->slot[slot % HP_SLOTS_PER_BLOCK];
 	pick_trace(pkt, ring, head->head.size, slot);
 	return pkt->backend ? HP_CONTINUE : HP_NO_BACKEND;
-}
-
-/* Choose the backend of a flow.
- *
- * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
- * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
- * that is indexed by source can place it. */
-static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt)
-{
-	__u32 number = pkt->service;
-	struct hp_service *record = bpf_map_lookup_elem(&services, &number);
-	enum hp_verdict verdict;
-	__u64 rings;
-
-	if (!record)
-		return HP_NO_BACKEND;
-	rings = *(volatile __u64 *)record;
-	verdict = pick_slot(pkt, (__u32)rings);
-	if (unlikely(rings >> 32) && verdict != HP_FRAGMENT) {
-		continuity_pick(pkt, (__u32)(rings >> 32));
-		verdict = pkt->backend ? HP_CONTINUE : HP_NO_BACKEND;
-	}
-	pick_trace_backend(pkt);
-	return verdict;
 }
 
 #endif
