@@ -415,8 +415,8 @@ static void cuts_whoever_departs_with_the_address(void **state)
 	static const char *const configs[] = {
 		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: ipip, backends: [10.3.0.1, 10.3.0.2]}]\n",
 		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: gue, backends: [10.3.0.1, 10.3.0.2]}]\n",
-		"services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: gue, backends: [{address: 10.3.0.1, weight: 0}, "
-		"10.3.0.2]}]\n",
+		("services: [{vip: 10.2.0.1, port: 80, slots: 1009, forward: gue, backends: [{address: 10.3.0.1, weight: 0}, "
+		 "10.3.0.2]}]\n"),
 	};
 	struct lab *lab = *state;
 	struct ip ip = lab_ip("10.3.0.1");
