@@ -12,7 +12,8 @@
  *
  *     MS open PORT WHO          first answer on a connection that is held
  *     MS answered PORT WHO      an answer on a new one
- *     MS broken PORT WHO WHY    it ended by itself, was silent for 5 s, answered as another; it is opened anew
+ *     MS broken PORT WHO WHY    it ended by itself, got no answer for 5 s, one of another; it is opened anew. How long the
+ *                               client itself had been silent stands beside it
  *     MS whole PORT WHO         the download is complete
  *     MS held PORT WHO N        at the end (SIGTERM): a connection that is open, after N answers or bytes */
 #include <arpa/inet.h>
@@ -50,6 +51,7 @@ struct held {
 	char who[64];			/* backend and its number for the connection; empty until answered */
 	uint64_t count;			/* answers, or bytes of the body */
 	int64_t due_ms, heard_ms;
+	int64_t spoke_ms, silent_ms;	/* when it last sent or took in something, and the longest time that it did not */
 	size_t used;
 	char text[2048];
 };
@@ -98,9 +100,18 @@ static void let_go(struct held *h, int64_t due_ms)
 	h->due_ms = due_ms;
 }
 
+static void spoke(struct held *h)
+{
+	int64_t ms = now_ms(CLOCK_MONOTONIC);
+
+	if (ms - h->spoke_ms > h->silent_ms)
+		h->silent_ms = ms - h->spoke_ms;
+	h->spoke_ms = ms;
+}
+
 static void broke(struct held *h, const char *why)
 {
-	say("broken", h, " %s", why);
+	say("broken", h, " %s, silent for at most %lld ms", why, (long long)h->silent_ms);
 	let_go(h, now_ms(CLOCK_MONOTONIC) + setting.every_ms);
 }
 
@@ -143,7 +154,8 @@ static void open_connection(struct held *h)
 	h->port = 0;
 	h->count = h->used = 0;
 	h->who[0] = '\0';
-	h->heard_ms = now_ms(CLOCK_MONOTONIC);
+	h->heard_ms = h->spoke_ms = now_ms(CLOCK_MONOTONIC);
+	h->silent_ms = 0;
 	h->fd = socket(setting.vip.at.ss_family, type, 0);
 	setsockopt(h->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
 	setsockopt(h->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
@@ -167,6 +179,7 @@ static void ask(struct held *h)
 	const char *text = setting.mode == HELD_HALF ? file : setting.mode == HELD_NAME ? name : who;
 	size_t bytes = setting.mode == HELD_NAME ? sizeof(name) - 1 : strlen(text);
 
+	spoke(h);
 	if (send(h->fd, text, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
 		broke_by(h, errno);
 		return;
@@ -259,6 +272,8 @@ static void read_portion(struct held *h)
 	ssize_t got = recv(h->fd, portion, setting.portion_bytes, 0);
 	const char *body = portion;
 
+	if (got > 0)
+		spoke(h);
 	if (got < 0 && errno == EAGAIN)
 		return;
 	if (got <= 0 && h->count == setting.file_bytes) {
@@ -320,7 +335,7 @@ static short turn(struct held *h, int64_t ms)
 	else if (h->state == HELD_RESTING && h->due_ms <= ms)
 		ask(h);
 	if ((h->state == HELD_CONNECTING || h->state == HELD_ASKED) && ms - h->heard_ms > SILENCE_MS)
-		broke(h, "silent for 5 s");
+		broke(h, "unanswered for 5 s");
 	if (h->state == HELD_CONNECTING)
 		return POLLOUT;
 	if (setting.mode == HELD_HALF && h->state == HELD_ASKED) { /* a portion at a time, so that the window stays small */

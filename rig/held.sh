@@ -12,7 +12,7 @@
 #
 # Every backend serves on the VIP what its services say; every client is a real one:
 #
-#     web, web6   keep-alive HTTP (rig/held.c), a request each 100 ms on each connection, and on some each 1.5 s, which is
+#     web, web6   keep-alive HTTP (rig/held.c), a request each 100 ms on each connection, and on some each 2.2 s, which is
 #                 little less than their window; slow downloads by curl; nginx
 #     half        downloads whose client has half-closed at once (rig/held.c); python's http.server
 #     ssh         sessions with a line typed each 200 ms that is answered; OpenSSH
@@ -25,7 +25,7 @@ RIG_VIP_BULK=10.2.0.2
 HELD_NEW4=192.168.1.99 HELD_NEW6=fd00:1::99 HELD_SAME4=192.168.1.96
 HELD_KEEP=${HELD_KEEP:-32} HELD_KEEP6=${HELD_KEEP6:-12} HELD_RARE=${HELD_RARE:-8}
 HELD_SLOW=${HELD_SLOW:-3} HELD_HALF=${HELD_HALF:-4} HELD_SSH=${HELD_SSH:-3} HELD_BULK=${HELD_BULK:-4}
-HELD_WINDOW=2s HELD_WINDOW_SHORT=1s HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE='' HELD_SEED='' HELD_HASH=''
+HELD_WINDOW=3s HELD_WINDOW_SHORT=2s HELD_SLOTS=1009 HELD_SLOW_START='' HELD_DEADLINE='' HELD_SEED='' HELD_HASH=''
 HELD_SERVICES="web web6 half ssh bulk udp"
 
 # ---- services and their configuration ---------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ held_udp_lost() {
 held_ssh() {
 	# shellcheck disable=SC2016 # for the inner shell
 	serve client "ssh$1" bash -c 'exec ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR \
-		-o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 -i "$1" -T "root@$2" < <(while echo "line $((++n))"; do sleep 0.2; done)' \
+		-o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 -i "$1" -T "root@$2" < <(exec {clock}<> <(:); while echo "line $((++n))"; do read -rt 0.2 -u $clock; done)' \
 		ssh "$RIG_DIR/ssh-client" "$RIG_VIP4"
 }
 
@@ -219,7 +219,7 @@ held_start() {
 	HELD_KEEPERS='' HELD_TOTAL=$((HELD_SLOW + HELD_BULK + HELD_SSH))
 	held_more keep keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_KEEP" 100
 	held_more keep6 keep fd00:1::1 "$RIG_VIP6" 80 "$HELD_KEEP6" 100
-	held_more rare keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_RARE" 1500
+	held_more rare keep 192.168.1.1 "$RIG_VIP4" 80 "$HELD_RARE" 2200
 	held_more half half 192.168.1.1 "$RIG_VIP4" 8080 "$HELD_HALF" 100000 "$RIG_DIR/file"
 	for ((i = 1; i <= HELD_SLOW; i++)); do held_curl $i; done
 	for ((i = 1; i <= HELD_BULK; i++)); do held_iperf $i; done
@@ -360,7 +360,7 @@ held_new_since() {
 # The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
 held_end() {
 	local i
-	sleep 2
+	sleep 2.5
 	held_check "in the end"
 	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
 	for i in $HELD_KEEPERS new new6 same $(held_named); do ! serves "$i" || kill -TERM "$(cat "$RIG_DIR/$i.pid")"; done

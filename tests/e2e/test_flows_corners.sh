@@ -14,9 +14,9 @@ DRAINED=10.3.0.2
 # The file with one service for every port of the VIP, and one of web's own if backends are given for it.
 any_file() {
 	{
-		held_service all "$RIG_VIP4" any flow 2s 1 2 3
-		held_service web6 "$RIG_VIP6" 80 flow 1s 1 2 3
-		[ $# = 0 ] || held_service web "$RIG_VIP4" 80 flow 2s "$@"
+		held_service all "$RIG_VIP4" any flow "$HELD_WINDOW" 1 2 3
+		held_service web6 "$RIG_VIP6" 80 flow "$HELD_WINDOW_SHORT" 1 2 3
+		[ $# = 0 ] || held_service web "$RIG_VIP4" 80 flow "$HELD_WINDOW" "$@"
 	} | director_file
 }
 motion() { hp status --json | jq -r ".services[] | select(.name == \"$1\").motion.state"; }
@@ -50,7 +50,7 @@ need "its backends are ready" eventually 10 all_ready
 expect_equal "web moves from the moment it is there" moving "$(motion web)"
 expect_equal "new connections meet its backends" "3 4" "$(met)"
 held_check "web split off"
-sleep 4
+sleep 5
 held_check "web split off, the window over"
 any_file 1 2 3 4
 need "it gets more backends" hp reload

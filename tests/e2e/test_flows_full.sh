@@ -28,7 +28,7 @@ held_check "no change"
 expect_equal "web is steady" steady "$(motion)"
 held_file 1 2 4
 need "a change" hp reload
-sleep 5
+sleep 7
 expect_equal "twice its window later web is moving" moving "$(motion)"
 expect "flows were not proven for want of room: $(event NOT_PROMOTED) packets" [ "$(event NOT_PROMOTED)" -gt 10 ]
 expect_equal "the table is full" "{\"used\":$ROOM,\"limit\":$ROOM}" "$(table proven)"
@@ -36,7 +36,7 @@ expect_text "status says so" "the table of flows is full" hp status
 held_check "a full table"
 held_file 1=2 2 4
 need "another change" hp reload
-sleep 4
+sleep 5
 held_check "and another change"
 expect_equal "web is moving still" moving "$(motion)"
 
