@@ -56,7 +56,7 @@ restart() { # TUNNEL-SETTING
 }
 
 look() { # COMMAND...: capture meanwhile
-	RIG_SNAPLEN=120 capture router director0 front
+	RIG_SNAPLEN=160 capture router director0 front
 	"$@"
 	captures_end
 }
