@@ -1,6 +1,7 @@
 /* What the director's program is measured against: an empty program, a floor that only swaps the MAC addresses, and a
  * bare forwarder: service lookup, hash, ring slot, copy of a prepared header, two counters, TX; nothing else. Beside it
- * stands a bare answer to ARP: the VIP looked up, the reply written, one counter.
+ * stand the same with a table of all flows, as forwarders have it that remember every one: an LRU hash by the five-tuple,
+ * asked first and filled from the ring; and a bare answer to ARP: the VIP looked up, the reply written, one counter.
  *
  * The bare forwarder checks no lengths, knows no options, fragments, tags, path MTU or loops, and
  * leaves lengths, checksum and UDP source port of the outer headers as they are prepared. */
@@ -49,12 +50,14 @@ struct bare_count {
 
 BARE_MAP(bare_services4, HASH, BPF_F_NO_PREALLOC, struct bare_key4, __u32);
 BARE_MAP(bare_services6, HASH, BPF_F_NO_PREALLOC, struct bare_key6, __u32);
+BARE_MAP(bare_flows, LRU_HASH, 0, struct hp_flow, __u32);
 BARE_MAP(bare_ring, ARRAY, 0, __u32, __u32);
 BARE_MAP(bare_backends, ARRAY, 0, __u32, struct bare_backend);
 BARE_MAP(bare_service_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
 BARE_MAP(bare_backend_counts, PERCPU_ARRAY, 0, __u32, struct bare_count);
 
 const volatile __u32 bare_size = 1; /* slots of the ring */
+__u64 bare_missed;		    /* packets whose flow was not in the table */
 const volatile __u8 bare_outer;	    /* bytes of outer header: 0, 20, 32, 40 or 52 */
 
 static __always_inline int bare_floor(struct xdp_md *ctx)
@@ -166,13 +169,33 @@ static __always_inline int put(struct xdp_md *ctx, const struct bare_backend *ba
 	return XDP_TX;
 }
 
+static __always_inline __u32 *bare_slot(const struct hp_flow *flow)
+{
+	__u32 slot = hp_slot(hp_flow_hash(flow, HP_HASH_FLOW, 1), bare_size);
+
+	return bpf_map_lookup_elem(&bare_ring, &slot);
+}
+
+static __always_inline __u32 *bare_remembered(const struct hp_flow *flow)
+{
+	__u32 *number = bpf_map_lookup_elem(&bare_flows, flow);
+
+	if (number)
+		return number;
+	bare_missed++;
+	number = bare_slot(flow);
+	if (number)
+		bpf_map_update_elem(&bare_flows, flow, number, BPF_ANY);
+	return number;
+}
+
 static __always_inline int bare_forward(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u64 bytes = (__u64)(end - data);
 	struct bare_backend *backend;
 	struct hp_flow flow = {};
-	__u32 *service, *number, slot;
+	__u32 *service, *number;
 	__be16 *ethertype = data + 2 * ETH_ALEN;
 
 	if ((void *)(ethertype + 1) > end)
@@ -187,8 +210,7 @@ static __always_inline int bare_forward(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (!service)
 		return XDP_PASS;
-	slot = hp_slot(hp_flow_hash(&flow, HP_HASH_FLOW, 1), bare_size);
-	number = bpf_map_lookup_elem(&bare_ring, &slot);
+	number = bench_setting.subject == BENCH_LRU ? bare_remembered(&flow) : bare_slot(&flow);
 	if (!number)
 		return XDP_DROP;
 	backend = bpf_map_lookup_elem(&bare_backends, number);
@@ -212,7 +234,7 @@ __attribute__((noinline)) int bench_target(struct xdp_md *ctx)
 {
 	if (bench_setting.subject == BENCH_FLOOR)
 		return bare_floor(ctx);
-	if (bench_setting.subject == BENCH_BARE)
+	if (bench_setting.subject == BENCH_BARE || bench_setting.subject == BENCH_LRU)
 		return bare_forward(ctx);
 	return XDP_TX;
 }

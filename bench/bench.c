@@ -75,6 +75,28 @@ static void show_packets(const json_t *rows)
 	}
 }
 
+static void show_motion(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("\nNanoseconds a packet of services that live through a change, less the empty program: ours; ours with a steady\n"
+	       "service; the bare forwarder; the same with an LRU table of all flows; and the ratio to that%s.\n\n"
+	       "%-21s %-7s %-4s %8s %8s %8s %8s %8s %6s%s\n",
+	       bench_former ? ", and more than the other build" : "", "service", "forward", "IP", "flows", "ours", "steady",
+	       "bare", "bare+LRU", "ratio", bench_former ? "     more" : "");
+	json_array_foreach(rows, i, row) {
+		double empty = number(row, "empty_ns"), ours = number(row, "ns") - empty, lru = number(row, "lru_ns") - empty;
+
+		printf("%-21s %-7s IPv%.0f %8.0f %8.1f %8.1f %8.1f %8.1f %6.2f", text(row, "service"), text(row, "forward"),
+		       number(row, "family"), number(row, "flows"), ours, number(row, "steady_ns") - empty,
+		       number(row, "bare_ns") - empty, lru, ours / lru);
+		if (json_is_number(json_object_get(row, "former_ns")))
+			printf(" %8.1f", number(row, "ns") - number(row, "former_ns"));
+		putchar('\n');
+	}
+}
+
 static void show_maglev(const json_t *maglev)
 {
 	const json_t *row;
@@ -103,6 +125,7 @@ struct part {
 
 static const struct part parts[] = {
 	{"packets", bench_packets, show_packets},
+	{"motion", bench_motion, show_motion},
 	{"maglev", bench_maglev, show_maglev},
 	{"configuration", bench_configuration, show_configuration},
 };
@@ -124,8 +147,8 @@ static int usage(const char *wrong)
 	if (!is_asked)
 		fprintf(stderr, "bench: \"%s\" is no part and no option\n", wrong);
 	fprintf(is_asked ? stdout : stderr,
-		"usage: bench [--json] [--against OURS.BPF.O] [packets] [maglev] [configuration]\n\n"
-		"All parts when none is named, each printed when it is measured: packets takes some minutes.\n");
+		"usage: bench [--json] [--against OURS.BPF.O] [packets] [motion] [maglev] [configuration]\n\n"
+		"All parts when none is named, each printed when it is measured: packets and motion take some minutes.\n");
 	return is_asked ? 0 : 2;
 }
 

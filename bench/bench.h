@@ -15,14 +15,19 @@ double bench_median(double *figures, size_t count);
 double bench_cpu_s(void);
 double bench_wall_s(void);
 
-/* Each returns a new JSON value, or NULL with *e written.
+/* Each returns a new JSON value, or NULL with *e written. Nanoseconds are medians, the wrapper's share in them; net is less
+ * empty_ns. former_ns is of another build (bench_former); null or not there: it was not asked for, or does not know how.
  *
  * packets        array of {forward, protocol, family, flows, ns, empty_ns, floor_ns, bare_ns, ratio}; forward is "l2",
  *                "ipip" or "gue" (to backends of the VIP's family), or "none" for what is not a VIP's flow.
+ * motion         array of {service, forward, family, flows, ns, empty_ns, steady_ns, bare_ns, lru_ns, former_ns}: services
+ *                that live through a change; steady_ns is of a steady service, lru_ns of the bare forwarder with a table of
+ *                all flows.
  * maglev         object {backends, slots, ms, rings: [...]}
  * configuration  object {services, backends, load_s, memory_mb, ...}; the daemon is run as a process of its own, in a
  *                network namespace of its own. */
 json_t *bench_packets(struct err *e);
+json_t *bench_motion(struct err *e);
 json_t *bench_maglev(struct err *e);
 json_t *bench_configuration(struct err *e);
 

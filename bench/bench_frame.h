@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi.h"
 #include "base/ip.h"
 
 #define BENCH_FRAME_BYTES 110
@@ -17,6 +18,8 @@ struct bench_class {
 	uint32_t flows;	      /* a power of two */
 	const char *vip;
 	bool is_vip; /* the destination is served */
+	bool is_under_way; /* TCP: ACK segments; else SYNs */
+	uint16_t source_port; /* 0: 40000 */
 };
 
 extern const struct bench_class bench_classes[];
@@ -31,6 +34,9 @@ struct bench_frame {
 /* The frame of a class's first flow, lengths and the IPv4 header's checksum right; the varied flows' are not, and no
  * forwarder here looks. */
 void bench_frame_make(const struct bench_class *class, struct bench_frame *out);
+
+/* The key of a class's flow: the n-th that differ in the last word of the source address. */
+struct hp_flow bench_frame_flow(const struct bench_class *class, uint32_t n);
 
 /* Bytes of outer header that a class's tunnel adds. */
 uint32_t bench_class_outer(const struct bench_class *class);

@@ -126,14 +126,15 @@ int bench_measured_run(struct bench_measured *measured, uint32_t packets, double
 	return code ? err_set(e, -errno, "running the wrapper: %m") : 0;
 }
 
-int bench_measured_round(struct bench_measured *measured, int round, struct err *e)
+uint64_t bench_measured_missed(const struct bench_measured *measured)
 {
-	double ns;
-	int code = bench_measured_run(measured, BENCH_PACKETS, &ns, e);
+	return measured->bare->bss->bare_missed;
+}
 
-	if (!code && round >= 0 && measured->rounds < BENCH_ROUNDS)
+void bench_measured_keep(struct bench_measured *measured, double ns)
+{
+	if (measured->rounds < BENCH_ROUNDS)
 		measured->ns[measured->rounds++] = ns;
-	return code;
 }
 
 double bench_measured_ns(struct bench_measured *measured)
@@ -145,7 +146,8 @@ int bench_measured_check(const struct bench_measured *measured, struct err *e)
 {
 	static const char *const names[BENCH_SUBJECT_COUNT] = {
 		[BENCH_EMPTY] = "the empty program", [BENCH_FLOOR] = "the floor", [BENCH_BARE] = "the bare forwarder",
-		[BENCH_OURS] = "ours",		     [BENCH_FORMER] = "ours of the other build",
+		[BENCH_LRU] = "the bare forwarder with a table",
+		[BENCH_OURS] = "ours", [BENCH_FORMER] = "ours of the other build",
 	};
 	const struct bench_class *class = measured->class;
 

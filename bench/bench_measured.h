@@ -24,7 +24,7 @@ struct bench_measured {
 	int program_fd;
 	struct bench_progress *progress; /* the wrapper's */
 	double ns[BENCH_ROUNDS];
-	int rounds; /* that count */
+	int rounds; /* that are kept */
 };
 
 /* ours.bpf.o of another build, which BENCH_FORMER loads over the same maps; NULL: none. */
@@ -39,10 +39,13 @@ void bench_measured_close(struct bench_measured *measured);
 /* Run so many packets. Returns 0 with *ns, a packet's share of this thread's CPU time, or -errno with *e written. */
 int bench_measured_run(struct bench_measured *measured, uint32_t packets, double *ns, struct err *e);
 
-/* Run a round and keep its figure, at most BENCH_ROUNDS; round < 0: it only warms up. */
-int bench_measured_round(struct bench_measured *measured, int round, struct err *e);
+/* Packets whose flow the bare forwarder's table did not know. */
+uint64_t bench_measured_missed(const struct bench_measured *measured);
 
-/* The median of the rounds that count. */
+/* Keep a round's figure. At most BENCH_ROUNDS are kept. */
+void bench_measured_keep(struct bench_measured *measured, double ns);
+
+/* The median of those that are kept. */
 double bench_measured_ns(struct bench_measured *measured);
 
 /* A figure of packets that were not treated as they have to be is none. Returns 0 or -EPROTO with *e written. */

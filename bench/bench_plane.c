@@ -18,32 +18,37 @@
 #include "bench_object.h"
 #include "bench_site.h"
 #include "core/config_parse.h"
-#include "daemon/fleet.h"
 #include "director.skel.h"
 
 #define BACKENDS 100
+#define LRU_FLOWS (5u << 18) /* a million and some, as the kernel's LRU begins to push out before it is full */
 #define INTERFACE 1 /* the loopback, which test runs say that packets come in by */
-
-struct bench_plane {
-	struct dataplane plane;
-	struct fleet *fleet;
-	struct config *config;
-};
 
 /* ---- the configuration --------------------------------------------------------------------------------------------- */
 
-static void write_service(FILE *out, const char *vip, const char *protocol, const char *forward)
+static void write_service(FILE *out, const struct bench_class *class, int first)
 {
-	bool is4 = !strchr(vip, ':');
-
-	fprintf(out, "  - {vip: \"%s\", protocol: %s, port: 80, forward: %s, backends: [", vip, protocol, forward);
-	for (int i = 1; i <= BACKENDS; i++)
-		fprintf(out, is4 ? "{address: 10.3.0.%d}," : "{address: \"fd00:3::%d\"},", i);
+	fprintf(out, "  - {vip: \"%s\", protocol: %s, port: 80, forward: %s, backends: [", class->vip, class->protocol,
+		class->forward);
+	for (int i = first; i < first + BACKENDS; i++)
+		fprintf(out, strchr(class->vip, ':') ? "{address: \"fd00:3::%d\"}," : "{address: 10.3.0.%d},", i);
 	fprintf(out, "]}\n");
 }
 
-/* One service for each VIP and protocol among the classes. */
-static struct config *make_config(struct err *e)
+static bool is_among(const char *vip, const char *const *list)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, vip))
+			return true;
+	return false;
+}
+
+static bool has_service(const struct bench_class *class)
+{
+	return class->is_vip && class->flows == 1 && strcmp(class->protocol, "arp") != 0;
+}
+
+static struct config *make_config(const struct bench_class *classes, size_t count, const char *const *moved, struct err *e)
 {
 	struct problems problems = {0};
 	struct config *config;
@@ -52,9 +57,9 @@ static struct config *make_config(struct err *e)
 	FILE *out = open_memstream(&text, &bytes);
 
 	fprintf(out, "interfaces: [eth0]\nservices:\n");
-	for (size_t i = 0; i < bench_class_count; i++)
-		if (bench_classes[i].is_vip && bench_classes[i].flows == 1 && strcmp(bench_classes[i].protocol, "arp") != 0)
-			write_service(out, bench_classes[i].vip, bench_classes[i].protocol, bench_classes[i].forward);
+	for (size_t i = 0; i < count; i++)
+		if (has_service(&classes[i]))
+			write_service(out, &classes[i], is_among(classes[i].vip, moved) ? 1 + BACKENDS : 1);
 	fclose(out);
 	config = config_parse(text, bytes, &problems);
 	if (!config)
@@ -87,7 +92,23 @@ static void resolve_all(struct bench_plane *bench)
 	}
 }
 
-static int fill(struct bench_plane *bench, struct err *e)
+int bench_plane_apply(struct bench_plane *bench, const struct bench_class *classes, size_t count, const char *const *moved,
+		      struct err *e)
+{
+	struct config *config = make_config(classes, count, moved, e);
+	int code = config ? fleet_apply(bench->fleet, config, e) : -EINVAL;
+
+	if (code) {
+		config_free(config);
+		return code;
+	}
+	config_free(bench->config);
+	bench->config = config;
+	resolve_all(bench);
+	return fleet_flush(bench->fleet, e);
+}
+
+static int fill(struct bench_plane *bench, const struct bench_class *classes, size_t count, struct err *e)
 {
 	static const struct hp_interface interface = {.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
 	const struct fleet_hooks hooks = {.watch = watch, .unwatch = watch};
@@ -96,15 +117,11 @@ static int fill(struct bench_plane *bench, struct err *e)
 	bench->fleet = fleet_create(&bench->plane, &hooks, e);
 	if (!bench->fleet)
 		return -ENOMEM;
-	code = fleet_apply(bench->fleet, bench->config, e);
-	if (code)
-		return code;
-	resolve_all(bench);
-	code = fleet_flush(bench->fleet, e);
+	code = bench_plane_apply(bench, classes, count, NULL, e);
 	return code ? code : dataplane_interface_set(&bench->plane, INTERFACE, &interface, e);
 }
 
-struct bench_plane *bench_plane_open(struct err *e)
+struct bench_plane *bench_plane_open(const struct bench_class *classes, size_t count, struct err *e)
 {
 	struct dataplane_limits limits = {
 		.services = 1024, .backends = 4096, .blocks = 65536, .flows = 1 << 20, .unproven = 1 << 18};
@@ -118,10 +135,9 @@ struct bench_plane *bench_plane_open(struct err *e)
 	}
 	bench->plane.lock_fd = -1;
 	snprintf(pins, sizeof(pins), BENCH_PINS, (int)getpid());
-	bench->config = make_config(e);
-	code = bench->config ? dataplane_open(&bench->plane, pins, &limits, e) : -EINVAL;
+	code = dataplane_open(&bench->plane, pins, &limits, e);
 	if (!code)
-		code = fill(bench, e);
+		code = fill(bench, classes, count, e);
 	if (!code)
 		return bench;
 	bench_plane_close(bench);
@@ -170,7 +186,7 @@ int bench_plane_share(const struct bench_plane *bench, struct bpf_object *ours)
 	return code;
 }
 
-static const struct fleet_service *service_of(const struct bench_plane *bench, const struct bench_class *class)
+struct fleet_service *bench_plane_service(const struct bench_plane *bench, const struct bench_class *class)
 {
 	struct dataplane_key key = {.port = 80,
 				    .protocol = strcmp(class->protocol, "udp") ? IPPROTO_TCP : IPPROTO_UDP};
@@ -181,7 +197,7 @@ static const struct fleet_service *service_of(const struct bench_plane *bench, c
 
 int bench_plane_size_bare(const struct bench_plane *bench, const struct bench_class *class, struct bare_bpf *bare)
 {
-	const struct fleet_service *service = service_of(bench, class);
+	const struct fleet_service *service = bench_plane_service(bench, class);
 	int failed = 0;
 
 	bare->rodata->bare_size = service->ring->size;
@@ -192,6 +208,8 @@ int bench_plane_size_bare(const struct bench_plane *bench, const struct bench_cl
 	failed |= bpf_map__set_max_entries(bare->maps.bare_backends, bench->plane.limits.backends);
 	failed |= bpf_map__set_max_entries(bare->maps.bare_service_counts, bench->plane.limits.services);
 	failed |= bpf_map__set_max_entries(bare->maps.bare_backend_counts, bench->plane.limits.backends);
+	failed |= bpf_map__set_max_entries(bare->maps.bare_flows,
+					   bare->rodata->bench_setting.subject == BENCH_LRU ? LRU_FLOWS : 1);
 	return failed ? -EINVAL : 0;
 }
 
@@ -223,7 +241,7 @@ static int fill_keys(const struct bench_plane *bench, struct bare_bpf *bare)
 
 int bench_plane_fill_bare(const struct bench_plane *bench, const struct bench_class *class, struct bare_bpf *bare)
 {
-	const struct fleet_service *service = service_of(bench, class);
+	const struct fleet_service *service = bench_plane_service(bench, class);
 	const uint32_t *slots = bench->plane.blocks[service->ring->at + 1].slot;
 	int code = fill_keys(bench, bare);
 

@@ -11,6 +11,7 @@ enum bench_subject {
 	BENCH_EMPTY,
 	BENCH_FLOOR,
 	BENCH_BARE,
+	BENCH_LRU, /* the bare forwarder with a table of all flows */
 	BENCH_OURS,
 	BENCH_FORMER, /* ours, of another build */
 	BENCH_SUBJECT_COUNT

@@ -282,7 +282,7 @@ held_fallen() {
 held_confused() {
 	local i
 	for ((i = 1; i <= HELD_SSH; i++)); do
-		awk -v session="ssh$i" '/^backend/ { if (NR > 1 && $1 != who) print session ": " who ", then " $1
+		awk -v session="ssh$i" '/^backend/ { if (who && $1 != who) print session ": " who ", then " $1
 			if ($3 != ++n) print session ": line " $3 " where " n " was due"; who = $1 }' "$RIG_DIR/ssh$i.log"
 	done | head -n 5
 }
