@@ -2,7 +2,7 @@
 # The test runner. Sourced by run; uses its build and folder.
 #
 # Tests are found by their place. Each is a job: a name, a limit in seconds, a command; it has a log of its own
-# (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). Three jobs run at a time, as most wait, in no order that
+# (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). Two jobs run at a time, in no order that
 # anything may rely on.
 #
 #     tests/unit/test_*.c, tests/packet/test_*.c   unit/NAME, packet/NAME, and again as sanitize/NAME
@@ -11,7 +11,7 @@
 #     tests/hostile/fuzz_*.c                       fuzz/NAME, 20 s each from its corpus
 #     the compilers and checkers                   build/*, check/*
 
-SUITE_JOBS=3
+SUITE_JOBS=2
 SUITE_FUZZ_S=20
 
 suite_job() { # NAME LIMIT_S COMMAND...
@@ -34,7 +34,7 @@ suite_scripts() {
 	for script in tests/e2e/test_*.sh; do
 		[ -e "$script" ] || continue
 		script=${script#tests/e2e/test_}
-		suite_job "e2e/${script%.sh}" 180 rig/jail "tests/e2e/test_$script"
+		suite_job "e2e/${script%.sh}" 300 rig/jail "tests/e2e/test_$script"
 	done
 	for script in tests/style/test_*.sh; do
 		[ -e "$script" ] || continue
