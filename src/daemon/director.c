@@ -293,7 +293,23 @@ static void log_migration(const struct dataplane *plane)
 			  migration->was_cut_short ? "yes" : "no");
 }
 
-static int open_parts(struct director *director, const struct config *config, const struct state_text *file, struct err *e)
+/* Room for both configurations: each has been given twice what it needs. What a configuration says it has to mean. */
+static int add_room(const struct config *before, struct dataplane_limits *limits)
+{
+	struct dataplane_limits more;
+	int code = before ? fleet_room(before, &more) : 0;
+
+	if (code || !before)
+		return code;
+	if (!(limits->said & DATAPLANE_SAYS_BACKENDS) && limits->backends < more.backends)
+		limits->backends = more.backends;
+	if (!(limits->said & DATAPLANE_SAYS_BLOCKS) && limits->blocks < more.blocks)
+		limits->blocks = more.blocks;
+	return 0;
+}
+
+static int open_parts(struct director *director, const struct config *config, const struct config *before,
+		      const struct state_text *file, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
 	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending};
@@ -311,7 +327,7 @@ static int open_parts(struct director *director, const struct config *config, co
 		return code;
 	director->is_making = true;
 	code = state_open(&director->state, director->options.state, e);
-	if (!code && choose_room(director, config, file, &limits))
+	if (!code && (choose_room(director, config, file, &limits) || add_room(before, &limits)))
 		code = err_set(e, -ENOMEM, "%m");
 	if (!code)
 		code = dataplane_open(&director->plane, director->options.pins, &limits, e);
@@ -322,7 +338,9 @@ static int open_parts(struct director *director, const struct config *config, co
 		remember_ways_in(director);
 	director->fleet = fleet_create(&director->plane, &hooks, e);
 	director->rates = rates_create(director->loop, &director->plane);
-	return director->fleet && director->rates ? 0 : -ENOMEM;
+	if (!director->fleet || !director->rates)
+		return -ENOMEM;
+	return before ? fleet_expect_formers(director->fleet, before, e) : 0;
 }
 
 static void log_missing(const struct director *director)
@@ -352,33 +370,87 @@ static int begin(struct director *director, struct director_result *result, stru
 	return director_apply(director, result->text.bytes, result->text.count, 0, true, result, e);
 }
 
+/* Read a configuration; its mistakes are the result's. */
+static int read_config(const char *file, struct director_result *result, struct config **out, struct err *e)
+{
+	int code = state_read_file(file, &result->text, e);
+
+	if (code)
+		return code;
+	*out = config_parse(result->text.bytes, result->text.count, &result->problems);
+	if (*out)
+		return 0;
+	result->is_invalid = true;
+	result->file = file;
+	return err_set(e, -EINVAL, "%s: the configuration has mistakes", file);
+}
+
+/* The former configuration, where there is no other memory of it. It has run before, so that its warnings are old news. */
+static int read_before(const struct director *director, struct director_result *result, struct config **out, struct err *e)
+{
+	const char *file = director->options.before;
+	struct director_result own = {0};
+	int code;
+
+	if (!file || director->is_adopting) {
+		if (file)
+			log_event(LOG_NOTICE, "before_ignored file=\"%s\" reason=\"a data plane is adopted, which knows\"", file);
+		return 0;
+	}
+	code = read_config(file, &own, out, e);
+	if (own.is_invalid) {
+		director_result_free(result);
+		*result = own;
+	} else {
+		director_result_free(&own);
+	}
+	return code;
+}
+
+static void log_before(const struct director *director)
+{
+	if (director->options.before && !director->is_adopting)
+		log_event(LOG_NOTICE, "moves_from file=\"%s\" services=%zu", director->options.before,
+			  director->fleet->former_count);
+}
+
+/* With the configurations read. */
+static int start_with(struct director *director, const struct config *config, struct director_result *result, struct err *e)
+{
+	struct config *before = NULL;
+	int code;
+
+	director->claim_fd = code = instance_claim(e);
+	if (code < 0)
+		return code;
+	director->is_adopting = dataplane_is_serving(director->options.pins);
+	open_timers(director);
+	watch_claim(director);
+	code = read_before(director, result, &before, e);
+	if (!code)
+		code = open_parts(director, config, before, &result->text, e);
+	config_free(before);
+	return code;
+}
+
 static int start(struct director *director, struct director_result *result, struct err *e)
 {
 	struct config *config;
 	int code = privileges_check(e);
 
 	if (!code)
-		code = state_read_file(director->options.file, &result->text, e);
+		code = read_config(director->options.file, result, &config, e);
 	if (code)
 		return code;
-	config = config_parse(result->text.bytes, result->text.count, &result->problems);
-	if (!config) {
-		result->is_invalid = true;
-		return err_set(e, -EINVAL, "%s: the configuration has mistakes", director->options.file);
-	}
-	director->claim_fd = code = instance_claim(e);
-	if (code >= 0) {
-		director->is_adopting = dataplane_is_serving(director->options.pins);
-		open_timers(director);
-		watch_claim(director);
-		code = open_parts(director, config, &result->text, e);
-	}
+	code = start_with(director, config, result, e);
 	config_free(config);
 	if (!code)
 		code = begin(director, result, e);
-	if (!code)
-		log_missing(director);
-	return code;
+	if (code)
+		return code;
+	log_missing(director);
+	log_before(director);
+	return 0;
 }
 
 int director_start(uv_loop_t *loop, const struct director_options *options, struct director **out,

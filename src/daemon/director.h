@@ -22,9 +22,10 @@
 #include "daemon/state.h"
 
 struct director_options {
-	const char *file;  /* the configuration's, as given */
-	const char *pins;  /* folder in a BPF file system */
-	const char *state; /* folder for what must outlive the daemon until the next boot */
+	const char *file;   /* the configuration's, as given */
+	const char *before; /* a former one's, from whose services those of a new data plane start moving; NULL: none */
+	const char *pins;   /* folder in a BPF file system */
+	const char *state;  /* folder for what must outlive the daemon until the next boot */
 };
 
 struct director {
@@ -54,6 +55,7 @@ struct director_result {
 	struct config_changes changes;
 	bool is_invalid; /* refused for its errors in `problems` */
 	struct state_text text; /* of the file, where one was read */
+	const char *file;	/* whose text and problems these are; NULL: the configuration's */
 };
 
 void director_result_free(struct director_result *result);

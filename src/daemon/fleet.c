@@ -124,6 +124,28 @@ void fleet_backend_free(struct fleet *fleet, struct fleet_backend *backend)
 	free(backend);
 }
 
+int fleet_backends_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
+			struct fleet_backend ***backends, size_t *count, struct err *e)
+{
+	struct fleet_backend **list = calloc(config->backend_count, sizeof(*list));
+
+	if (!list)
+		return err_set(e, -ENOMEM, "%m");
+	*backends = list;
+	for (*count = 0; *count < config->backend_count; ++*count) {
+		const struct ip *address = &config->backends[*count].address;
+		struct fleet_identity identity;
+
+		memset(&identity, 0, sizeof(identity));
+		identity.address = *address;
+		identity.method = fleet_method(config, vip, address);
+		list[*count] = fleet_backend_take(fleet, &identity, e);
+		if (!list[*count])
+			return -ENOSPC;
+	}
+	return 0;
+}
+
 bool fleet_backend_join(struct fleet_backend *backend, struct fleet_service *service)
 {
 	size_t room = backend->service_room ? backend->service_room * 2 : 2;
@@ -222,14 +244,23 @@ bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *co
 }
 
 /* A ring that waits for ways that will be known in a moment saves a change, and flows what a change puts at risk. */
-static int flush_one(struct fleet *fleet, struct fleet_service *service, struct err *e)
+static bool is_held(const struct fleet *fleet, const struct fleet_service *service)
+{
+	const struct fleet_former *former = service->former;
+
+	return service->held_until_ms > fleet_now_ms() &&
+	       (fleet_is_waiting(fleet, service->config, service->backends) ||
+		(former && fleet_is_waiting(fleet, former->config, former->backends)));
+}
+
+static int show_next(struct fleet *fleet, struct fleet_service *service, struct err *e)
 {
 	struct fleet_ramp *ramps;
 	struct fleet_ring *ring;
 	int code;
 
-	if (service->held_until_ms > fleet_now_ms() && fleet_is_waiting(fleet, service->config, service->backends))
-		return 0;
+	if (service->former)
+		return fleet_former_show(fleet, service, e);
 	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends);
 	code = fleet_ring_take(fleet, service->config, service->backends, ramps, &ring, e);
 	if (code) {
@@ -241,8 +272,19 @@ static int flush_one(struct fleet *fleet, struct fleet_service *service, struct 
 		fleet_ring_drop(fleet, ring);
 	else
 		fleet_publish(fleet, service, ring);
-	service->is_dirty = false;
 	return 0;
+}
+
+static int flush_one(struct fleet *fleet, struct fleet_service *service, struct err *e)
+{
+	int code;
+
+	if (is_held(fleet, service))
+		return 0;
+	code = show_next(fleet, service, e);
+	if (!code)
+		service->is_dirty = false;
+	return code;
 }
 
 /* What the rings no longer name, packets need no longer find. A packet in flight may have found it just before. */
@@ -413,6 +455,7 @@ void fleet_destroy(struct fleet *fleet)
 	HASH_ITER(hh, fleet->services, service, next_service) {
 		HASH_DEL(fleet->services, service);
 		forget_departures(service);
+		fleet_former_free(service->former);
 		config_service_drop(service->config);
 		free(service->backends);
 		free(service->ramps);
@@ -436,6 +479,7 @@ void fleet_destroy(struct fleet *fleet)
 	extents_destroy(&fleet->backend_numbers);
 	extents_destroy(&fleet->blocks);
 	dataplane_walk_end(&fleet->pass.walk);
+	fleet_forget_formers(fleet);
 	free(fleet->by_number);
 	free(fleet->applied);
 	free(fleet->dirty);

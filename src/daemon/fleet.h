@@ -68,6 +68,13 @@ struct fleet_ramp {
 	uint32_t step;	 /* of RAMP_STEPS, that the service's next ring is built with, or its last was */
 };
 
+/* Who served a service's packets before this data plane was made, until its first ring is shown. */
+struct fleet_former {
+	struct config_service *config; /* held */
+	struct fleet_backend **backends; /* one for each of config->backends, a reference each */
+	size_t backend_count;
+};
+
 struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
@@ -88,6 +95,7 @@ struct fleet_service {
 	struct fleet_ramp *ramps; /* owned, one for each of config->backends; NULL: nobody is on its way */
 	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
 	uint64_t settles_in;	  /* the pass that may find that no flow is left */
+	struct fleet_former *former; /* owned; NULL: none, or its ring is `before` already */
 	uint64_t held_until_ms;	  /* its next ring waits so long for backends whose ways are not known yet */
 	struct fleet_vip *vip;
 	bool is_up; /* counted by its VIP */
@@ -140,6 +148,8 @@ struct fleet {
 	struct fleet_service **dirty;
 	size_t dirty_count, dirty_room;
 	uint64_t flush_at_ms; /* boot clock: when marked services are worth another try though nothing was heard; 0: never */
+	struct fleet_former_row *formers; /* by key; for services of the first configuration */
+	size_t former_count;		  /* services that got one */
 	struct fleet_applied *applied; /* services of the last configuration in its order */
 	size_t applied_count;
 	uint64_t epoch; /* grace periods waited for */
@@ -159,6 +169,12 @@ struct fleet {
  * Returns the fleet, owned by the caller, or NULL with *e written. What the maps hold and does not add up is left
  * out: it will be built anew. */
 struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *hooks, struct err *e);
+
+/* The services of `former` were served before this data plane was made, by another director or in another time. Those of
+ * the next configuration that is applied with the same VIP, protocol and port start moving, with a ring of the former
+ * backends as `before`, when their first ring is shown; which waits for ways to the former backends, too. For a fleet that
+ * has no service yet. Returns 0, or -ENOMEM with *e written. */
+int fleet_expect_formers(struct fleet *fleet, const struct config *former, struct err *e);
 
 /* Forget the mirror. The data plane stays as it is; hooks are not called. */
 void fleet_destroy(struct fleet *fleet);

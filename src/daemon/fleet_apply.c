@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-
 /* One service that comes, or changes. */
 struct step {
 	struct dataplane_key key;
@@ -91,27 +89,6 @@ static int compare(struct fleet *fleet, const struct config *config, struct plan
 
 /* ---- prepare --------------------------------------------------------------------------------------------------- */
 
-static int prepare_backends(struct fleet *fleet, struct step *step, struct err *e)
-{
-	const struct config_service *config = step->config;
-
-	step->backends = calloc(config->backend_count, sizeof(struct fleet_backend *));
-	if (!step->backends)
-		return err_set(e, -ENOMEM, "%m");
-	for (size_t i = 0; i < config->backend_count; i++) {
-		struct fleet_identity identity;
-
-		memset(&identity, 0, sizeof(identity));
-		identity.address = config->backends[i].address;
-		identity.method = fleet_method(config, &step->key.vip, &config->backends[i].address);
-		step->backends[i] = fleet_backend_take(fleet, &identity, e);
-		if (!step->backends[i])
-			return -ENOSPC;
-		step->backend_count++;
-	}
-	return 0;
-}
-
 static void hold_ring(struct step *step)
 {
 	step->is_held = true;
@@ -122,11 +99,11 @@ static void hold_ring(struct step *step)
 
 static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 {
-	int code = prepare_backends(fleet, step, e);
+	int code = fleet_backends_take(fleet, step->config, &step->key.vip, &step->backends, &step->backend_count, e);
 
 	if (!code)
 		step->ramps = fleet_ramps_plan(fleet, step->service, step->config, step->backends);
-	if (!code && fleet_is_waiting(fleet, step->config, step->backends))
+	if (!code && ((step->service && step->service->former) || fleet_is_waiting(fleet, step->config, step->backends)))
 		hold_ring(step);
 	else if (!code)
 		code = fleet_ring_take(fleet, step->config, step->backends, step->ramps, &step->ring, e);
@@ -143,7 +120,13 @@ static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 		return err_set(e, -ENOMEM, "%m");
 	step->service->key = step->key;
 	step->service->number = step->number;
-	return 0;
+	code = fleet_former_take(fleet, step->service, step->config, e);
+	if (!code && step->service->former) {
+		fleet_ring_drop(fleet, step->ring);
+		step->ring = NULL;
+		step->is_held = true;
+	}
+	return code;
 }
 
 static void give_back(struct fleet *fleet, struct step *step)
@@ -156,8 +139,10 @@ static void give_back(struct fleet *fleet, struct step *step)
 	if (!step->number)
 		return;
 	extents_retire(&fleet->service_numbers, step->number, 1);
-	if (step->service)
+	if (step->service) {
+		fleet_former_end(fleet, step->service);
 		fleet_vip_drop(fleet, step->service->vip);
+	}
 	free(step->service);
 }
 
@@ -216,7 +201,7 @@ static void publish_change(struct fleet *fleet, struct fleet_service *service, s
  * only in that ring departs. */
 static void begin(struct fleet *fleet, struct fleet_service *service, struct step *step)
 {
-	const struct fleet_service *former = server_of(fleet, &step->key);
+	const struct fleet_service *former = service->former ? NULL : server_of(fleet, &step->key);
 	struct fleet_ring *ring = step->ring;
 
 	if (step->is_held && former && former->ring && step->config->window_s) {
@@ -250,12 +235,15 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 			service->backends[i]->is_new = false;
 			fleet->hooks.watch(fleet->hooks.context, service->backends[i]);
 		}
+	if (step->number && service->former)
+		fleet_former_join(fleet, service);
 }
 
 static void remove_service(struct fleet *fleet, struct fleet_service *service)
 {
 	dataplane_key_clear(fleet->plane, &service->key);
 	fleet_departures_end(fleet, service);
+	fleet_former_end(fleet, service);
 	fleet_withdraw(fleet, service);
 	fleet_vip_drop(fleet, service->vip);
 	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
@@ -353,6 +341,7 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 	}
 	remove_rest(fleet, config, wanted);
 	remember(fleet, config);
+	fleet_forget_formers(fleet);
 	free(plan.steps);
 	return 0;
 }

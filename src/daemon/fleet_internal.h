@@ -21,6 +21,11 @@ void fleet_ring_drop(struct fleet *fleet, struct fleet_ring *ring);
 struct fleet_backend *fleet_backend_take(struct fleet *fleet, const struct fleet_identity *identity, struct err *e);
 void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend);
 
+/* The backends of a service at one of its VIPs, a reference each; what was taken is counted also on failure, and is the
+ * caller's. Returns 0, -ENOSPC or -ENOMEM. */
+int fleet_backends_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
+			struct fleet_backend ***backends, size_t *count, struct err *e);
+
 /* Note or forget that a service lists the backend. Returns false when memory is out. */
 bool fleet_backend_join(struct fleet_backend *backend, struct fleet_service *service);
 void fleet_backend_part(struct fleet_backend *backend, struct fleet_service *service);
@@ -33,6 +38,11 @@ void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fl
  * any port from which `before` comes; or NULL. */
 void fleet_begin(struct fleet *fleet, struct fleet_service *service, const struct fleet_service *former,
 		 uint32_t window_s, struct fleet_ring *ring);
+
+/* Show a service's first ring (a reference, or NULL), and with it, in the same store, `before` (the same), the ring of who
+ * served before: it starts moving, unless both are one or there is no window. */
+void fleet_begin_after(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *before,
+		       struct fleet_ring *ring);
 
 /* Take both rings from packets' sight: the service ends. */
 void fleet_withdraw(struct fleet *fleet, struct fleet_service *service);
@@ -70,6 +80,15 @@ bool fleet_ramps_scale(const struct config_service *config, const struct fleet_r
 
 /* Mark services of whom a backend has reached its next step. Returns whether there were some. */
 bool fleet_ramps_tick(struct fleet *fleet);
+
+/* service->former: taken while a service with this configuration is prepared, if there is one; its backends known to the
+ * resolver; its ring shown as `before` with the service's own; given back. fleet_former_show fails as fleet_ring_take. */
+int fleet_former_take(struct fleet *fleet, struct fleet_service *service, const struct config_service *config, struct err *e);
+void fleet_former_join(struct fleet *fleet, struct fleet_service *service);
+int fleet_former_show(struct fleet *fleet, struct fleet_service *service, struct err *e);
+void fleet_former_end(struct fleet *fleet, struct fleet_service *service);
+void fleet_former_free(struct fleet_former *former);
+void fleet_forget_formers(struct fleet *fleet);
 
 /* No flow is left of a service that settled. */
 void fleet_rest(struct fleet *fleet, struct fleet_service *service);

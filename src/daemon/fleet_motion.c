@@ -119,6 +119,21 @@ void fleet_begin(struct fleet *fleet, struct fleet_service *service, const struc
 	show(fleet, service, ring, NULL);
 }
 
+void fleet_begin_after(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *before,
+		       struct fleet_ring *ring)
+{
+	static const struct motion steady;
+	struct fleet_ring *dropped = before;
+
+	if (before && before != ring && service->config->window_s) {
+		motion_split(&service->motion, &steady, service->config->window_s, fleet_now_s());
+		service->before = before;
+		dropped = NULL;
+		account(fleet, service, true);
+	}
+	show(fleet, service, ring, dropped);
+}
+
 void fleet_before_replace(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring)
 {
 	struct fleet_ring *former = service->before;

@@ -27,12 +27,13 @@ struct process {
 };
 
 static const char usage[] =
-	"usage: halfproxyd [-c FILE] [--pins DIR] [--state DIR] [--log-level LEVEL]\n"
+	"usage: halfproxyd [-c FILE] [--before FILE] [--pins DIR] [--state DIR] [--log-level LEVEL]\n"
 	"       halfproxyd --unload [--pins DIR] [--state DIR]\n"
 	"\n"
 	"Run the director of a Direct Server Return load balancer in the foreground.\n"
 	"\n"
 	"  -c, --config FILE    configuration, " FILE_DEFAULT " by default\n"
+	"      --before FILE    a former configuration that flows may still be of, for a director without memory of them\n"
 	"      --pins DIR       folder in a BPF file system, " DATAPLANE_PINS " by default\n"
 	"      --state DIR      folder for what outlives the daemon, " STATE_FOLDER " by default\n"
 	"      --log-level L    error, warning, notice, info or debug\n"
@@ -63,6 +64,7 @@ static bool set_level(const char *word)
 static int read_options(int argc, char **argv, struct options *options)
 {
 	static const struct option rows[] = {{"config", required_argument, NULL, 'c'},
+					     {"before", required_argument, NULL, 'b'},
 					     {"pins", required_argument, NULL, 'p'},
 					     {"state", required_argument, NULL, 's'},
 					     {"log-level", required_argument, NULL, 'l'},
@@ -72,11 +74,14 @@ static int read_options(int argc, char **argv, struct options *options)
 					     {NULL, 0, NULL, 0}};
 	int option;
 
-	*options = (struct options){.director = {FILE_DEFAULT, DATAPLANE_PINS, STATE_FOLDER}};
+	*options = (struct options){.director = {FILE_DEFAULT, NULL, DATAPLANE_PINS, STATE_FOLDER}};
 	while ((option = getopt_long(argc, argv, "c:Vh", rows, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			options->director.file = optarg;
+			break;
+		case 'b':
+			options->director.before = optarg;
 			break;
 		case 'p':
 			options->director.pins = optarg;
@@ -192,12 +197,13 @@ static int start(uv_loop_t *loop, const struct options *options, struct process 
 	struct director_result result = {0};
 	struct err e, warning;
 	int code = director_start(loop, &options->director, &process->director, &result, &e);
+	const char *file = result.file ? result.file : options->director.file;
 
 	/* A refused file is shown to whoever started this, as `halfproxy check` would. */
 	if (result.is_invalid)
-		problems_print(stderr, options->director.file, result.text.bytes, result.text.count, &result.problems);
+		problems_print(stderr, file, result.text.bytes, result.text.count, &result.problems);
 	else
-		log_problems(options->director.file, &result.problems);
+		log_problems(file, &result.problems);
 	director_result_free(&result);
 	if (code) {
 		log_event(LOG_ERR, "start_failed error=\"%s\"", e.text);
