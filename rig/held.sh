@@ -214,6 +214,12 @@ held_more() {
 	HELD_TOTAL=$((HELD_TOTAL + $6))
 }
 
+# Those that come and go.
+held_new() {
+	serve client new "$BUILD/held" new $HELD_NEW4 "$RIG_VIP4" 80 2 60
+	serve client new6 "$BUILD/held" new $HELD_NEW6 "$RIG_VIP6" 80 1 100
+}
+
 held_start() {
 	local i
 	HELD_KEEPERS='' HELD_TOTAL=$((HELD_SLOW + HELD_BULK + HELD_SSH))
@@ -224,8 +230,7 @@ held_start() {
 	for ((i = 1; i <= HELD_SLOW; i++)); do held_curl $i; done
 	for ((i = 1; i <= HELD_BULK; i++)); do held_iperf $i; done
 	for ((i = 1; i <= HELD_SSH; i++)); do held_ssh $i; done
-	serve client new "$BUILD/held" new $HELD_NEW4 "$RIG_VIP4" 80 2 60
-	serve client new6 "$BUILD/held" new $HELD_NEW6 "$RIG_VIP6" 80 1 100
+	held_new
 	serve client same "$BUILD/held" same $HELD_SAME4 "$RIG_VIP4" 80 3 100
 	HELD_ALIVE=$(held_named)
 	HELD_BROKEN=0 HELD_NEW_BROKEN=0 HELD_NEW_TOTAL=0

@@ -23,6 +23,7 @@
 
 RIG=hp$$
 RIG_DIRECTOR=director
+RIG_OPTIONS=()
 RIG_VIP4=10.2.0.1
 RIG_VIP6=fd00:2::1
 RIG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -323,13 +324,13 @@ director_file() {
 	mv "$file.new" "$file"
 }
 
-# Start halfproxyd on the director and wait until it answers.
+# Start halfproxyd on the director, with the options RIG_OPTIONS, and wait until it answers.
 director_up() {
 	local number name
 	number=$(rig_number)
 	name=halfproxyd$number
 	serve "$RIG_DIRECTOR" "$name" "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy$number.yaml" --pins "$RIG_PINS$number" \
-		--state "$RIG_DIR/state$number"
+		--state "$RIG_DIR/state$number" "${RIG_OPTIONS[@]}"
 	eventually 10 hp status && return 0
 	rig_say "$name did not come up:" "$(cat "$RIG_DIR/$name.log")"
 	return 1
