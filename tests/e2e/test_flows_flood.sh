@@ -30,21 +30,26 @@ flood() { # syn|ack
 	serve flood "flood6" "$BUILD/forge" "$1" "$RIG_VIP6" 80 2001:2:: $RATE $((RATE * SECONDS_EACH))
 }
 flood_ends() { eventually 30 eval '! serves flood4 && ! serves flood6'; }
+remembered() { hp flows --json | jq .events.REMEMBERED.count; }
+proven() { hp flows --json | jq .tables.proven.used; }
 packets_of() { hp status --json | jq "[.services[] | select(.name | startswith(\"web\")) | .packets] | add"; }
 
-RIG_LIMITS="{unproven: $((RATE * 2 * 3)), flows: 2048}"
+RIG_LIMITS="{unproven: $((RATE * 3)), flows: 2048}" # half of the flood meets slots that differ
 held_up ipip 5
 flood_up
 held_start
 held_check "no change"
 for kind in syn ack; do
-	BEFORE=$(packets_of)
+	BEFORE=$(packets_of) REMEMBERED=$(remembered)
 	flood $kind
 	sleep 0.5
 	changes add "flood of ${kind^^}s: a backend comes and goes"
 	changes remove "flood of ${kind^^}s: a backend that is used goes and comes"
 	changes back "flood of ${kind^^}s: there and back at once"
 	changes kill "flood of ${kind^^}s: the daemon is killed and started again"
+	expect "the flood came to the tables: $(($(remembered) - REMEMBERED)) flows were remembered" \
+		[ $(($(remembered) - REMEMBERED)) -gt 3000 ]
+	expect "and proved nothing: $(proven) flows are proven of $HELD_TOTAL connections" [ "$(proven)" -le $((HELD_TOTAL + 20)) ]
 	need "the flood ends" flood_ends
 	held_check "after the flood of ${kind^^}s"
 	expect "it came through the director: $(($(packets_of) - BEFORE)) packets" \
