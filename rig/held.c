@@ -12,10 +12,12 @@
  *
  *     MS open PORT WHO          first answer on a connection that is held
  *     MS answered PORT WHO      an answer on a new one
- *     MS broken PORT WHO WHY    it ended by itself, got no answer for 5 s, one of another; it is opened anew. How long the
+ *     MS broken PORT WHO WHY    it ended by itself, got no answer for 20 s, one of another; it is opened anew. How long the
  *                               client itself had been silent stands beside it
  *     MS whole PORT WHO         the download is complete
- *     MS held PORT WHO N        at the end (SIGTERM): a connection that is open, after N answers or bytes */
+ *     MS held PORT WHO N        at the end: a connection that is open, after N answers or bytes
+ *
+ * At the end (SIGTERM) it waits for up to 10 s until each has been heard of once more; the others are broken. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +37,8 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MOST 1024
-#define SILENCE_MS 5000
+#define SILENCE_MS 20000	/* TCP sends again what a busy machine lost */
+#define LAST_LOOK_MS 10000
 #define LIFE_S 300		/* whoever started it may be gone */
 #define SAME_PORT 20000
 #define HALF_EVERY_MS 50
@@ -50,7 +53,7 @@ struct held {
 	unsigned int port;
 	char who[64];			/* backend and its number for the connection; empty until answered */
 	uint64_t count;			/* answers, or bytes of the body */
-	int64_t due_ms, heard_ms;
+	int64_t due_ms, heard_ms, waits_ms; /* when it acts next, was heard of last, began to wait */
 	int64_t spoke_ms, silent_ms;	/* when it last sent or took in something, and the longest time that it did not */
 	size_t used;
 	char text[2048];
@@ -154,7 +157,7 @@ static void open_connection(struct held *h)
 	h->port = 0;
 	h->count = h->used = 0;
 	h->who[0] = '\0';
-	h->heard_ms = h->spoke_ms = now_ms(CLOCK_MONOTONIC);
+	h->heard_ms = h->waits_ms = h->spoke_ms = now_ms(CLOCK_MONOTONIC);
 	h->silent_ms = 0;
 	h->fd = socket(setting.vip.at.ss_family, type, 0);
 	setsockopt(h->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
@@ -188,8 +191,8 @@ static void ask(struct held *h)
 		shutdown(h->fd, SHUT_WR);
 	h->state = HELD_ASKED;
 	h->used = 0;
-	h->heard_ms = now_ms(CLOCK_MONOTONIC);
-	h->due_ms = (h->due_ms < h->heard_ms - setting.every_ms ? h->heard_ms : h->due_ms) + setting.every_ms;
+	h->waits_ms = h->spoke_ms;
+	h->due_ms = (h->due_ms < h->spoke_ms - setting.every_ms ? h->spoke_ms : h->due_ms) + setting.every_ms;
 }
 
 /* The body of the answer in h->text when it is whole, else NULL. */
@@ -247,7 +250,7 @@ static void read_answer(struct held *h)
 		broke_by(h, got ? errno : 0);
 		return;
 	}
-	h->heard_ms = now_ms(CLOCK_MONOTONIC);
+	h->heard_ms = h->waits_ms = now_ms(CLOCK_MONOTONIC);
 	h->used = from + (size_t)got;
 	body = body_of(h);
 	if (body)
@@ -286,7 +289,7 @@ static void read_portion(struct held *h)
 		broke_by(h, got ? errno : 0);
 		return;
 	}
-	h->heard_ms = now_ms(CLOCK_MONOTONIC);
+	h->heard_ms = h->waits_ms = now_ms(CLOCK_MONOTONIC);
 	if (!*h->who) {
 		size_t before = h->used;
 		const char *end;
@@ -334,8 +337,8 @@ static short turn(struct held *h, int64_t ms)
 		open_connection(h);
 	else if (h->state == HELD_RESTING && h->due_ms <= ms)
 		ask(h);
-	if ((h->state == HELD_CONNECTING || h->state == HELD_ASKED) && ms - h->heard_ms > SILENCE_MS)
-		broke(h, "unanswered for 5 s");
+	if ((h->state == HELD_CONNECTING || h->state == HELD_ASKED) && ms - h->waits_ms > SILENCE_MS)
+		broke(h, "unanswered for 20 s");
 	if (h->state == HELD_CONNECTING)
 		return POLLOUT;
 	if (setting.mode == HELD_HALF && h->state == HELD_ASKED) { /* a portion at a time, so that the window stays small */
@@ -365,6 +368,29 @@ static void work(void)
 			connected(&held[i]);
 		else
 			readable(&held[i]);
+	}
+}
+
+static bool all_heard_since(int64_t ms)
+{
+	for (int i = 0; i < setting.connections; i++)
+		if (held[i].fd >= 0 && held[i].heard_ms <= ms)
+			return false;
+	return true;
+}
+
+/* What each connection is at the end. */
+static void last_look(int64_t end_ms)
+{
+	while (!all_heard_since(end_ms) && now_ms(CLOCK_MONOTONIC) < end_ms + LAST_LOOK_MS)
+		work();
+	for (int i = 0; i < setting.connections; i++) {
+		if (held[i].fd < 0)
+			continue;
+		if (held[i].heard_ms > end_ms)
+			say("held", &held[i], " %llu", (unsigned long long)held[i].count);
+		else
+			broke(&held[i], "stands still");
 	}
 }
 
@@ -431,8 +457,8 @@ int main(int count, char **word)
 	int64_t begin_ms = now_ms(CLOCK_MONOTONIC);
 
 	if (!read_setting(count, word)) {
-		fputs("usage: held keep|new|same|name SOURCE VIP PORT COUNT EVERY_MS | held half SOURCE VIP PORT COUNT BYTES_S FILE\n",
-		      stderr);
+		fputs("usage: held keep|new|same|name SOURCE VIP PORT COUNT EVERY_MS\n"
+		      "       held half SOURCE VIP PORT COUNT BYTES_S FILE\n", stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -444,8 +470,7 @@ int main(int count, char **word)
 		held[i] = (struct held){ .fd = -1, .due_ms = begin_ms + setting.every_ms * i / setting.connections };
 	while (!is_ending)
 		work();
-	for (int i = 0; i < setting.connections; i++)
-		if (held[i].fd >= 0 && setting.mode != HELD_NEW && setting.mode != HELD_SAME)
-			say("held", &held[i], " %llu", (unsigned long long)held[i].count);
+	if (setting.mode != HELD_NEW && setting.mode != HELD_SAME)
+		last_look(now_ms(CLOCK_MONOTONIC));
 	return 0;
 }

@@ -362,6 +362,8 @@ held_new_since() {
 		awk -v since="$since" '$1 >= since && $2 == "answered" { gsub("backend|/.*", "", $4); print $4 }' | sort -u | xargs
 }
 
+held_ended() { ! serves "$1"; }
+
 # The end of all clients: downloads hold what the file holds, lines came in order, each on one connection of one backend.
 held_end() {
 	local i
@@ -369,6 +371,7 @@ held_end() {
 	held_check "in the end"
 	expect_equal "ssh: lines are answered in their order, each by the session that it was typed in" "" "$(held_confused)"
 	for i in $HELD_KEEPERS new new6 same $(held_named); do ! serves "$i" || kill -TERM "$(cat "$RIG_DIR/$i.pid")"; done
+	for i in $HELD_KEEPERS; do eventually 15 held_ended "$i"; done
 	for i in $HELD_KEEPERS new new6 same $(held_named); do stop "$i"; done
 	for ((i = 1; i <= HELD_SLOW; i++)); do
 		expect "slow$i: $(held_progress "slow$i") bytes, each the file's" \

@@ -331,7 +331,7 @@ director_up() {
 	name=halfproxyd$number
 	serve "$RIG_DIRECTOR" "$name" "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy$number.yaml" --pins "$RIG_PINS$number" \
 		--state "$RIG_DIR/state$number" "${RIG_OPTIONS[@]}"
-	eventually 10 hp status && return 0
+	eventually 20 hp status && return 0
 	rig_say "$name did not come up:" "$(cat "$RIG_DIR/$name.log")"
 	return 1
 }

@@ -12,6 +12,12 @@ cd "$(dirname "$0")/../.." || exit 1
 ROUNDS=20
 WATCHED=(backend1 backend2 backend3)
 
+# What the servers' sockets had no room for, as their readers got no CPU time.
+overflows() {
+	local name
+	for name in "${WATCHED[@]}"; do host "$name" nstat -asz UdpRcvbufErrors; done | awk '/^Udp/ { sum += $2 } END { print sum + 0 }'
+}
+
 held_up ipip 3
 loss_watch "${WATCHED[@]}"
 held_start
@@ -24,8 +30,9 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	need "it starts ($round)" director_up
 done
 held_check "the daemon killed $ROUNDS times"
-LOST=$(held_udp_lost)
-expect_equal "no number is missing in a stream of UDP" "0 of" "${LOST% *}"
+LOST=$(held_udp_lost) DROPS=$(($(loss_drops) - LOSS_DROPS)) OVERFLOWS=$(overflows)
+expect "of a stream of UDP $LOST numbers are missing, where cables dropped $DROPS and sockets $OVERFLOWS" \
+	[ "${LOST%% *}" -le $((DROPS + OVERFLOWS)) ]
 held_end
 loss_judge "${WATCHED[@]}"
 finish
