@@ -84,7 +84,8 @@ packages_elsewhere() {
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
-			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace; do
+			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace \
+			sshd:openssh-server ssh:openssh-client; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != guest ] || for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox cpio:cpio depmod:kmod \
