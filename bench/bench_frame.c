@@ -13,16 +13,15 @@
 #define SOURCE_PORT 40000
 #define TCP_FLAGS 13 /* where they stand in the header */
 #define TCP_ACK 0x10
-#define MILLION (1u << 20)
 #define VIP4(n) "10.2.0." #n
 #define VIP6(n) "fd00:2::" #n
 
 /* TCP and UDP, each with one flow and with a million. */
 #define FORWARDED(forward, family, vip)                              \
 	{forward, "tcp", family, 1, vip, true, false, 0},            \
-	{forward, "tcp", family, MILLION, vip, true, false, 0},      \
+	{forward, "tcp", family, BENCH_MANY, vip, true, false, 0},   \
 	{forward, "udp", family, 1, vip, true, false, 0},            \
-	{forward, "udp", family, MILLION, vip, true, false, 0}
+	{forward, "udp", family, BENCH_MANY, vip, true, false, 0}
 
 const struct bench_class bench_classes[] = {
 	FORWARDED("l2", 4, VIP4(1)),

@@ -10,6 +10,7 @@
 #include "base/ip.h"
 
 #define BENCH_FRAME_BYTES 110
+#define BENCH_MANY (1u << 20) /* flows: a million */
 
 struct bench_class {
 	const char *forward;  /* "l2", "ipip", "gue"; "none": not a VIP's flow */
