@@ -65,12 +65,22 @@ static ALWAYS_INLINE int continuity_read(struct hp_remembered *entry, __u32 chec
 	return word >> 32 == check;
 }
 
-static ALWAYS_INLINE int continuity_look_up(const struct hp_flow *flow, __u32 check, struct hp_situation *s,
-					    struct known *known)
+static ALWAYS_INLINE int continuity_look_up(const struct hp_flow *flow, struct hp_situation *s, struct known *known)
 {
+	__u32 check;
+
 	known->entry = bpf_map_lookup_elem(&flows, flow);
-	if (known->entry && continuity_read(known->entry, check, &known->value))
+	if (!known->entry) {
+		s->is_unproven = 1;
+		known->entry = bpf_map_lookup_elem(&unproven, flow);
+	}
+	if (!known->entry)
+		return 0;
+	check = hp_flow_check(flow);
+	if (continuity_read(known->entry, check, &known->value))
 		return 1;
+	if (s->is_unproven)
+		return 0;
 	s->is_unproven = 1;
 	known->entry = bpf_map_lookup_elem(&unproven, flow);
 	return known->entry && continuity_read(known->entry, check, &known->value);
@@ -116,30 +126,38 @@ static ALWAYS_INLINE void continuity_refresh(const struct hp_flow *flow, const s
 		bpf_map_update_elem(&flows, flow, value, BPF_EXIST);
 }
 
+/* Do what follows from the decision. The clock is read for those alone who are remembered. */
 static ALWAYS_INLINE void continuity_do(const struct hp_flow *flow, const struct hp_situation *s,
-					const struct hp_choice *choice, struct known *known, __u64 now_ns)
+					const struct hp_choice *choice, struct known *known)
 {
-	struct hp_remembered value = known->value;
+	struct hp_remembered *value = &known->value;
+	__u64 now_ns;
 
-	value.marks = choice->marks;
-	value.seen_ns = now_ns;
+	if (!s->is_known && choice->deed == HP_DEED_NONE)
+		return;
+	if (s->is_known) {
+		now_ns = value->since_ns + s->age_ns;
+	} else {
+		now_ns = bpf_ktime_get_boot_ns();
+		value->check = hp_flow_check(flow);
+	}
+	value->marks = choice->marks;
+	if (choice->deed != HP_DEED_MARK)
+		value->seen_ns = now_ns;
 	switch (choice->deed) {
 	case HP_DEED_REMEMBER:
-		value.backend = choice->backend;
-		value.since_ns = now_ns;
-		continuity_remember(flow, s, &value);
+		value->backend = choice->backend;
+		value->since_ns = now_ns;
+		continuity_remember(flow, s, value);
 		break;
 	case HP_DEED_PROMOTE:
-		if (continuity_promote(flow, &value))
+		if (continuity_promote(flow, value))
 			break;
-		continuity_refresh(flow, s, known, &value);
+		continuity_refresh(flow, s, known, value);
 		break;
 	case HP_DEED_REFRESH:
-		continuity_refresh(flow, s, known, &value);
-		break;
 	case HP_DEED_MARK:
-		value.seen_ns = known->value.seen_ns;
-		continuity_refresh(flow, s, known, &value);
+		continuity_refresh(flow, s, known, value);
 		break;
 	case HP_DEED_FORGET:
 		bpf_map_delete_elem(&flows, flow);
@@ -177,24 +195,18 @@ static ALWAYS_INLINE void continuity_trace(const struct hp_situation *s, const s
 	}
 }
 
-/* Ask the tables, decide, and do what follows from it. */
+/* Ask the tables, and decide. */
 static ALWAYS_INLINE void continuity_decide(const struct hp_flow *flow, struct hp_situation *s, struct known *known,
 					    struct hp_choice *choice)
 {
-	__u32 check = hp_flow_check(flow);
-	__u64 now_ns = bpf_ktime_get_boot_ns();
-
-	s->is_known = (__u8)continuity_look_up(flow, check, s, known);
+	s->is_known = (__u8)continuity_look_up(flow, s, known);
 	if (s->is_known) {
 		s->known = known->value.backend;
 		s->known_lives = continuity_lives(s->known);
 		s->marks = known->value.marks;
-		s->age_ns = now_ns - known->value.since_ns;
+		s->age_ns = bpf_ktime_get_boot_ns() - known->value.since_ns;
 	}
 	*choice = hp_rule(s);
-	known->value.check = check;
-	if (!hp_tracing)
-		continuity_do(flow, s, choice, known, now_ns);
 }
 
 /* Only a segment under way can be told from one that belongs elsewhere; and an error about one, which a later fragment, that
@@ -254,10 +266,12 @@ __attribute__((noinline)) int continuity(struct continuity *packet)
 	if (asks)
 		continuity_decide(&flow, &s, &known, &choice);
 	packet->backend = choice.backend;
+	packet->verdict = packet->backend ? HP_CONTINUE : HP_NO_BACKEND;
 	if (continuity_has_chance(&flow, s.kind))
 		packet->alternate = hp_rule_alternate(choice.backend, s.now, s.before, s.before_lives);
-	packet->verdict = packet->backend ? HP_CONTINUE : HP_NO_BACKEND;
 	continuity_trace(&s, &known, &choice, asks, packet->alternate);
+	if (asks && !hp_tracing)
+		continuity_do(&flow, &s, &choice, &known);
 	return 0;
 }
 

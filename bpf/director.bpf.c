@@ -61,7 +61,7 @@ static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 	if (verdict != HP_CONTINUE)
 		return count_stranger(verdict);
 	rings = pick_rings(pkt);
-	if (unlikely(rings >> 32))
+	if (unlikely(rings >> 32) && !moving_agrees(pkt, rings))
 		return moving(pkt);
 	return count_served(pkt, serve(pkt, (__u32)rings));
 }

@@ -100,6 +100,17 @@ __attribute__((noinline)) int moving_send(struct xdp_md *ctx, __u32 service, __u
 	return count_served(&pkt, verdict == HP_FORWARDED && pkt.is_quoted ? HP_ICMP_FORWARDED : verdict);
 }
 
+/* Whether the change makes no difference to a packet: both rings name the same backend, and no table is to be asked. It is
+ * then as one of a steady service, but for the twin, which has to say why. */
+static ALWAYS_INLINE int moving_agrees(const struct packet *pkt, __u64 rings)
+{
+	__u32 before = (__u32)(rings >> 32);
+
+	if (hp_tracing || (before & HP_MOTION_ASKS && before & HP_MOTION_ANY))
+		return 0;
+	return continuity_slot(&pkt->flow, (__u32)rings) == continuity_slot(&pkt->flow, before & HP_BLOCK_MASK);
+}
+
 /* All of it. Needs service, l3_offset, ip_bytes, is_quoted, the flow's family. Returns the action. */
 static ALWAYS_INLINE int moving(const struct packet *pkt)
 {
