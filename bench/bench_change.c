@@ -64,6 +64,8 @@ int bench_change_remember(struct bench_plane *bench, const struct bench_class *c
 				.check = hp_flow_check(&keys[count]),
 			};
 		}
+		for (uint32_t i = 0; i < count; i++)
+			bench->plane.hints[hp_hint_word(values[i].check)] |= hp_hint_bit(values[i].check);
 		code = bpf_map_update_batch(table, keys, values, &count, NULL);
 		if (code)
 			return err_set(e, code, "filling the table of flows: %m");

@@ -281,6 +281,23 @@ _Static_assert(sizeof(struct hp_remembered) == 32, "hp_remembered has padding");
 #define HP_FLOW_RST 4u	  /* a packet that may have been forged said that it is over */
 #define HP_FLOW_CLOSING (HP_FLOW_FIN | HP_FLOW_RST)
 
+/* The map `hints`: a bit for each value of some of a check's bits. 0: `flows` holds no flow of such a check, and need not be
+ * asked. Set before an entry is; the daemon clears all when nothing is remembered, and sets all when it adopts maps. */
+#define HP_HINT_WORDS (1u << 17) /* 1 MB, 8 million bits */
+#define HP_HINT_SHIFT 9
+
+static inline __attribute__((always_inline)) __u32 hp_hint_word(__u32 check)
+{
+	return check >> (HP_HINT_SHIFT + 6);
+}
+
+static inline __attribute__((always_inline)) __u64 hp_hint_bit(__u32 check)
+{
+	return 1ULL << (check >> HP_HINT_SHIFT & 63);
+}
+
+_Static_assert((~0u >> (HP_HINT_SHIFT + 6)) < HP_HINT_WORDS, "a hint has no word");
+
 #define HP_PROVEN_AFTER_NS 1000000000ULL
 #define HP_CLOSING_NS 60000000000ULL /* silence after which a closing flow is forgotten */
 

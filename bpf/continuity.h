@@ -65,22 +65,36 @@ static ALWAYS_INLINE int continuity_read(struct hp_remembered *entry, __u32 chec
 	return word >> 32 == check;
 }
 
+/* Whether the table of proven flows may hold a flow of this check. */
+static ALWAYS_INLINE int continuity_may_be_proven(__u32 check)
+{
+	__u32 at = hp_hint_word(check);
+	__u64 *word = bpf_map_lookup_elem(&hints, &at);
+
+	return word && *(volatile __u64 *)word & hp_hint_bit(check);
+}
+
+/* It is about to. */
+static ALWAYS_INLINE void continuity_hint(__u32 check)
+{
+	__u32 at = hp_hint_word(check);
+	__u64 *word = bpf_map_lookup_elem(&hints, &at), bit = hp_hint_bit(check);
+
+	if (word && !(*(volatile __u64 *)word & bit))
+		__sync_fetch_and_or(word, bit);
+}
+
+/* Sets the check in any case. */
 static ALWAYS_INLINE int continuity_look_up(const struct hp_flow *flow, struct hp_situation *s, struct known *known)
 {
-	__u32 check;
+	__u32 check = hp_flow_check(flow);
 
-	known->entry = bpf_map_lookup_elem(&flows, flow);
-	if (!known->entry) {
-		s->is_unproven = 1;
-		known->entry = bpf_map_lookup_elem(&unproven, flow);
+	known->value.check = check;
+	if (continuity_may_be_proven(check)) {
+		known->entry = bpf_map_lookup_elem(&flows, flow);
+		if (known->entry && continuity_read(known->entry, check, &known->value))
+			return 1;
 	}
-	if (!known->entry)
-		return 0;
-	check = hp_flow_check(flow);
-	if (continuity_read(known->entry, check, &known->value))
-		return 1;
-	if (s->is_unproven)
-		return 0;
 	s->is_unproven = 1;
 	known->entry = bpf_map_lookup_elem(&unproven, flow);
 	return known->entry && continuity_read(known->entry, check, &known->value);
@@ -102,6 +116,7 @@ static ALWAYS_INLINE void continuity_remember(const struct hp_flow *flow, const 
 /* In the table of proven flows before it leaves the other, so that a sweep of the other and then of that one meets it. */
 static ALWAYS_INLINE int continuity_promote(const struct hp_flow *flow, struct hp_remembered *value)
 {
+	continuity_hint(value->check);
 	if (bpf_map_update_elem(&flows, flow, value, BPF_ANY)) {
 		continuity_count(HP_FLOW_NOT_PROMOTED_EVENT);
 		return 0;
@@ -135,12 +150,7 @@ static ALWAYS_INLINE void continuity_do(const struct hp_flow *flow, const struct
 
 	if (!s->is_known && choice->deed == HP_DEED_NONE)
 		return;
-	if (s->is_known) {
-		now_ns = value->since_ns + s->age_ns;
-	} else {
-		now_ns = bpf_ktime_get_boot_ns();
-		value->check = hp_flow_check(flow);
-	}
+	now_ns = s->is_known ? value->since_ns + s->age_ns : bpf_ktime_get_boot_ns();
 	value->marks = choice->marks;
 	if (choice->deed != HP_DEED_MARK)
 		value->seen_ns = now_ns;

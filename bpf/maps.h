@@ -31,6 +31,7 @@ HP_MAPPED_ARRAY(service_counts, struct hp_service_counts);
 HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
 HP_MAPPED_ARRAY(motions, struct hp_motion);
 HP_MAPPED_ARRAY(flow_counts, struct hp_flow_counts);
+HP_MAPPED_ARRAY(hints, __u64);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
 
 /* Remembered flows that are proven. Memory is taken when one is remembered, so that a steady director needs little. */

@@ -214,6 +214,8 @@ static int open_program(struct dataplane *plane, const struct dataplane_limits *
 		return code;
 	}
 	plane->limits = *limits;
+	if (set) /* flows may be remembered, or will be put into a table that takes another's place */
+		memset(plane->hints, 0xff, HP_HINT_WORDS * sizeof(*plane->hints));
 	keys_open(&plane->keys4, plane->buckets4, buckets, true);
 	keys_open(&plane->keys6, plane->buckets6, buckets, false);
 	if (is_new) {

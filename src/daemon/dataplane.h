@@ -70,6 +70,7 @@ struct dataplane {
 	struct hp_identity *identities;
 	struct hp_motion *motions;
 	struct hp_flow_counts *flow_counts;
+	uint64_t *hints;
 	struct hp_service_counts *service_counts;
 	struct hp_backend_counts *backend_counts;
 	struct director_bpf *live;
@@ -185,6 +186,9 @@ bool dataplane_flow_forget(struct dataplane *plane, enum dataplane_table table, 
 
 /* Sum of a flow event over all CPUs. */
 uint64_t dataplane_flow_events(const struct dataplane *plane, enum hp_flow_event event);
+
+/* Nothing is remembered, and no packet is in flight that may remember: packets need not ask the table of proven flows. */
+void dataplane_hints_clear(struct dataplane *plane);
 
 /* The boot clock, as packets read it. */
 uint64_t dataplane_boot_ns(void);

@@ -111,6 +111,11 @@ bool dataplane_flow_forget(struct dataplane *plane, enum dataplane_table table, 
 	return false;
 }
 
+void dataplane_hints_clear(struct dataplane *plane)
+{
+	memset(plane->hints, 0, HP_HINT_WORDS * sizeof(*plane->hints));
+}
+
 uint64_t dataplane_flow_events(const struct dataplane *plane, enum hp_flow_event event)
 {
 	uint64_t sum = 0;

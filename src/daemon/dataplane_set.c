@@ -36,6 +36,7 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_UNPROVEN_MAP] = {"unproven", 0, sizeof(struct hp_remembered), 2, DATAPLANE_COPY_FLOWS},
 	[DATAPLANE_MOTIONS] = MAPPED(motions, struct hp_motion, 2, DATAPLANE_COPY_RECORDS),
 	[DATAPLANE_FLOW_COUNTS] = MAPPED(flow_counts, struct hp_flow_counts, 2, DATAPLANE_COPY_COUNTS),
+	[DATAPLANE_HINTS] = MAPPED(hints, uint64_t, 2, DATAPLANE_COPY_NOTHING),
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -90,6 +91,8 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return limits->unproven;
 	case DATAPLANE_FLOW_COUNTS:
 		return count_rows;
+	case DATAPLANE_HINTS:
+		return HP_HINT_WORDS;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}

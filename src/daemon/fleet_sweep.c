@@ -127,8 +127,10 @@ static void end(struct fleet *fleet, uint64_t now_ns)
 	pass->next_ns = now_ns + (took_ns * PASS_SHARE > PASS_EVERY_NS ? took_ns * PASS_SHARE : PASS_EVERY_NS);
 	end_services(fleet);
 	end_backends(fleet);
-	if (pass->is_clean && !pass->count[DATAPLANE_UNPROVEN] && !pass->count[DATAPLANE_FLOWS])
+	if (pass->is_clean && !pass->count[DATAPLANE_UNPROVEN] && !pass->count[DATAPLANE_FLOWS]) {
 		pass->may_find = false;
+		dataplane_hints_clear(fleet->plane);
+	}
 }
 
 bool fleet_sweep(struct fleet *fleet)

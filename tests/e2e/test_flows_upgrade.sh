@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/loss.sh
 
 WATCHED=(backend1 backend2 backend3)
-NEWER="flows unproven motions flow_counts"
+NEWER="flows unproven motions flow_counts hints"
 
 HELD_SLOW=2 HELD_SSH=2 HELD_BULK=2
 

@@ -34,6 +34,7 @@ static struct {
 	struct hp_service_counts counts[8];
 	struct hp_backend_counts backend_counts[NUMBERS];
 	struct hp_flow_counts flow_counts;
+	__u64 hints[16]; /* of many words each */
 } maps;
 
 /* A table of flows: rows in use come first. */
@@ -73,6 +74,8 @@ static void *look_up(void *map, const void *key)
 		return row_of(table_of(map), key);
 	if (map == &flow_counts)
 		return *(const __u32 *)key ? NULL : &maps.flow_counts;
+	if (map == &hints)
+		return &maps.hints[*(const __u32 *)key % 16];
 	if (map == &interfaces)
 		return *(const __u32 *)key == IFINDEX ? &maps.interface : NULL;
 	if (map == &keys4)
@@ -415,6 +418,7 @@ static void set_motion(__u32 flags)
 	}
 	proven_flows.count = unproven_flows.count = 0;
 	memset(&maps.flow_counts, 0, sizeof(maps.flow_counts));
+	memset(maps.hints, 0, sizeof(maps.hints));
 	now_ns = 1000 * SECOND_NS;
 }
 

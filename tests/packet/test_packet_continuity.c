@@ -9,6 +9,7 @@
  *   t              two seconds pass for what is remembered; c: 61 seconds; w: longer than the window
  *   W              the window ends; p: a whole pass over the tables
  *   #2             so many flows are remembered;   !1: so many of them are proven
+ *   ?1 ?0          there are hints that a flow may be proven, there are none
  *   m g .          the service is moving, settling, steady
  *   cut1           what is left with backend 1 is cut off
  * With one backend at a time both flows have the same picks, which makes a story's numbers plain. */
@@ -50,6 +51,8 @@ static const struct story stories[] = {
 	{"with every backend drained the old flows go on, and no new one is taken", "=1 s1 =- a1 S- A1"},
 	{"what is cut off goes to the new ring", "=1 s1 =2 a1 t a1 #1 cut1 p #0 a2 A2"},
 	{"a change while settling begins anew from there", "=1 s1 =2 a1 W p g =1 S1 A1 a1 m #2"},
+	{"hints stand for proven flows, and go with the last", "=1 p ?0 =2 s2 a2 ?0 t a2 ?1 a2 W p g ?1 w p . p ?0 a2"},
+	{"hints of flows that are over mislead nobody", "=1 =2 s2 t a2 !1 f2 c p #0 ?1 s2 a2 #1 =1 a2 S1 A1"},
 	{"a change back to what runs changes nothing", "=1 =1 . =12 =12 m"},
 };
 
@@ -186,6 +189,16 @@ static void count(struct stage *stage, const char *word, enum dataplane_table fr
 		complain(stage, word, "so many are remembered", got);
 }
 
+static void hints(struct stage *stage, const char *word)
+{
+	unsigned int got = 0;
+
+	for (uint32_t i = 0; i < HP_HINT_WORDS; i++)
+		got += stage->lab->plane.hints[i] != 0;
+	if (!got != (word[1] == '0'))
+		complain(stage, word, "hints are", got);
+}
+
 static void state(struct stage *stage, const char *word)
 {
 	static const struct {
@@ -232,6 +245,8 @@ static void play(struct stage *stage, const char *word)
 		lab_sweep(stage->lab);
 	else if (*word == '#' || *word == '!')
 		count(stage, word, *word == '#' ? DATAPLANE_UNPROVEN : DATAPLANE_FLOWS);
+	else if (*word == '?')
+		hints(stage, word);
 	else if (strchr("mg.", *word))
 		state(stage, word);
 	else

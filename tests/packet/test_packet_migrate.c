@@ -26,6 +26,7 @@ static int reopen(struct lab *lab, const struct dataplane_limits *limits, const 
 	if (code)
 		return code;
 	assert_true(lab->plane.adopted);
+	assert_true(lab->plane.hints[0] == UINT64_MAX && lab->plane.hints[HP_HINT_WORDS - 1] == UINT64_MAX);
 	lab->fleet = fleet_create(&lab->plane, &hooks, e);
 	assert_non_null(lab->fleet);
 	return 0;
