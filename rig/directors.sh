@@ -89,7 +89,7 @@ directors_add() {
 directors() {
 	NAME="$1${HELD_CROSSED:+ crossed}, killed $2" DIRECTORS_LATE_BROKEN=0 DIRECTORS_BROKEN=0 HELD_GIVEN_UP='' DIRECTORS_GIVE_UP=''
 	HELD_WINDOW=60s HELD_WINDOW_SHORT=60s
-	[ "$2" = "in the change" ] || { HELD_WINDOW=2s HELD_WINDOW_SHORT=1s; }
+	[ "$2" = "in the change" ] || { HELD_WINDOW=3s HELD_WINDOW_SHORT=2s; }
 	[ "$1" = gue ] || { HELD_GIVEN_UP='[^ ]*[.:]9[89]' DIRECTORS_GIVE_UP=late; }
 	directors_up "$1"
 	directors_change
