@@ -39,16 +39,18 @@ serves_from() { # BACKEND
 	} | director_file
 }
 
-# A director that forgot everything; to it backend 2 is where flows were before.
+# A director that forgot everything; to it backend 2 is where flows were before. It has both from its first packet on: one
+# that for a moment knew only backend 2 would have it reset what came in between.
 forget() {
 	stop halfproxyd TERM
 	unload >/dev/null 2>&1
 	serves_from 2
-	need "another director runs" director_up
-	need "its backends are ready" eventually 20 all_ready
+	cp "$RIG_DIR/halfproxy.yaml" "$RIG_DIR/before.yaml"
 	serves_from 1
-	need "it is told of other backends" hp reload
-	need "which are ready" eventually 20 all_ready
+	RIG_OPTIONS=(--before "$RIG_DIR/before.yaml")
+	need "another director runs" director_up
+	RIG_OPTIONS=()
+	need "its backends are ready" eventually 20 all_ready
 }
 
 begin() { # VIP NAME
