@@ -39,14 +39,13 @@ static const json_t *find(const json_t *list, const char *key, const char *value
 static void say_time(const json_t *drain, const json_t *motion, char *text, size_t room)
 {
 	const json_t *deadline = json_object_get(drain, "deadline_left_s");
-	char left[SHOW_TIME_BYTES];
+	char time[SHOW_TIME_BYTES], left[SHOW_LEFT_BYTES];
 
 	text[0] = '\0';
 	if (json_is_integer(deadline))
-		snprintf(text, room, "; cut in %s", show_time(reply_seconds(drain, "deadline_left_s"), left));
+		snprintf(text, room, "; cut in %s", show_time(reply_seconds(drain, "deadline_left_s"), time));
 	else if (!strcmp(reply_text(motion, "state"), "moving"))
-		snprintf(text, room, "; silent ones may be left for another %s",
-			 show_time(reply_seconds(motion, "left_s"), left));
+		snprintf(text, room, "; silent ones may be left %s", show_left(motion, left));
 }
 
 enum drain_progress drain_progress(const json_t *status, const char *backend, char *sentence, size_t room)
@@ -56,7 +55,7 @@ enum drain_progress drain_progress(const json_t *status, const char *backend, ch
 	const json_t *drain = json_object_get(row, "drain");
 	const char *state = reply_text(drain, "state"), *name = reply_text(service, "name");
 	json_int_t flows = json_integer_value(json_object_get(drain, "flows"));
-	char time[64];
+	char time[112];
 
 	if (!row || !*state) {
 		snprintf(sentence, room, "%s %s: %s", name, backend,

@@ -186,19 +186,29 @@ static void show_removed(FILE *out, const json_t *row)
 		flows == 1 ? "" : "s", show_time(reply_seconds(row, "deadline_left_s"), left));
 }
 
+const char *show_left(const json_t *motion, char text[static SHOW_LEFT_BYTES])
+{
+	char time[SHOW_TIME_BYTES];
+
+	if (json_is_true(json_object_get(motion, "waits_for_room")))
+		snprintf(text, SHOW_LEFT_BYTES, "until the table of flows has room");
+	else
+		snprintf(text, SHOW_LEFT_BYTES, "for another %s", show_time(reply_seconds(motion, "left_s"), time));
+	return text;
+}
+
 void show_motion(FILE *out, const char *before, const json_t *motion)
 {
 	const char *state = reply_text(motion, "state");
-	const json_t *left = json_object_get(motion, "left_s");
+	bool is_moving = json_is_integer(json_object_get(motion, "left_s"));
 	json_int_t flows = json_integer_value(json_object_get(motion, "flows"));
-	char time[SHOW_TIME_BYTES];
+	char left[SHOW_LEFT_BYTES];
 
 	if (!*state || !strcmp(state, "steady"))
 		return;
-	fprintf(out, "%s%s%s%s: %.1f%% of the ring differs, %lld flow%s remembered\n", before, state,
-		json_is_integer(left) ? " for another " : "",
-		json_is_integer(left) ? show_time(reply_seconds(motion, "left_s"), time) : "",
-		reply_number(motion, "differs") * 100, (long long)flows, flows == 1 ? "" : "s");
+	fprintf(out, "%s%s%s%s: %.1f%% of the ring differs, %lld flow%s remembered\n", before, state, is_moving ? " " : "",
+		is_moving ? show_left(motion, left) : "", reply_number(motion, "differs") * 100, (long long)flows,
+		flows == 1 ? "" : "s");
 }
 
 void show_full(FILE *out, const json_t *tables)

@@ -22,6 +22,10 @@ const char *show_amount(double amount, char text[static 16]);
 /* What a service that is not steady lives through, behind `before`; nothing of one that is. */
 void show_motion(FILE *out, const char *before, const json_t *motion);
 
+/* For how long a service goes on moving: "for another 1h 59m", or until what. Returns text. */
+#define SHOW_LEFT_BYTES 64
+const char *show_left(const json_t *motion, char text[static SHOW_LEFT_BYTES]);
+
 /* That the table of flows is full, if it is. */
 void show_full(FILE *out, const json_t *tables);
 

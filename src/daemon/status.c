@@ -285,9 +285,9 @@ static double difference(const struct director *director, const struct fleet_ser
 json_t *status_motion(const struct director *director, const struct config_service *config, struct status_memo *memo)
 {
 	struct motion most = {0};
-	uint64_t flows = 0, now_s = state_boot_s();
-	json_t *left = json_null();
+	uint64_t flows = 0, now_s = state_boot_s(), left_s;
 	double differs = 0;
+	bool is_moving;
 
 	for (size_t v = 0; v < config->vip_count; v++) {
 		const struct fleet_service *service = runtime(director, config, v);
@@ -301,10 +301,11 @@ json_t *status_motion(const struct director *director, const struct config_servi
 		if (difference(director, service, memo) > differs)
 			differs = memo->differs;
 	}
-	if (most.flags & HP_MOTION_MOVING)
-		left = json_integer(most.until_s > now_s ? (json_int_t)(most.until_s - now_s) : 0);
-	return json_pack("{s:s, s:f, s:I, s:o}", "state", motion_name(&most), "differs", differs, "flows", (json_int_t)flows,
-			 "left_s", left);
+	is_moving = most.flags & HP_MOTION_MOVING;
+	left_s = most.until_s > now_s ? most.until_s - now_s : 0;
+	return json_pack("{s:s, s:f, s:I, s:o, s:b}", "state", motion_name(&most), "differs", differs, "flows", (json_int_t)flows,
+			 "left_s", is_moving ? json_integer((json_int_t)left_s) : json_null(), "waits_for_room",
+			 is_moving && !left_s && fleet_table_is_full(director->fleet));
 }
 
 /* Backends that the service lists no more and whose flows have not been cut: how many are left, and for how long. Summed

@@ -89,18 +89,23 @@ static uint64_t left_s(const struct trace_walk *walk)
 	return until_s > now_s ? until_s - now_s : 0;
 }
 
+static bool waits_for_room(const struct trace_walk *walk)
+{
+	return walk->record->motion & HP_MOTION_MOVING && !left_s(walk) && fleet_table_is_full(walk->fleet);
+}
+
 /* ---- for people ------------------------------------------------------------------------------------------------------ */
 
 static void tell_rings(json_t *steps, const struct trace_walk *walk, const struct motion *motion)
 {
 	const struct hp_trace *r = walk->record;
 	char now[IP_TEXT_BYTES], before[IP_TEXT_BYTES], left[DURATION_TEXT_BYTES];
-	bool is_moving = motion->flags & HP_MOTION_MOVING;
+	bool is_timed = motion->flags & HP_MOTION_MOVING && !waits_for_room(walk);
 
-	trace_step(steps, "continuity", "%s%s%s: the ring says %s, before the change it said %s%s", motion_name(motion),
-		   is_moving ? " for another " : "", is_moving ? duration_format(left_s(walk), left) : "",
-		   name_of(walk, r->now, now), name_of(walk, r->before, before),
-		   r->before && !r->before_lives ? ", which is dead" : "");
+	trace_step(steps, "continuity", "%s%s%s%s: the ring says %s, before the change it said %s%s", motion_name(motion),
+		   is_timed ? " for another " : "", is_timed ? duration_format(left_s(walk), left) : "",
+		   waits_for_room(walk) ? " until the table of flows has room" : "", name_of(walk, r->now, now),
+		   name_of(walk, r->before, before), r->before && !r->before_lives ? ", which is dead" : "");
 }
 
 static void tell_asked(json_t *steps, const struct trace_walk *walk)
@@ -189,10 +194,11 @@ json_t *trace_continuity(const struct trace_walk *walk, json_t *steps)
 	tell_remembered(steps, walk);
 	tell_rule(steps, walk);
 	tell_chance(steps, walk);
-	return json_pack("{s:s, s:o, s:b, s:s, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:o}", "state", motion_name(&motion), "left_s",
-			 r->motion & HP_MOTION_MOVING ? json_integer((json_int_t)left_s(walk)) : json_null(), "asks",
-			 (r->motion & HP_MOTION_ASKS) != 0, "packet", kinds[r->kind], "now", address_json(walk, r->now), "before",
-			 address_json(walk, r->before), "before_lives", r->before_lives, "asked", r->asked, "remembered",
-			 remembered_json(walk), "rule", rules[rule_of(r)].name, "writes", deeds[r->deed].name, "alternate",
+	return json_pack("{s:s, s:o, s:b, s:b, s:s, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:o}", "state", motion_name(&motion),
+			 "left_s", r->motion & HP_MOTION_MOVING ? json_integer((json_int_t)left_s(walk)) : json_null(),
+			 "waits_for_room", waits_for_room(walk), "asks", (r->motion & HP_MOTION_ASKS) != 0, "packet",
+			 kinds[r->kind], "now", address_json(walk, r->now), "before", address_json(walk, r->before),
+			 "before_lives", r->before_lives, "asked", r->asked, "remembered", remembered_json(walk), "rule",
+			 rules[rule_of(r)].name, "writes", deeds[r->deed].name, "alternate",
 			 walk->has_chance ? address_json(walk, r->alternate) : json_null());
 }

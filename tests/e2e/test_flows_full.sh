@@ -33,6 +33,8 @@ expect_equal "twice its window later web is moving" moving "$(motion)"
 expect "flows were not proven for want of room: $(event NOT_PROMOTED) packets" [ "$(event NOT_PROMOTED)" -gt 10 ]
 expect_equal "the table is full" "{\"used\":$ROOM,\"limit\":$ROOM}" "$(table proven)"
 expect_text "status says so" "the table of flows is full" hp status
+expect_text "and until when web moves" "moving until the table of flows has room: " hp status
+expect_text "and so does a trace" "moving until the table of flows has room: " hp trace 192.168.1.1 "$RIG_VIP4:80" --under-way
 held_check "a full table"
 held_file 1=2 2 4
 need "another change" hp reload

@@ -87,6 +87,9 @@ static const struct {
 	 DRAIN_GOES_ON, "web 10.3.0.1: 12 flows left; cut in 9m 59s"},
 	{"one flow, and a window", STATUS(DRAIN(", 'flows': 1, 'deadline_left_s': null"), ", 'motion': {'state': 'moving', "
 	 "'left_s': 7199}"), DRAIN_GOES_ON, "web 10.3.0.1: 1 flow left; silent ones may be left for another 1h 59m"},
+	{"a window that cannot end", STATUS(DRAIN(", 'flows': 1, 'deadline_left_s': null"), ", 'motion': {'state': 'moving', "
+	 "'left_s': 0, 'waits_for_room': true}"), DRAIN_GOES_ON,
+	 "web 10.3.0.1: 1 flow left; silent ones may be left until the table of flows has room"},
 	{"the window over", STATUS(DRAIN(", 'flows': 2"), ", 'motion': {'state': 'settling', 'left_s': null}"), DRAIN_GOES_ON,
 	 "web 10.3.0.1: 2 flows left"},
 	{"a report that counts no flows", STATUS(DRAIN(""), ""), DRAIN_GOES_ON, "web 10.3.0.1: 0 flows left"},

@@ -141,6 +141,11 @@ static const struct row rows[] = {
 	 "  -> 10.3.0.2                                         0    0.0%        0        0        0  "
 	 "; drained, its flows were cut\n"
 	 " 10.2.0.2:any                                                        0        0        0  b, , \n\n"},
+	{"flows of a service whose window cannot end", show_flows,
+	 "{'services': [{'name': 'web', 'motion': {'state': 'moving', 'differs': 0.5, 'flows': 2, 'left_s': 0, "
+	 "'waits_for_room': true}}]}",
+	 "web: moving until the table of flows has room: 50.0% of the ring differs, 2 flows remembered\n"
+	 "proven: 0 of 0\nunproven: 0 of 0\n"},
 	{"a slow start", show_status,
 	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'backends': [{'address': '10.3.0.1', 'ramp': {'step': 3, 'steps': "
 	 "10, 'left_s': 21}}, {'address': '10.3.0.2', 'ramp': null}]}]}",

@@ -137,16 +137,19 @@ static void continuity_is_told_to_programs(void **state)
 	assert_json("steady", told(&(struct hp_trace){.backend = 1}, false, steps), "null");
 	assert_int_equal(json_array_size(steps), 0);
 	assert_json("remembered", told(&rows[1].record, false, steps),
-		    "{'state':'moving','left_s':90,'asks':false,'packet':'under_way','now':'10.3.0.2','before':'10.3.0.1',"
+		    "{'state':'moving','left_s':90,'waits_for_room':false,'asks':false,'packet':'under_way',"
+		    "'now':'10.3.0.2','before':'10.3.0.1',"
 		    "'before_lives':true,'asked':true,'remembered':{'backend':'10.3.0.1','lives':true,'opened':false,"
 		    "'proven':false,'fin':false,'rst':false,'age_s':5.0,'silent_s':0.5},'rule':'remembered','writes':'promote',"
 		    "'alternate':null}");
 	assert_json("a second chance", told(&rows[6].record, true, steps),
-		    "{'state':'moving','left_s':90,'asks':false,'packet':'under_way','now':'10.3.0.2','before':'10.3.0.3',"
+		    "{'state':'moving','left_s':90,'waits_for_room':false,'asks':false,'packet':'under_way',"
+		    "'now':'10.3.0.2','before':'10.3.0.3',"
 		    "'before_lives':true,'asked':true,'remembered':null,'rule':'before','writes':'remember',"
 		    "'alternate':'10.3.0.2'}");
 	assert_json("numbers of no backend", told(&rows[8].record, false, steps),
-		    "{'state':'settling','left_s':null,'asks':false,'packet':'under_way','now':null,'before':null,"
+		    "{'state':'settling','left_s':null,'waits_for_room':false,'asks':false,'packet':'under_way',"
+		    "'now':null,'before':null,"
 		    "'before_lives':true,'asked':true,'remembered':null,'rule':'late','writes':'nothing','alternate':null}");
 	json_decref(steps);
 }
