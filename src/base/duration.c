@@ -65,3 +65,22 @@ const char *duration_format(uint64_t seconds, char text[static DURATION_TEXT_BYT
 		 units[unit].name);
 	return text;
 }
+
+const char *duration_rough(uint64_t seconds, char text[static DURATION_ROUGH_BYTES])
+{
+	size_t unit = UNITS - 1;
+	uint64_t first, second;
+
+	while (unit > 2 && seconds < units[unit].us / DURATION_SECOND_US)
+		unit--;
+	first = units[unit].us / DURATION_SECOND_US;
+	second = units[unit - 1].us / DURATION_SECOND_US;
+	if (seconds < first)
+		snprintf(text, DURATION_ROUGH_BYTES, "%llus", (unsigned long long)seconds);
+	else if (seconds % first / second)
+		snprintf(text, DURATION_ROUGH_BYTES, "%llu%s %llu%s", (unsigned long long)(seconds / first), units[unit].name,
+			 (unsigned long long)(seconds % first / second), units[unit - 1].name);
+	else
+		snprintf(text, DURATION_ROUGH_BYTES, "%llu%s", (unsigned long long)(seconds / first), units[unit].name);
+	return text;
+}

@@ -15,4 +15,9 @@ bool duration_parse(uint64_t *us, const char *text);
 /* Whole seconds by the largest unit that says them exactly: 90s, 2m, 1d. Returns text. */
 const char *duration_format(uint64_t seconds, char text[static DURATION_TEXT_BYTES]);
 
+#define DURATION_ROUGH_BYTES 32
+
+/* Whole seconds by their two largest units, for what is left of a time: 59m 59s, 1d 1h. Returns text. */
+const char *duration_rough(uint64_t seconds, char text[static DURATION_ROUGH_BYTES]);
+
 #endif

@@ -30,27 +30,6 @@ const char *show_amount(double amount, char text[static 16])
 	return text;
 }
 
-const char *show_time(uint64_t seconds, char text[static SHOW_TIME_BYTES])
-{
-	static const struct {
-		uint64_t seconds, of_next;
-		const char *name, *next;
-	} units[] = {{86400, 3600, "d", "h"}, {3600, 60, "h", "m"}, {60, 1, "m", "s"}};
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		uint64_t rest = seconds % units[i].seconds / units[i].of_next;
-
-		if (seconds < units[i].seconds)
-			continue;
-		snprintf(text, SHOW_TIME_BYTES, rest ? "%llu%s %llu%s" : "%llu%s",
-			 (unsigned long long)(seconds / units[i].seconds), units[i].name, (unsigned long long)rest,
-			 units[i].next);
-		return text;
-	}
-	snprintf(text, SHOW_TIME_BYTES, "%llus", (unsigned long long)seconds);
-	return text;
-}
-
 static void show_overrides(FILE *out, const json_t *object)
 {
 	const json_t *row;

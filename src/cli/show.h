@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/duration.h"
+
 void show_status(FILE *out, const json_t *body);
 void show_trace(FILE *out, const json_t *body);
 void show_flows(FILE *out, const json_t *body);
@@ -29,9 +31,12 @@ const char *show_left(const json_t *motion, char text[static SHOW_LEFT_BYTES]);
 /* That the table of flows is full, if it is. */
 void show_full(FILE *out, const json_t *tables);
 
-#define SHOW_TIME_BYTES 32
+#define SHOW_TIME_BYTES DURATION_ROUGH_BYTES
 
 /* Seconds by their two largest units: 1h 59m. Returns text. */
-const char *show_time(uint64_t seconds, char text[static SHOW_TIME_BYTES]);
+static inline const char *show_time(uint64_t seconds, char text[static SHOW_TIME_BYTES])
+{
+	return duration_rough(seconds, text);
+}
 
 #endif

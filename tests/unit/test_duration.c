@@ -77,11 +77,30 @@ static void durations_are_shown(void **state)
 		assert_text("a duration", duration_format(format_rows[i].seconds, text), format_rows[i].text);
 }
 
+static const struct {
+	uint64_t seconds;
+	const char *text;
+} rough_rows[] = {
+	{0, "0s"},	 {59, "59s"},	  {60, "1m"},	    {61, "1m 1s"},     {3599, "59m 59s"}, {3600, "1h"},
+	{3659, "1h"},	 {7199, "1h 59m"}, {86399, "23h 59m"}, {86400, "1d"},  {90000, "1d 1h"},  {2592000, "30d"},
+	{UINT64_MAX, "213503982334601d 7h"},
+};
+
+static void durations_are_shown_roughly(void **state)
+{
+	for (size_t i = 0; i < COUNT(rough_rows); i++) {
+		char text[DURATION_ROUGH_BYTES];
+
+		assert_text("a time", duration_rough(rough_rows[i].seconds, text), rough_rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations_are_read),
 		cmocka_unit_test(durations_are_shown),
+		cmocka_unit_test(durations_are_shown_roughly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

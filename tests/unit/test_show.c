@@ -23,24 +23,6 @@ static void amounts_are_short(void **state)
 	}
 }
 
-static const struct {
-	uint64_t seconds;
-	const char *text;
-} time_rows[] = {
-	{0, "0s"},	 {59, "59s"},	  {60, "1m"},	    {61, "1m 1s"},     {3599, "59m 59s"}, {3600, "1h"},
-	{3659, "1h"},	 {7199, "1h 59m"}, {86399, "23h 59m"}, {86400, "1d"},  {90000, "1d 1h"},  {2592000, "30d"},
-	{UINT64_MAX, "213503982334601d 7h"},
-};
-
-static void times_are_short(void **state)
-{
-	for (size_t i = 0; i < COUNT(time_rows); i++) {
-		char text[SHOW_TIME_BYTES];
-
-		assert_text("a time", show_time(time_rows[i].seconds, text), time_rows[i].text);
-	}
-}
-
 static char *shown(void (*show)(FILE *out, const json_t *body), const char *text)
 {
 	json_t *body = json_loads(text, 0, NULL);
@@ -216,7 +198,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(amounts_are_short),
-		cmocka_unit_test(times_are_short),
 		cmocka_unit_test(answers_are_shown),
 	};
 
