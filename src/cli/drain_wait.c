@@ -48,6 +48,22 @@ static void say_time(const json_t *drain, const json_t *motion, char *text, size
 		snprintf(text, room, "; silent ones may be left %s", show_left(motion, left));
 }
 
+/* Why it ended otherwise. row: the backend's in the service; NULL: it is not in it any more. */
+static void say_end(const json_t *service, const json_t *row, const char *backend, char *text, size_t room)
+{
+	const json_t *removed = find(json_object_get(service, "removed"), "address", backend);
+	json_int_t flows = json_integer_value(json_object_get(removed, "flows"));
+	char time[SHOW_TIME_BYTES];
+
+	if (row)
+		snprintf(text, room, "it was undrained");
+	else if (!removed)
+		snprintf(text, room, "it is not in the service any more");
+	else
+		snprintf(text, room, "it was removed from the service; %lld flow%s left, cut in %s", (long long)flows,
+			 flows == 1 ? "" : "s", show_time(reply_seconds(removed, "deadline_left_s"), time));
+}
+
 enum drain_progress drain_progress(const json_t *status, const char *backend, char *sentence, size_t room)
 {
 	const json_t *service = json_array_get(json_object_get(status, "services"), 0);
@@ -58,8 +74,8 @@ enum drain_progress drain_progress(const json_t *status, const char *backend, ch
 	char time[112];
 
 	if (!row || !*state) {
-		snprintf(sentence, room, "%s %s: %s", name, backend,
-			 row ? "it was undrained" : "it is not in the service any more");
+		say_end(service, row, backend, time, sizeof(time));
+		snprintf(sentence, room, "%s %s: %s", name, backend, time);
 		return DRAIN_ENDED;
 	}
 	if (strcmp(state, "draining") != 0) {

@@ -60,6 +60,11 @@ static void add(struct config_changes *changes, enum config_change_kind kind, co
 	changes->list = list;
 }
 
+void config_changes_add(struct config_changes *changes, const char *service, const char *text)
+{
+	add(changes, CONFIG_CHANGE, service, "%s", text);
+}
+
 static void list_vips(const struct config_service *service, char *out, size_t room)
 {
 	char address[IP_TEXT_BYTES];

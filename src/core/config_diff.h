@@ -26,6 +26,8 @@ struct config_changes {
 /* List the differences. former may be NULL: everything is added. Services are matched by name; the order of
  * services and backends means nothing. *changes must be empty. Returns 0 or -ENOMEM. */
 int config_diff(const struct config *former, const struct config *next, struct config_changes *changes);
+/* One more change of a service, which comes with no configuration. Without memory the process ends. */
+void config_changes_add(struct config_changes *changes, const char *service, const char *text);
 void config_changes_free(struct config_changes *changes);
 const char *config_change_name(enum config_change_kind kind);
 

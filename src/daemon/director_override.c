@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/log.h"
 
 #define BACKENDS_NAMED_MOST 8
@@ -37,6 +38,24 @@ struct config *director_overlay(const struct config *base, const struct state *s
 		}
 	}
 	return config;
+}
+
+/* What became of a backend that the service lists no more, or -1 when nothing is known of it. */
+static int removed_backend(const struct director *director, const struct config_service *service, const struct ip *backend,
+			   struct err *e)
+{
+	uint64_t flows, deadline_s, now_s = state_boot_s();
+	char address[IP_TEXT_BYTES], left[DURATION_ROUGH_BYTES];
+
+	if (!fleet_has_removed(director->fleet, service, backend, &flows, &deadline_s))
+		return -1;
+	ip_format(backend, address);
+	if (!deadline_s)
+		return err_set(e, -ENOENT, "backend %s was removed from service %s: it takes no new flows, and those that it had "
+			       "were cut, by `deadline`", address, service->name);
+	return err_set(e, -ENOENT, "backend %s was removed from service %s: it takes no new flows, and those that it has (%llu "
+		       "remembered) are cut in %s, by `deadline`", address, service->name, (unsigned long long)flows,
+		       duration_rough(deadline_s > now_s ? deadline_s - now_s : 0, left));
 }
 
 static int no_backend(const struct config_service *service, const struct ip *backend, struct err *e)
@@ -83,7 +102,7 @@ static ptrdiff_t find(const struct director *director, const char *name, const s
 
 	if (index < 0)
 		director_no_service(director, name, e);
-	else if (at < 0)
+	else if (at < 0 && removed_backend(director, director->running->services[index], backend, e) == -1)
 		no_backend(director->running->services[index], backend, e);
 	return at < 0 ? -1 : index;
 }
@@ -144,13 +163,44 @@ int director_weight(struct director *director, const char *service, const struct
 	return 0;
 }
 
+#define DEADLINE_BYTES (DURATION_ROUGH_BYTES + 4)
+
+static const char *deadline_text(uint64_t deadline_s, uint64_t now_s, char text[static DEADLINE_BYTES])
+{
+	char left[DURATION_ROUGH_BYTES];
+
+	if (!deadline_s)
+		return "none";
+	snprintf(text, DEADLINE_BYTES, "in %s", duration_rough(deadline_s > now_s ? deadline_s - now_s : 0, left));
+	return text;
+}
+
+/* What a drain sets that makes no difference to the configuration. */
+static void note_drain(struct director_result *result, const char *service, const struct state_override *former,
+		       uint64_t deadline_s, uint64_t now_s)
+{
+	char address[IP_TEXT_BYTES], was[DEADLINE_BYTES], is[DEADLINE_BYTES], text[160] = "";
+
+	ip_format(&former->backend, address);
+	if (!former->drain && !result->changes.count)
+		snprintf(text, sizeof(text), "backend %s drained, with weight 0 already", address);
+	else if (former->drain && former->drain != STATE_DRAIN_ON)
+		snprintf(text, sizeof(text), "backend %s drained again, deadline %s", address,
+			 deadline_text(deadline_s, now_s, is));
+	else if (former->drain && former->deadline_s != deadline_s)
+		snprintf(text, sizeof(text), "backend %s drain, deadline %s -> %s", address,
+			 deadline_text(former->deadline_s, now_s, was), deadline_text(deadline_s, now_s, is));
+	if (*text)
+		config_changes_add(&result->changes, service, text);
+}
+
 int director_drain(struct director *director, const char *service, const struct ip *backend, uint32_t deadline_s,
 		   struct director_result *result, struct err *e)
 {
 	ptrdiff_t index = find(director, service, backend, e);
 	struct state_override *row, former;
 	char address[IP_TEXT_BYTES];
-	uint64_t now = state_boot_s();
+	uint64_t now = state_boot_s(), deadline_at_s;
 	int code;
 
 	if (index < 0)
@@ -163,9 +213,11 @@ int director_drain(struct director *director, const char *service, const struct 
 		row->since_s = now;
 	row->drain = STATE_DRAIN_ON;
 	row->deadline_s = deadline_s ? now + deadline_s : 0;
+	deadline_at_s = row->deadline_s;
 	code = settle(director, row, &former, result, e);
 	if (code)
 		return code;
+	note_drain(result, service, &former, deadline_at_s, now);
 	warn_of_none(director, index, result);
 	director_watch_drains(director);
 	ip_format(backend, address);

@@ -218,6 +218,12 @@ int fleet_cut(struct fleet *fleet, const struct config_service *service, const s
 uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *service, const struct ip *backend,
 			bool *is_over);
 
+/* Whether the backend was taken out of the service and may have flows of it still, or had some that were cut a moment ago.
+ * *flows: how many are remembered, summed over the service's VIPs; *deadline_s: when the last of them are cut, by the boot
+ * clock; 0: they have been. */
+bool fleet_has_removed(const struct fleet *fleet, const struct config_service *service, const struct ip *backend,
+		       uint64_t *flows, uint64_t *deadline_s);
+
 /* The step, of RAMP_STEPS, of a backend's slow start in the service, by its place; the last when it has its whole
  * weight. *left_s: until then. */
 uint32_t fleet_ramp_of(const struct fleet_service *service, size_t backend, uint64_t *left_s);

@@ -231,3 +231,23 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 	}
 	return flows;
 }
+
+bool fleet_has_removed(const struct fleet *fleet, const struct config_service *config, const struct ip *backend,
+		       uint64_t *flows, uint64_t *deadline_s)
+{
+	bool is_found = false;
+
+	*flows = *deadline_s = 0;
+	for (size_t v = 0; v < config->vip_count; v++) {
+		const struct fleet_service *service = service_at(fleet, config, v);
+		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+
+		for (; departure; departure = with_address(departure->next, backend)) {
+			is_found |= departure->deadline_s != 0;
+			*flows += departure->flows;
+			if (!departure->is_cut && departure->deadline_s > *deadline_s)
+				*deadline_s = departure->deadline_s;
+		}
+	}
+	return is_found;
+}

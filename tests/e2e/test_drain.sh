@@ -43,6 +43,16 @@ need "so does a killed daemon that starts again" director_up
 expect_equal "as before" "[0,1]" "$(weights)"
 expect_equal "for packets too" "$TWO" "$(who)"
 expect_text "a drain of what is drained" "no changes" hp drain web 10.3.0.1
+expect_text "a deadline for it is a change" "~ web: backend 10.3.0.1 drain, deadline none -> in 10m" \
+	hp drain web 10.3.0.1 --deadline 10m
+sleep 1.1
+expect_text "so is another one" "~ web: backend 10.3.0.1 drain, deadline in 9m 5" hp drain web 10.3.0.1 --deadline 1h
+expect_text "and none any more" " -> none" hp drain web 10.3.0.1
+need "an end of the drain" hp undrain web 10.3.0.1
+need "a weight of 0" hp weight web 10.3.0.1 0
+expect_text "a drain of what has no weight is one" "~ web: backend 10.3.0.1 drained, with weight 0 already" hp drain web 10.3.0.1
+need "a reset" hp reset web
+need "a drain" hp drain web 10.3.0.1
 
 # ---- above a weight ----------------------------------------------------------------------------------------------
 expect_text "a weight beneath a drain is taken" "backend 10.3.0.1 is drained: the weight counts after" hp weight web 10.3.0.1 2
@@ -182,6 +192,8 @@ need "a killed daemon starts again" director_up
 sleep 2
 expect "flows stay with what was taken out" test "$(flows)" -gt 0
 expect_equal "and go on" 16 "$(alive)"
+REMOVED='^halfproxy: backend 10.3.0.1 was removed from service web: it takes no new flows, and those that it has .[1-9][0-9]* remembered. are cut in [0-9]s, by .deadline.$'
+expect "a drain is told what became of it" eval 'hp drain web 10.3.0.1 2>&1 | grep -qE "$REMOVED"'
 expect "status says how many, and for how long" eval 'hp status | grep -qE "10.3.0.1 +removed: [1-9][0-9]* flows left, cut in [0-9]s"'
 expect "until the deadline that its service had" eventually 15 eval '[ "$(flows)" = 0 ]'
 expect "has cut them" eventually 15 eval '[ "$(alive)" -lt 16 ]'
@@ -220,4 +232,12 @@ need "an end of the drain by somebody else" hp undrain web 10.3.0.1
 wait $WAITS
 expect_equal "ends it with 1" 1 $?
 expect_text "and says why" "web 10.3.0.1: it was undrained" cat "$RIG_DIR/waits"
+wait_in_background drain web 10.3.0.1 --wait
+expect "another wait" eventually 5 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
+sed -i '/10.3.0.1"/d' "$FILE"
+need "the backend is taken out of the file" hp reload
+wait $WAITS
+expect_equal "ends it with 1" 1 $?
+expect_text "and says why, and what becomes of its flows" "web 10.3.0.1: it was removed from the service; 0 flows left, cut in " \
+	cat "$RIG_DIR/waits"
 finish

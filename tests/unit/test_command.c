@@ -100,6 +100,9 @@ static const struct {
 	{"undrained", STATUS("{'address': '10.3.0.1', 'drain': null}", ""), DRAIN_ENDED, "web 10.3.0.1: it was undrained"},
 	{"taken out of the file", STATUS("{'address': '10.3.0.10'}", ""), DRAIN_ENDED,
 	 "web 10.3.0.1: it is not in the service any more"},
+	{"taken out of the file, with flows",
+	 STATUS("{'address': '10.3.0.10'}", ", 'removed': [{'address': '10.3.0.1', 'flows': 3, 'deadline_left_s': 86399}]"),
+	 DRAIN_ENDED, "web 10.3.0.1: it was removed from the service; 3 flows left, cut in 23h 59m"},
 	{"nothing", "{}", DRAIN_ENDED, " 10.3.0.1: it is not in the service any more"},
 	{"other types", "{'services': {'a': 1}}", DRAIN_ENDED, " 10.3.0.1: it is not in the service any more"},
 };
