@@ -1,5 +1,4 @@
 /* halfproxy-backend: the command line. What it does is in agent.h. */
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "backend/agent.h"
+#include "base/options.h"
 
 static const char usage[] =
 	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue] [--from PREFIX...] [--interface IF]\n"
@@ -134,7 +134,6 @@ static int take_option(int option, const char *text, struct agent_request *reque
 		fputs(usage, stdout);
 		return 0;
 	default:
-		fputs(usage, stderr);
 		return 2;
 	}
 }
@@ -209,9 +208,15 @@ int main(int argc, char **argv)
 					     {NULL, 0, NULL, 0}};
 	static struct agent_request request;
 	const char *command = NULL;
+	char mistake[512];
 	int option, list = 0, code;
 
-	while ((option = getopt_long(argc, argv, "-Vh", rows, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "-:Vh", rows, NULL)) != -1) {
+		if (option == '?' || option == ':') {
+			options_mistake("halfproxy-backend", argv, rows, option, mistake, sizeof(mistake));
+			fprintf(stderr, "%s\n", mistake);
+			return 2;
+		}
 		if (option == 1 && !command) {
 			command = optarg;
 			continue;

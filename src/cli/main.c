@@ -1,10 +1,10 @@
 /* halfproxy: the command that people type. Finds the command's row and calls it. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/options.h"
 #include "cli/command.h"
 #include "core/config.h"
 
@@ -54,9 +54,10 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
+	char mistake[512];
 	int option;
 
-	while ((option = getopt_long(argc, argv, "s:p:Vh0123456789", rows, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":s:p:Vh0123456789", rows, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			call->socket = optarg;
@@ -90,7 +91,11 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			return 0;
 		default:
 			if (option >= '0' && option <= '9')
-				fprintf(stderr, "halfproxy: \"-%c\" is no option, and no number here is negative\n", option);
+				snprintf(mistake, sizeof(mistake), "halfproxy: \"-%c\" is no option, and no number here is "
+					 "negative", option);
+			else
+				options_mistake("halfproxy", argv, rows, option, mistake, sizeof(mistake));
+			fprintf(stderr, "%s\n", mistake);
 			return 2;
 		}
 	}

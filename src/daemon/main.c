@@ -1,6 +1,5 @@
 /* halfproxyd: options, signals, the loop. What it does is in director.h. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "base/options.h"
 #include "daemon/api_routes.h"
 #include "daemon/director.h"
 #include "daemon/instance.h"
@@ -72,10 +72,11 @@ static int read_options(int argc, char **argv, struct options *options)
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
+	char mistake[512];
 	int option;
 
 	*options = (struct options){.director = {FILE_DEFAULT, NULL, DATAPLANE_PINS, STATE_FOLDER}};
-	while ((option = getopt_long(argc, argv, "c:Vh", rows, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":c:Vh", rows, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			options->director.file = optarg;
@@ -103,7 +104,8 @@ static int read_options(int argc, char **argv, struct options *options)
 			fputs(usage, stdout);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			options_mistake("halfproxyd", argv, rows, option, mistake, sizeof(mistake));
+			fprintf(stderr, "%s\n", mistake);
 			return 2;
 		}
 	}

@@ -98,6 +98,8 @@ row 0 '' "reload exits with 0" reload
 row 1 'no change waits' "confirm of nothing exits with 1" confirm
 row 2 'not a time' "a confirmation within no time is refused" apply "$FILE" --confirm 0s
 row 2 'did you mean "status"' "a command that is none is refused by the nearest" stauts
+row 2 'there is no option "--wiat": did you mean "--wait"?' "an option that is none as well" drain web 10.3.0.1 --wiat
+row 2 '--deadline needs a value' "an option without its value is said to lack it" drain web 10.3.0.1 --deadline
 row 2 'usage: halfproxy weight' "a command with too little says its usage" weight web
 row 2 '--confirm does not belong to drain' "an option of another command is refused, and not without effect" \
 	drain web 10.3.0.1 --confirm 60s

@@ -14,7 +14,9 @@ remember
 # ---- the command line ------------------------------------------------------------------------------------------------
 refuses "no command" "usage:"
 refuses "an unknown command" 'no command "upp": up, down or status' upp
-refuses "an unknown option" "usage:" up --vips 10.2.0.1
+refuses "a mistyped option" 'there is no option "--vips": did you mean "--vip"?' up --vips 10.2.0.1
+refuses "an option that may be two" '"--f" may be any of --forward, --from' up --vip 10.2.0.1 --f l2
+refuses "an option without its value" "--vip needs a value" up --vip
 refuses "up without a VIP where nothing is set up" "up needs --vip VIP" up
 refuses "a method without a VIP" "up needs --vip VIP" up --forward l2
 refuses "a VIP with a prefix length" '"10.2.0.1/24" must be one address, without a prefix length' up --vip 10.2.0.1/24

@@ -45,7 +45,9 @@ refused "an empty file is refused" "empty.yaml:1:1:" start empty
 printf 'services: [\n' >"$RIG_DIR/broken.yaml"
 refused "broken YAML is refused with its place" "broken.yaml:" start broken
 refused "a folder is no file" "Is a directory" daemon -c "$RIG_DIR" --pins "$RIG_PINS" --state "$RIG_DIR/made/state"
-refused "an option that is none is refused" "usage:" daemon --pin "$RIG_PINS" --nonsense
+refused "an option that is none is refused" 'there is no option "--nonsense"; ' \
+	daemon --pin "$RIG_PINS" --nonsense
+refused "a mistyped one by the nearest" 'did you mean "--unload"?' daemon --unlaod
 refused "a log level that is none is refused" "error, warning, notice" daemon --log-level loud
 
 # ---- the host ---------------------------------------------------------------------------------------------------
