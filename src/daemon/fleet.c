@@ -303,6 +303,8 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 	size_t kept = 0;
 	int failed = 0;
 
+	for (size_t i = 0; i < fleet->dirty_count; i++)
+		fleet_forget_stale(fleet, fleet->dirty[i]);
 	for (size_t i = 0; i < fleet->dirty_count; i++) {
 		int code = flush_one(fleet, fleet->dirty[i], e);
 

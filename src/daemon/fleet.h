@@ -95,6 +95,7 @@ struct fleet_service {
 	struct fleet_ramp *ramps; /* owned, one for each of config->backends; NULL: nobody is on its way */
 	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
 	uint64_t settles_in;	  /* the pass that may find that no flow is left */
+	uint64_t stale_in;	  /* the pass that forgets what is remembered and counts no more; 0: there is no such flow */
 	struct fleet_former *former; /* owned; NULL: none, or its ring is `before` already */
 	uint64_t held_until_ms;	  /* its next ring waits so long for backends whose ways are not known yet */
 	struct fleet_vip *vip;
@@ -125,6 +126,7 @@ struct fleet_pass {
 	bool wants_grace; /* something was published that a packet in flight may not have seen */
 	bool may_find;	  /* there may be entries */
 	bool is_clean;	  /* every service has been steady since it began */
+	uint64_t withdrawn_in; /* the pass that forgets flows of services that have been taken away; 0: there are none */
 	enum dataplane_table table;
 	struct dataplane_walk walk;
 	uint64_t found[DATAPLANE_TABLE_COUNT]; /* so far */

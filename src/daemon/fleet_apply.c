@@ -171,6 +171,7 @@ static void publish_new(struct fleet *fleet, struct fleet_service *service)
 	dataplane_service_zero(fleet->plane, service->number);
 	fleet->plane->services[service->number] = (struct hp_service){0};
 	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
+	service->stale_in = fleet->pass.withdrawn_in; /* it may have been here before */
 }
 
 /* Who serves a new key's packets so far: the service of any port, or NULL. */
@@ -193,6 +194,7 @@ static void publish_change(struct fleet *fleet, struct fleet_service *service, s
 		fleet_publish(fleet, service, step->ring);
 	else
 		fleet_ring_drop(fleet, step->ring);
+	fleet_follow_window(fleet, service);
 	fleet_vip_follow(fleet, service);
 	service->config = former;
 }
@@ -323,6 +325,9 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 	size_t prepared = 0, wanted;
 	int code = compare(fleet, config, &plan, &wanted, e);
 
+	for (size_t i = 0; !code && i < plan.count; i++)
+		if (plan.steps[i].service)
+			fleet_forget_stale(fleet, plan.steps[i].service);
 	while (!code && prepared < plan.count) {
 		code = prepare(fleet, &plan.steps[prepared], e);
 		prepared++;

@@ -47,6 +47,13 @@ void fleet_begin_after(struct fleet *fleet, struct fleet_service *service, struc
 /* Take both rings from packets' sight: the service ends. */
 void fleet_withdraw(struct fleet *fleet, struct fleet_service *service);
 
+/* The service has another configuration, and its ring has not changed: without a window it lives through nothing more. */
+void fleet_follow_window(struct fleet *fleet, struct fleet_service *service);
+
+/* Before a service gets another ring: forget what is remembered of it from a motion that did not end by itself, or the
+ * next one would believe it. Passes over the tables at once if need be, and nothing may be half done then. */
+void fleet_forget_stale(struct fleet *fleet, const struct fleet_service *service);
+
 /* A service's record and mark of motion have been read from the maps. */
 void fleet_motion_adopt(struct fleet *fleet, struct fleet_service *service);
 

@@ -103,6 +103,8 @@ void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fl
 	struct fleet_ring *dropped = turn(service, what);
 
 	account(fleet, service, was_steady);
+	if (!was_steady && motion_is_steady(&service->motion))
+		service->stale_in = fleet->pass.number + 1;
 	show(fleet, service, ring, dropped);
 }
 
@@ -150,6 +152,8 @@ void fleet_withdraw(struct fleet *fleet, struct fleet_service *service)
 	struct fleet_ring *dropped = turn(service, motion_rest(&service->motion, false));
 
 	account(fleet, service, was_steady);
+	if (!was_steady || service->stale_in)
+		fleet->pass.withdrawn_in = fleet->pass.number + 1;
 	show(fleet, service, NULL, dropped);
 }
 
@@ -180,12 +184,16 @@ void fleet_rest(struct fleet *fleet, struct fleet_service *service)
 		fleet->flush_at_ms = fleet_now_ms(); /* there is room for a ring again */
 }
 
+void fleet_follow_window(struct fleet *fleet, struct fleet_service *service)
+{
+	if (service->config->window_s || motion_is_steady(&service->motion))
+		return;
+	fleet_rest(fleet, service);
+	service->stale_in = fleet->pass.number + 1;
+}
+
 static void tick_service(struct fleet *fleet, struct fleet_service *service, uint64_t now_s)
 {
-	if (!service->config->window_s) {
-		fleet_rest(fleet, service); /* since its last change it was told that nothing is to be lived through */
-		return;
-	}
 	if (!motion_end_window(&service->motion, fleet_table_is_full(fleet), now_s))
 		return;
 	fleet->pass.wants_grace = true;

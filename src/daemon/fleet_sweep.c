@@ -95,7 +95,11 @@ static void end_services(struct fleet *fleet)
 			fleet_rest(fleet, s);
 		if (s->departures)
 			fleet_departures_pass(fleet, s);
+		if (s->stale_in <= fleet->pass.number)
+			s->stale_in = 0;
 	}
+	if (fleet->pass.withdrawn_in <= fleet->pass.number)
+		fleet->pass.withdrawn_in = 0;
 }
 
 static void end_backends(struct fleet *fleet)
@@ -162,4 +166,13 @@ bool fleet_sweep(struct fleet *fleet)
 	}
 	end(fleet, dataplane_boot_ns());
 	return false;
+}
+
+void fleet_forget_stale(struct fleet *fleet, const struct fleet_service *service)
+{
+	/* The first ring of a service begins no motion. One pass may have begun before. */
+	for (int passes = 0; service->ring && service->stale_in && passes < 2;) {
+		fleet->pass.next_ns = 0;
+		passes += !fleet_sweep(fleet);
+	}
 }

@@ -459,6 +459,65 @@ static void cuts_whoever_departs_with_the_address(void **state)
 	lab_apply(lab, "services: []\n");
 }
 
+/* Where a packet of UDP goes; 0: nowhere. */
+static int datagram(struct lab *lab)
+{
+	struct wire_spec spec = {.from = CLIENT4, .to = "10.2.0.1", .from_port = 40001, .to_port = 53, .protocol = IPPROTO_UDP};
+	struct lab_end end;
+	struct wire in;
+
+	wire_make(&in, &spec);
+	lab_run(lab, &in, &end);
+	return end.verdict == HP_FORWARDED ? end.frame.byte[5] : 0;
+}
+
+static void serve_udp(struct lab *lab, const char *backend, const char *affinity)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "services: [{vip: 10.2.0.1, port: 53, protocol: udp, slots: 1009, affinity: %s, backends: "
+		 "[10.3.0.%s]}]\n", affinity, backend);
+	lab_apply(lab, text);
+	lab_resolve_all(lab);
+}
+
+/* Nor does what was remembered mislead a motion that begins before a sweep has come by. */
+static void without_affinity_nothing_remembered_counts(void **state)
+{
+	struct lab *lab = *state;
+
+	for (int has_other = 0; has_other < 2; has_other++) {
+		serve_udp(lab, "1", "flow");
+		lab->keeps_moving = true;
+		serve_udp(lab, "2", "flow");
+		assert_int_equal(datagram(lab), 1);
+		serve_udp(lab, has_other ? "3" : "2", "none");
+		assert_int_equal(datagram(lab), has_other ? 3 : 2); /* at once */
+		serve_udp(lab, "4", "flow");
+		assert_int_equal(datagram(lab), has_other ? 3 : 2); /* not 1, where it is still remembered to be */
+		lab->keeps_moving = false;
+		lab_apply(lab, "services: []\n");
+	}
+}
+
+/* The same of a service that is taken out of the file and comes back. */
+static void a_service_that_comes_back_remembers_nothing(void **state)
+{
+	struct lab *lab = *state;
+
+	serve_udp(lab, "1", "flow");
+	lab->keeps_moving = true;
+	serve_udp(lab, "2", "flow");
+	assert_int_equal(datagram(lab), 1);
+	lab_apply(lab, "services: []\n");
+	serve_udp(lab, "3", "flow");
+	assert_int_equal(datagram(lab), 3);
+	serve_udp(lab, "4", "flow");
+	assert_int_equal(datagram(lab), 3);
+	lab->keeps_moving = false;
+	lab_apply(lab, "services: []\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +528,8 @@ int main(void)
 		cmocka_unit_test(cuts_wait_for_a_ring_that_waits),
 		cmocka_unit_test(vip_stays_up_for_those_who_depart),
 		cmocka_unit_test(cuts_whoever_departs_with_the_address),
+		cmocka_unit_test(without_affinity_nothing_remembered_counts),
+		cmocka_unit_test(a_service_that_comes_back_remembers_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, lab_open, lab_close);
