@@ -84,3 +84,11 @@ const char *duration_rough(uint64_t seconds, char text[static DURATION_ROUGH_BYT
 		snprintf(text, DURATION_ROUGH_BYTES, "%llu%s", (unsigned long long)(seconds / first), units[unit].name);
 	return text;
 }
+
+const char *duration_format_ms(uint64_t ms, char text[static DURATION_TEXT_BYTES])
+{
+	if (ms % 1000 == 0)
+		return duration_format(ms / 1000, text);
+	snprintf(text, DURATION_TEXT_BYTES, "%llums", (unsigned long long)ms);
+	return text;
+}

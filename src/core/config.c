@@ -20,6 +20,7 @@ void config_service_drop(struct config_service *service)
 	free(service->name);
 	free(service->vips);
 	free(service->backends);
+	config_health_drop(service->health);
 	free(service);
 }
 
@@ -86,6 +87,8 @@ static struct config_service *copy_service(const struct config_service *service)
 	copy->name = strdup(service->name);
 	copy->vips = duplicate(service->vips, service->vip_count * sizeof(*service->vips));
 	copy->backends = duplicate(service->backends, service->backend_count * sizeof(*service->backends));
+	if (copy->health)
+		config_health_hold(copy->health);
 	if (copy->name && copy->vips && copy->backends)
 		return copy;
 	config_service_drop(copy);
@@ -110,6 +113,8 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->port == b->port && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
 	       a->seed == b->seed && a->affinity == b->affinity && a->window_s == b->window_s &&
 	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&
+	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
+	       a->when_all_down == b->when_all_down && a->on_down == b->on_down && config_health_equal(a->health, b->health) &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }
@@ -157,6 +162,30 @@ const char *config_affinity_name(enum config_affinity affinity)
 		return "flow";
 	case CONFIG_AFFINITY_NONE:
 		return "none";
+	}
+	return "";
+}
+
+const char *config_all_down_name(enum config_all_down what)
+{
+	switch (what) {
+	case CONFIG_ALL_DOWN_DROP:
+		return "drop";
+	case CONFIG_ALL_DOWN_ALL:
+		return "all";
+	case CONFIG_ALL_DOWN_FALLBACK:
+		return "fallback";
+	}
+	return "";
+}
+
+const char *config_on_down_name(enum config_on_down what)
+{
+	switch (what) {
+	case CONFIG_ON_DOWN_DRAIN:
+		return "drain";
+	case CONFIG_ON_DOWN_RESET:
+		return "reset";
 	}
 	return "";
 }

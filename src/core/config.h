@@ -50,9 +50,58 @@ struct config_interface {
 	enum config_vlan vlan;
 };
 
+/* What a probe asks. */
+enum config_probe {
+	CONFIG_PROBE_TCP,
+	CONFIG_PROBE_HTTP,
+	CONFIG_PROBE_HTTPS,
+	CONFIG_PROBE_UDP,
+	CONFIG_PROBE_DNS,
+	CONFIG_PROBE_ICMP,
+	CONFIG_PROBE_SCRIPT,
+	CONFIG_PROBE_COUNT,
+};
+
+/* How backends are probed. What a kind does not take is NULL or 0. Counted references, as copies of a service share it. */
+struct config_health {
+	unsigned int references;
+	enum config_probe type;
+	bool via_backend;		    /* asks the backend's own address, not the VIP */
+	uint16_t port;			    /* host order; 0: the service's */
+	char *path, *host;		    /* http, https; host NULL: the address that is asked */
+	uint16_t status_first, status_last; /* of http, that are accepted */
+	char *send;			    /* udp */
+	size_t send_bytes;
+	char *expect; /* udp: how the answer begins; http: a text in the body; dns: an address in the answer; NULL: any */
+	size_t expect_bytes;
+	char *name; /* dns: what is asked for */
+	uint16_t record; /* dns: of which type: 1 A, 28 AAAA, ... */
+	char **command;	 /* script: its words, ended by NULL */
+	char *ca, *certificate, *key; /* https: files */
+	bool verify;		      /* https: the certificate has to hold */
+	uint32_t interval_ms;	      /* from probe to probe */
+	uint32_t doubt_ms;	      /* the same while in doubt; at most interval_ms */
+	uint32_t timeout_ms;	      /* at most interval_ms */
+	uint32_t rise, fall;
+};
+
+/* What becomes of a service when fewer backends are up than it needs. */
+enum config_all_down {
+	CONFIG_ALL_DOWN_DROP,	  /* it is down */
+	CONFIG_ALL_DOWN_ALL,	  /* all get flows, as if all were up */
+	CONFIG_ALL_DOWN_FALLBACK, /* those kept for this do */
+};
+
+/* What becomes of the flows of a backend that fails its checks and can be reached. */
+enum config_on_down {
+	CONFIG_ON_DOWN_DRAIN, /* they stay */
+	CONFIG_ON_DOWN_RESET, /* they go where new ones go */
+};
+
 struct config_backend {
 	struct ip address;
 	uint32_t weight;
+	uint32_t is_fallback; /* gets flows only when too few of the others are up, and is not probed */
 };
 
 struct config_service {
@@ -70,8 +119,14 @@ struct config_service {
 	uint32_t window_s;     /* how long after a change a flow that is not remembered follows the ring of before; 0: never */
 	uint32_t slow_start_s; /* until a new or recovered backend has its whole weight; 0: at once */
 	uint32_t deadline_s;   /* how long flows may stay with a backend that was taken out; 0: not at all */
-	struct config_backend *backends; /* in the order of the file */
+	struct config_backend *backends; /* in the order of the file, those of `fallback` last */
 	size_t backend_count;
+	size_t fallback_count;	      /* of them */
+	struct config_health *health; /* a reference; NULL: not probed */
+	uint32_t min_up;	      /* backends, or with min_up_is_percent a share of those with weight */
+	bool min_up_is_percent;
+	enum config_all_down when_all_down;
+	enum config_on_down on_down;
 	uint32_t line; /* where it stands in the text, from 1 */
 };
 
@@ -110,6 +165,12 @@ void config_free(struct config *config);
 struct config_service *config_service_hold(struct config_service *service);
 void config_service_drop(struct config_service *service);
 
+struct config_health *config_health_hold(struct config_health *health);
+void config_health_drop(struct config_health *health);
+
+/* Whether two are configured the same; either may be NULL, which is equal to NULL only. */
+bool config_health_equal(const struct config_health *a, const struct config_health *b);
+
 /* A copy that shares the services. NULL when memory is out. */
 struct config *config_copy(const struct config *config);
 
@@ -133,5 +194,8 @@ const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
 const char *config_affinity_name(enum config_affinity affinity);
 const char *config_protocol_name(uint8_t protocol);
+const char *config_probe_name(enum config_probe probe);
+const char *config_all_down_name(enum config_all_down what);
+const char *config_on_down_name(enum config_on_down what);
 
 #endif

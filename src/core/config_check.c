@@ -193,6 +193,8 @@ static void check_backends(struct config_reader *reader, struct config_draft *dr
 	if (!rows)
 		abort();
 	for (size_t i = 0; i < service->backend_count; i++, at = at->next) {
+		if (i == service->backend_count - service->fallback_count)
+			at = first_item(draft->fallback);
 		if (is_blank(&service->backends[i].address))
 			continue;
 		rows[i].address = service->backends[i].address;
@@ -207,26 +209,27 @@ static void check_ring(struct config_reader *reader, struct config_draft *draft)
 {
 	struct config_service *service = draft->service;
 	const struct yaml_node *at = draft->slots ? draft->slots : draft->at;
+	size_t count = service->backend_count - service->fallback_count;
 	uint64_t weights = 0;
 
-	for (size_t i = 0; i < service->backend_count; i++)
+	for (size_t i = 0; i < count; i++)
 		weights += service->backends[i].weight;
-	if (service->backend_count && !weights)
+	if (count && !weights)
 		config_warning(reader, draft->backends, "every weight is 0: the service takes no new flows");
 	if (service->slots == UINT32_MAX)
 		service->slots = reader->slots;
 	if (service->slots == CONFIG_SLOTS_AUTO) {
-		service->slots = ring_size_auto(service->backend_count);
+		service->slots = ring_size_auto(count);
 		return;
 	}
-	if (service->slots < service->backend_count)
+	if (service->slots < count)
 		config_error(reader, at, "%u slots for %zu backends: a ring needs at least one a backend, and a hundred share "
 					 "flows evenly; auto takes %u",
-			     service->slots, service->backend_count, ring_size_auto(service->backend_count));
-	else if (service->slots < service->backend_count * SLOTS_A_BACKEND)
+			     service->slots, count, ring_size_auto(count));
+	else if (service->slots < count * SLOTS_A_BACKEND)
 		config_warning(reader, at, "%u slots for %zu backends: below a hundred a backend the shares are uneven; auto "
 					   "takes %u",
-			       service->slots, service->backend_count, ring_size_auto(service->backend_count));
+			       service->slots, count, ring_size_auto(count));
 }
 
 static void check_window(struct config_reader *reader, struct config_draft *draft)
@@ -296,6 +299,7 @@ void config_check(struct config_reader *reader)
 		check_keys(reader, draft, &table);
 		check_ring(reader, draft);
 		check_window(reader, draft);
+		config_check_health(reader, draft);
 	}
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);

@@ -110,19 +110,29 @@ static const struct config_backend *find_backend(const struct config_service *se
 	return NULL;
 }
 
+static const char *role(const struct config_backend *backend)
+{
+	return backend->is_fallback ? "fallback" : "backend";
+}
+
 static void diff_backends(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	char address[IP_TEXT_BYTES];
 
 	for (size_t i = 0; i < a->backend_count; i++)
 		if (!find_backend(b, &a->backends[i].address))
-			add(out, CONFIG_CHANGE, b->name, "backend %s removed", ip_format(&a->backends[i].address, address));
+			add(out, CONFIG_CHANGE, b->name, "%s %s removed", role(&a->backends[i]),
+			    ip_format(&a->backends[i].address, address));
 	for (size_t i = 0; i < b->backend_count; i++) {
 		const struct config_backend *was = find_backend(a, &b->backends[i].address);
 
 		ip_format(&b->backends[i].address, address);
-		if (!was)
+		if (!was && b->backends[i].is_fallback)
+			add(out, CONFIG_CHANGE, b->name, "fallback %s added", address);
+		else if (!was)
 			add(out, CONFIG_CHANGE, b->name, "backend %s added (weight %u)", address, b->backends[i].weight);
+		else if (was->is_fallback != b->backends[i].is_fallback)
+			add(out, CONFIG_CHANGE, b->name, "%s %s becomes a %s", role(was), address, role(&b->backends[i]));
 		else if (was->weight != b->backends[i].weight)
 			add(out, CONFIG_CHANGE, b->name, "backend %s weight %u -> %u", address, was->weight,
 			    b->backends[i].weight);
@@ -135,6 +145,33 @@ static void diff_seconds(const char *key, uint32_t a, uint32_t b, const char *se
 
 	if (a != b)
 		add(out, CONFIG_CHANGE, service, "%s %s -> %s", key, duration_format(a, before), duration_format(b, after));
+}
+
+static const char *min_up_text(const struct config_service *service, char text[static 16])
+{
+	snprintf(text, 16, "%u%s", service->min_up, service->min_up_is_percent ? "%" : "");
+	return text;
+}
+
+static void diff_health(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char before[16], after[16];
+
+	if (!a->health != !b->health)
+		add(out, CONFIG_CHANGE, b->name, "health %s", a->health ? "removed" : "added");
+	else if (a->health && a->health->type != b->health->type)
+		add(out, CONFIG_CHANGE, b->name, "health %s -> %s", config_probe_name(a->health->type),
+		    config_probe_name(b->health->type));
+	else if (!config_health_equal(a->health, b->health))
+		add(out, CONFIG_CHANGE, b->name, "health changed");
+	if (a->min_up != b->min_up || a->min_up_is_percent != b->min_up_is_percent)
+		add(out, CONFIG_CHANGE, b->name, "min_up %s -> %s", min_up_text(a, before), min_up_text(b, after));
+	if (a->when_all_down != b->when_all_down)
+		add(out, CONFIG_CHANGE, b->name, "when_all_down %s -> %s", config_all_down_name(a->when_all_down),
+		    config_all_down_name(b->when_all_down));
+	if (a->on_down != b->on_down)
+		add(out, CONFIG_CHANGE, b->name, "on_down %s -> %s", config_on_down_name(a->on_down),
+		    config_on_down_name(b->on_down));
 }
 
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
@@ -162,6 +199,7 @@ static void diff_service(const struct config_service *a, const struct config_ser
 		diff_seconds("window", a->window_s, b->window_s, b->name, out);
 	diff_seconds("slow_start", a->slow_start_s, b->slow_start_s, b->name, out);
 	diff_seconds("deadline", a->deadline_s, b->deadline_s, b->name, out);
+	diff_health(a, b, out);
 	diff_backends(a, b, out);
 }
 
@@ -231,11 +269,12 @@ static void diff_rest(const struct config *a, const struct config *b, struct con
 
 static void added(const struct config_service *service, struct config_changes *out)
 {
+	size_t count = service->backend_count - service->fallback_count;
 	char vips[200];
 
 	list_vips(service, vips, sizeof(vips));
 	add(out, CONFIG_ADD, service->name, "service %s port %u, %s, with %zu backend%s", vips, service->port,
-	    config_forward_name(service->forward), service->backend_count, service->backend_count == 1 ? "" : "s");
+	    config_forward_name(service->forward), count, count == 1 ? "" : "s");
 }
 
 /* The same service in the same place, as nearly all are: neither compared nor looked up. */

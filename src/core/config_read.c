@@ -10,6 +10,8 @@
 #include "base/nearest.h"
 #include "core/ring.h"
 
+#define PATH_MOST 1024
+
 /* ---- problems --------------------------------------------------------------------------------------------------- */
 
 void config_error(struct config_reader *reader, const struct yaml_node *at, const char *format, ...)
@@ -178,6 +180,32 @@ bool config_read_seconds(struct config_reader *reader, const struct yaml_node *v
 	return true;
 }
 
+bool config_read_ms(struct config_reader *reader, const struct yaml_node *value, uint32_t low_ms, uint32_t high_ms,
+		    const char *what, uint32_t *out)
+{
+	const char *text = config_read_word(reader, value, what);
+	char least[DURATION_TEXT_BYTES], most[DURATION_TEXT_BYTES];
+	uint64_t us;
+
+	if (!text)
+		return false;
+	if (!duration_parse(&us, text)) {
+		config_error(reader, value, "%s " CONFIG_NO_DURATION, what, text);
+		return false;
+	}
+	if (us < low_ms * DURATION_MS_US || us > high_ms * DURATION_MS_US) {
+		config_error(reader, value, "%s %s is out of range: %s to %s", what, text, duration_format_ms(low_ms, least),
+			     duration_format_ms(high_ms, most));
+		return false;
+	}
+	if (us % DURATION_MS_US) {
+		config_error(reader, value, "%s %s is not a whole number of milliseconds", what, text);
+		return false;
+	}
+	*out = (uint32_t)(us / DURATION_MS_US);
+	return true;
+}
+
 /* One of a list of words (ended by NULL). */
 bool config_read_choice(struct config_reader *reader, const struct yaml_node *value, const struct config_word *words,
 			const char *what, int *out)
@@ -301,6 +329,22 @@ bool config_read_name(struct config_reader *reader, const struct yaml_node *valu
 	}
 	if (!text[0] || strlen(text) > 63) {
 		config_error(reader, value, "%s has %zu bytes: 1 to 63", what, strlen(text));
+		return false;
+	}
+	free(*out);
+	*out = config_read_copy(text);
+	return true;
+}
+
+bool config_read_path(struct config_reader *reader, const struct yaml_node *value, const char *what, char **out)
+{
+	const char *text = config_read_word(reader, value, what);
+
+	if (!text)
+		return false;
+	if (text[0] != '/' || strlen(text) >= PATH_MOST || config_has_control(text)) {
+		config_error(reader, value, "%s \"%s\" must be an absolute path (/...) of less than %d bytes", what, text,
+			     PATH_MOST);
 		return false;
 	}
 	free(*out);

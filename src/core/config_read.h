@@ -1,6 +1,6 @@
 /* How the configuration's text is read: mappings by tables of options, and the kinds of values that options have.
  *
- * Knows no option by name: those are in config_schema.c and config_schema_service.c. Every function notes what is
+ * Knows no option by name: those are in config_schema*.c. Every function notes what is
  * wrong with a value, at its place, and goes on; outputs are untouched then. Out of memory ends the program. */
 #ifndef HP_CORE_CONFIG_READ_H
 #define HP_CORE_CONFIG_READ_H
@@ -12,7 +12,7 @@
 #include "base/ip.h"
 #include "core/config_schema.h"
 
-#define CONFIG_OPTIONS_MOST 16
+#define CONFIG_OPTIONS_MOST 32
 
 struct config_option {
 	const char *name;
@@ -48,6 +48,10 @@ bool config_read_number(struct config_reader *reader, const struct yaml_node *va
 bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
 			 const char *what, uint32_t *out);
 
+/* A duration of whole milliseconds. */
+bool config_read_ms(struct config_reader *reader, const struct yaml_node *value, uint32_t low_ms, uint32_t high_ms,
+		    const char *what, uint32_t *out);
+
 /* What is wrong with a text that is no duration: to be put behind what it was to be. */
 #define CONFIG_NO_DURATION "\"%s\" is not a duration: a number and ms, s, m, h or d, such as 2s"
 
@@ -63,6 +67,9 @@ bool config_has_control(const char *text);
 
 /* A name of 1 to 63 bytes without blanks and control characters. *out is freed and becomes the caller's. */
 bool config_read_name(struct config_reader *reader, const struct yaml_node *value, const char *what, char **out);
+
+/* A path of a file, absolute. *out is freed and becomes the caller's. */
+bool config_read_path(struct config_reader *reader, const struct yaml_node *value, const char *what, char **out);
 
 /* A ring's size: `auto`, or a prime. */
 void config_read_slots(struct config_reader *reader, const struct yaml_node *value, uint32_t *out);

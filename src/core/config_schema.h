@@ -11,10 +11,20 @@
 
 #define CONFIG_SLOTS_AUTO 0
 
+/* Where the parts of a service's health stand in the text. */
+struct config_health_draft {
+	const struct yaml_node *at, *path, *host, *port, *status, *send, *expect, *name, *record, *command, *ca, *certificate,
+		*key, *verify, *doubt, *timeout;
+	bool has_type;
+};
+
 /* A service while it is read: what it becomes, and where its parts stand in the text. */
 struct config_draft {
 	struct config_service *service;
-	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends;
+	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends, *min_up, *when_all_down,
+		*fallback, *on_down;
+	struct config_backend *fallbacks; /* behind the backends in the end */
+	struct config_health_draft health;
 	bool has_seed;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
@@ -34,6 +44,12 @@ void config_read(struct config_reader *reader, const struct yaml_node *root);
 
 /* The option `services`, a row of the top level's table. */
 void config_schema_services(struct config_reader *reader, const struct yaml_node *value, void *target);
+
+/* The option `health` of a service; the target is its draft. */
+void config_schema_health(struct config_reader *reader, const struct yaml_node *value, void *target);
+
+/* Judge a service's health, and what follows from backends being up or not. */
+void config_check_health(struct config_reader *reader, struct config_draft *draft);
 
 /* Judge what options mean together, and fill in what follows from others. */
 void config_check(struct config_reader *reader);

@@ -1,9 +1,9 @@
-/* The options of a service, of its backends and of its probes: see config_schema.h. */
+/* The options of a service and of its backends: see config_schema.h. Those of its health are in config_schema_health.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi.h"
-#include "base/duration.h"
 #include "core/config_read.h"
 #include "core/ring.h"
 
@@ -59,70 +59,85 @@ static void read_backends(struct config_reader *reader, const struct yaml_node *
 	}
 }
 
-/* ---- health: read and judged, but not acted on yet --------------------------------------------------------------- */
+/* ---- when backends are down -------------------------------------------------------------------------------------------- */
 
-static void read_any_scalar(struct config_reader *reader, const struct yaml_node *value, void *target)
+static void read_min_up(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
-	config_read_word(reader, value, target);
-}
-
-static void read_duration(struct config_reader *reader, const struct yaml_node *value, void *target)
-{
-	const char *text = config_read_word(reader, value, target);
-	uint64_t us;
-
-	if (text && !duration_parse(&us, text))
-		config_error(reader, value, CONFIG_NO_DURATION, text);
-}
-
-static void read_count(struct config_reader *reader, const struct yaml_node *value, void *target)
-{
+	struct config_draft *draft = target;
+	const char *text = config_read_word(reader, value, "min_up");
+	unsigned int percent;
 	uint64_t number;
+	int end = 0;
 
-	config_read_number(reader, value, 1, 1000, target, &number);
+	draft->min_up = value;
+	if (!text)
+		return;
+	if (strchr(text, '%')) {
+		if (text[0] < '0' || text[0] > '9' || sscanf(text, "%3u%%%n", &percent, &end) != 1 || !end || text[end] ||
+		    !percent || percent > 100) {
+			config_error(reader, value, "min_up \"%s\" must be a share from 1%% to 100%%, or a number of backends",
+				     text);
+			return;
+		}
+		draft->service->min_up = percent;
+		draft->service->min_up_is_percent = true;
+	} else if (config_read_number(reader, value, 1, 1u << 22, "min_up (a number of backends, or a share such as 50%)",
+				      &number)) {
+		draft->service->min_up = (uint32_t)number;
+	}
 }
 
-static void read_health_type(struct config_reader *reader, const struct yaml_node *value, void *target)
+static void read_when_all_down(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
-	static const struct config_word words[] = {{"tcp", 0}, {"http", 0}, {"https", 0},  {"udp", 0},
-					    {"dns", 0}, {"icmp", 0}, {"script", 0}, {NULL, 0}};
+	static const struct config_word words[] = {{"drop", CONFIG_ALL_DOWN_DROP},
+						    {"all", CONFIG_ALL_DOWN_ALL},
+						    {"fallback", CONFIG_ALL_DOWN_FALLBACK},
+						    {NULL, 0}};
+	struct config_draft *draft = target;
 	int choice;
 
-	config_read_choice(reader, value, words, target, &choice);
+	draft->when_all_down = value;
+	if (config_read_choice(reader, value, words, "when_all_down", &choice))
+		draft->service->when_all_down = (enum config_all_down)choice;
 }
 
-static void read_health_via(struct config_reader *reader, const struct yaml_node *value, void *target)
+static void add_fallback(struct config_reader *reader, const struct yaml_node *value, struct config_draft *draft)
 {
-	static const struct config_word words[] = {{"vip", 0}, {"backend", 0}, {NULL, 0}};
+	struct config_backend *backend;
+
+	draft->fallbacks = config_read_grow(draft->fallbacks, draft->service->fallback_count, sizeof(*backend));
+	backend = &draft->fallbacks[draft->service->fallback_count++];
+	memset(backend, 0, sizeof(*backend));
+	backend->weight = 1;
+	backend->is_fallback = 1;
+	config_read_address(reader, value, "fallback", &backend->address);
+}
+
+static void read_fallback(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->fallback = value;
+	if (value->kind != YAML_LIST) {
+		add_fallback(reader, value, draft);
+		return;
+	}
+	if (!value->first)
+		config_error(reader, value, "fallback is an empty list: name at least one address, or leave it out");
+	for (const struct yaml_node *node = value->first; node; node = node->next)
+		add_fallback(reader, node, draft);
+}
+
+static void read_on_down(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {
+		{"drain", CONFIG_ON_DOWN_DRAIN}, {"reset", CONFIG_ON_DOWN_RESET}, {NULL, 0}};
+	struct config_draft *draft = target;
 	int choice;
 
-	config_read_choice(reader, value, words, target, &choice);
-}
-
-static const struct config_option health_options[] = {
-	{"type", read_health_type, true, "tcp, http, https, udp, dns, icmp or script"},
-	{"via", read_health_via, false, "vip or backend"},
-	{"path", read_any_scalar, false, "what an http probe asks for"},
-	{"host", read_any_scalar, false, "the Host header"},
-	{"port", read_any_scalar, false, "another port than the service's"},
-	{"send", read_any_scalar, false, "what a udp probe sends"},
-	{"expect", read_any_scalar, false, "what must come back"},
-	{"command", read_any_scalar, false, "what a script probe runs"},
-	{"interval", read_duration, false, "time between probes"},
-	{"timeout", read_duration, false, "time for an answer"},
-	{"rise", read_count, false, "good probes until up"},
-	{"fall", read_count, false, "bad probes until down"},
-};
-
-static void read_health(struct config_reader *reader, const struct yaml_node *value, void *target)
-{
-	size_t errors = reader->problems->errors;
-
-	(void)target;
-	CONFIG_READ_MAP(reader, value, health_options, "health", "health");
-	if (reader->problems->errors == errors)
-		config_warning(reader, value, "health is read but not acted on: this version does not probe, and every "
-					      "backend whose way resolves gets flows");
+	draft->on_down = value;
+	if (config_read_choice(reader, value, words, "on_down", &choice))
+		draft->service->on_down = (enum config_on_down)choice;
 }
 
 /* ---- services ---------------------------------------------------------------------------------------------------------- */
@@ -276,9 +291,25 @@ static const struct config_option service_options[] = {
 	{"window", read_window, false, "how long after a change flows that are not remembered follow the ring of before"},
 	{"slow_start", read_slow_start, false, "how long a new or recovered backend's weight rises; 0 by default"},
 	{"deadline", read_deadline, false, "how long flows may stay with a backend that was taken out; 24h by default"},
-	{"health", read_health, false, "how backends are probed"},
+	{"health", config_schema_health, false, "how backends are probed"},
+	{"min_up", read_min_up, false, "how many backends, or which share, must be up for the service to be; 1 by default"},
+	{"when_all_down", read_when_all_down, false, "drop, all or fallback: who gets flows then; drop by default"},
+	{"fallback", read_fallback, false, "an address or a list of them, for when_all_down: fallback"},
+	{"on_down", read_on_down, false, "drain or reset: the flows of a backend that fails its checks; drain by default"},
 	{"backends", read_backends, true, "where flows go: a list of addresses with weights"},
 };
+
+static void append_fallbacks(struct config_draft *draft)
+{
+	struct config_service *service = draft->service;
+
+	for (size_t i = 0; i < service->fallback_count; i++) {
+		service->backends = config_read_grow(service->backends, service->backend_count, sizeof(*service->backends));
+		service->backends[service->backend_count++] = draft->fallbacks[i];
+	}
+	free(draft->fallbacks);
+	draft->fallbacks = NULL;
+}
 
 static void read_service(struct config_reader *reader, const struct yaml_node *node)
 {
@@ -292,10 +323,12 @@ static void read_service(struct config_reader *reader, const struct yaml_node *n
 	service->protocol = 6;
 	service->slots = UINT32_MAX; /* the file's default */
 	service->deadline_s = DAY_S;
+	service->min_up = 1;
 	service->line = node->line;
 	reader->config->services[reader->draft_count] = service;
 	reader->config->service_count = ++reader->draft_count;
 	CONFIG_READ_MAP(reader, node, service_options, draft, "a service");
+	append_fallbacks(draft);
 }
 
 void config_schema_services(struct config_reader *reader, const struct yaml_node *value, void *target)

@@ -27,7 +27,8 @@ static size_t list_members(const struct config_service *config, struct fleet_bac
 		members[i] = (struct ring_member){
 			.address = backends[i]->identity.address,
 			.method = backends[i]->identity.method,
-			.weight = all || backends[i]->adjacency ? config->backends[i].weight : 0,
+			.weight = !config->backends[i].is_fallback && (all || backends[i]->adjacency) ? config->backends[i].weight
+												      : 0,
 			.number = backends[i]->number,
 		};
 	if (ramps)

@@ -38,7 +38,7 @@ not_in() { grep -vxF -f <(printf '%s\n' "$1") || true; }
 
 COMMANDS=$("$BUILD/halfproxy" help | sed -nE 's/^  ([a-z]+) .*/\1/p')
 ARGUMENTS=$("$BUILD/halfproxy" help | sed -nE 's/^  ([a-z]+) +([A-Z]*) .*/\1 \2/p')
-KEYS=$(sed -nE 's/^\t\{"([a-z0-9_]+)", read_.*/\1/p' src/core/config*.c | sort -u)
+KEYS=$(sed -nE 's/^\t\{"([a-z0-9_]+)", (read|config_schema)_.*/\1/p' src/core/config*.c | sort -u)
 WORDS=$(grep -ohP '\{"\K[a-z0-9-]+(?=", -?[A-Z0-9])' src/core/config*.c | sort -u)
 ROUTES=$(grep -oP '"(GET|POST)", "/v1/[a-z]+"' src/daemon/api_routes.c | tr -d '",')
 CODES=$({ grep -ohP 'api_fail\(\w+, \K[0-9]+' src/daemon/*.c

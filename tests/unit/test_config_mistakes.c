@@ -143,13 +143,6 @@ static const struct row rows[] = {
 	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, slots: 7, backends: [10.3.0.1, 10.3.0.2, 10.3.0.3, "
 					   "10.3.0.4, 10.3.0.5, 10.3.0.6, 10.3.0.7, 10.3.0.8]}\n"), 3, 36,
 	 "7 slots for 8 backends"},
-	{"an unknown kind of health", WEB("health: {type: htp}"), 3, WEB_COLUMN + 15, "did you mean \"http\"?"},
-	{"a duration without a unit", WEB("health: {type: tcp, interval: 2}"), 3, WEB_COLUMN + 30, "\"2\" is not a duration"},
-	{"a duration with two points", WEB("health: {type: tcp, interval: 1..2s}"), 3, WEB_COLUMN + 30, "is not a duration"},
-	{"a duration of a point", WEB("health: {type: tcp, interval: .s}"), 3, WEB_COLUMN + 30, "is not a duration"},
-	{"a duration that stops at the point", WEB("health: {type: tcp, interval: 1.s}"), 3, WEB_COLUMN + 30,
-	 "is not a duration"},
-	{"rise of zero", WEB("health: {type: tcp, rise: 0}"), 3, WEB_COLUMN + 26, "is out of range: 1 to 1000"},
 
 	/* flows through a change */
 	{"affinity of tcp", WEB("affinity: none"), 3, WEB_COLUMN + 10,
@@ -400,8 +393,8 @@ static const struct {
 	 TEXT("slots: 1000\n"
 	      "interfaces: [lo]\n"
 	      "services:\n"
-	      "  - {vip: 10.2.0.1, port: 0, health: {type: tcp}, backends: []}\n"
-	      "  - {vip: 10.2.0.1, port: 80, backends: [bad, 10.2.0.1]}\n"),
+	      "  - {vip: 10.2.0.1, port: 0, backends: []}\n"
+	      "  - {vip: 10.2.0.1, port: 80, slots: 97, backends: [bad, 10.2.0.1]}\n"),
 	 "f:1:8: error: slots 1000 is no prime, which a Maglev ring needs: 997 is one, or write auto\n"
 	 "    slots: 1000\n"
 	 "           ^\n"
@@ -409,22 +402,21 @@ static const struct {
 	 "    interfaces: [lo]\n"
 	 "                 ^\n"
 	 "f:4:27: error: port (a number or `any`) 0 is out of range: 1 to 65535\n"
-	 "      - {vip: 10.2.0.1, port: 0, health: {type: tcp}, backends: []}\n"
+	 "      - {vip: 10.2.0.1, port: 0, backends: []}\n"
 	 "                              ^\n"
-	 "f:4:38: warning: health is read but not acted on: this version does not probe, and every backend whose way "
-	 "resolves gets flows\n"
-	 "      - {vip: 10.2.0.1, port: 0, health: {type: tcp}, backends: []}\n"
+	 "f:4:40: error: backends is empty: a service needs at least one\n"
+	 "      - {vip: 10.2.0.1, port: 0, backends: []}\n"
+	 "                                           ^\n"
+	 "f:5:38: warning: 97 slots for 2 backends: below a hundred a backend the shares are uneven; auto takes 1009\n"
+	 "      - {vip: 10.2.0.1, port: 80, slots: 97, backends: [bad, 10.2.0.1]}\n"
 	 "                                         ^\n"
-	 "f:4:61: error: backends is empty: a service needs at least one\n"
-	 "      - {vip: 10.2.0.1, port: 0, health: {type: tcp}, backends: []}\n"
-	 "                                                                ^\n"
-	 "f:5:42: error: backend address \"bad\" is not an IPv4 or IPv6 address, such as 10.2.0.1 or 2001:db8::1 (no leading "
+	 "f:5:53: error: backend address \"bad\" is not an IPv4 or IPv6 address, such as 10.2.0.1 or 2001:db8::1 (no leading "
 	 "zeros)\n"
-	 "      - {vip: 10.2.0.1, port: 80, backends: [bad, 10.2.0.1]}\n"
-	 "                                             ^\n"
-	 "f:5:47: error: backend 10.2.0.1 is a VIP itself (line 4): packets would never arrive\n"
-	 "      - {vip: 10.2.0.1, port: 80, backends: [bad, 10.2.0.1]}\n"
-	 "                                                  ^\n"},
+	 "      - {vip: 10.2.0.1, port: 80, slots: 97, backends: [bad, 10.2.0.1]}\n"
+	 "                                                        ^\n"
+	 "f:5:58: error: backend 10.2.0.1 is a VIP itself (line 4): packets would never arrive\n"
+	 "      - {vip: 10.2.0.1, port: 80, slots: 97, backends: [bad, 10.2.0.1]}\n"
+	 "                                                             ^\n"},
 	{"bad keys of services do not make doubles of them",
 	 TEXT(HEAD "- {vip: 10.2.0.1, port: 0, backends: [10.3.0.1]}\n"
 		   "- {vip: 10.2.0.1, protocol: upd, port: 80, backends: [10.3.0.1]}\n"
@@ -540,7 +532,7 @@ static void many_warnings_leave_room_for_errors(void **state)
 	struct problems problems = {0};
 	size_t bytes, errors = 0;
 
-	text = many_services(1500, "health: {type: tcp}", "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1], name: a}\n", &bytes);
+	text = many_services(1500, "slots: 97", "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1], name: a}\n", &bytes);
 	assert_null(config_parse(text, bytes, &problems));
 	assert_int_equal(problems.warnings, 1500);
 	assert_int_equal(problems.errors, 1);

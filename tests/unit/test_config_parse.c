@@ -11,6 +11,33 @@
 #define NONE	 "services: []\n"
 #define TEXT(t)	 .text = (t), .bytes = sizeof(t) - 1
 
+static void describe_bytes(FILE *out, const char *name, const char *bytes, size_t count)
+{
+	fprintf(out, bytes ? " %s " : "", name);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, bytes[i] > ' ' && bytes[i] < 127 ? "%c" : "<%02x>", (unsigned char)bytes[i]);
+}
+
+static void describe_health(FILE *out, const struct config_health *health)
+{
+	fprintf(out, "health %s via %s port %u every %u/%u within %u rise %u fall %u", config_probe_name(health->type),
+		health->via_backend ? "backend" : "vip", health->port, health->interval_ms, health->doubt_ms,
+		health->timeout_ms, health->rise, health->fall);
+	if (health->path)
+		fprintf(out, " path %s host %s status %u-%u", health->path, health->host ? health->host : "-",
+			health->status_first, health->status_last);
+	describe_bytes(out, "send", health->send, health->send_bytes);
+	describe_bytes(out, "expect", health->expect, health->expect_bytes);
+	if (health->name)
+		fprintf(out, " name %s record %u", health->name, health->record);
+	for (char **word = health->command; word && *word; word++)
+		fprintf(out, " [%s]", *word);
+	if (health->ca || health->certificate || !health->verify)
+		fprintf(out, " ca %s certificate %s key %s verify %d", health->ca ? health->ca : "-",
+			health->certificate ? health->certificate : "-", health->key ? health->key : "-", health->verify);
+	fprintf(out, "\n");
+}
+
 static void describe_service(FILE *out, const struct config_service *service)
 {
 	char text[IP_TEXT_BYTES];
@@ -27,10 +54,16 @@ static void describe_service(FILE *out, const struct config_service *service)
 		fprintf(out, " affinity %s window %u", config_affinity_name(service->affinity), service->window_s);
 	if (service->slow_start_s || service->deadline_s != 86400)
 		fprintf(out, " slow_start %u deadline %u", service->slow_start_s, service->deadline_s);
+	if (service->min_up != 1 || service->when_all_down || service->on_down)
+		fprintf(out, " min_up %u%s when_all_down %s on_down %s", service->min_up, service->min_up_is_percent ? "%" : "",
+			config_all_down_name(service->when_all_down), config_on_down_name(service->on_down));
 	fprintf(out, " ->");
 	for (size_t i = 0; i < service->backend_count; i++)
-		fprintf(out, " %s*%u", ip_format(&service->backends[i].address, text), service->backends[i].weight);
+		fprintf(out, " %s%s*%u", service->backends[i].is_fallback ? "else " : "",
+			ip_format(&service->backends[i].address, text), service->backends[i].weight);
 	fprintf(out, " (line %u)\n", service->line);
+	if (service->health)
+		describe_health(out, service->health);
 }
 
 static void describe_source(FILE *out, const char *name, const struct config_source *source)
@@ -144,13 +177,52 @@ static const struct row rows[] = {
 	{"a deadline of nothing", TEXT(WEB(", deadline: 0s")), " deadline 0 -> "},
 	{"a deadline of nothing, without a unit", TEXT(WEB(", deadline: 0")), " deadline 0 -> "},
 	{"the longest deadline", TEXT(WEB(", deadline: 720h")), " deadline 2592000 -> "},
-	{"health is read, with a warning",
-	 TEXT(WEB(", health: {type: http, path: /healthz, interval: 2s, timeout: 1.5s, rise: 2, fall: 3}")), "service ", 1},
-	{"health by the hour, with a warning", TEXT(WEB(", health: {type: tcp, interval: 1h, timeout: 0.5ms}")),
-	 "service ", 1},
-	{"every other option of health, with a warning",
-	 TEXT(WEB(", health: {type: script, via: backend, host: a, port: 1, send: b, expect: c, command: d, interval: 500ms}")),
-	 "service ", 1},
+	/* health */
+#define HEALTH(t) TEXT(WEB(", health: {" t "}"))
+	{"health of tcp", HEALTH("type: tcp"), "health tcp via vip port 0 every 2000/500 within 1000 rise 2 fall 3\n", 1},
+	{"health of http", HEALTH("type: http"),
+	 "health http via vip port 0 every 2000/500 within 1000 rise 2 fall 3 path / host - status 200-399\n", 1},
+	{"times of health", HEALTH("type: tcp, interval: 1h, doubt: 1.5s, timeout: 1ms, rise: 1, fall: 1000"),
+	 "every 3600000/1500 within 1 rise 1 fall 1000\n", 1},
+	{"a short interval", HEALTH("type: tcp, interval: 200ms"), "every 200/50 within 200 rise", 1},
+	{"the shortest interval", HEALTH("type: tcp, interval: 10ms"), "every 10/10 within 10 rise", 1},
+	{"all of http", HEALTH("type: http, via: backend, path: /a?b=c, host: www.example.net, port: 8080, status: 200-299, "
+			       "expect: fine"),
+	 "health http via backend port 8080 every 2000/500 within 1000 rise 2 fall 3 path /a?b=c host www.example.net status "
+	 "200-299 expect fine\n", 1},
+	{"one code of http", HEALTH("type: http, status: 204"), "status 204-204\n", 1},
+	{"all of https", HEALTH("type: https, ca: /a, certificate: /b, key: /c, verify: true"),
+	 "status 200-399 ca /a certificate /b key /c verify 1\n", 1},
+	{"https without a look at the certificate", HEALTH("type: https, verify: false"),
+	 " ca - certificate - key - verify 0\n", 1},
+	{"udp by a text", HEALTH("type: udp, send: \"ping\\n\", expect: pong"), "fall 3 send ping<0a> expect pong\n", 1},
+	{"udp by bytes", HEALTH("type: udp, send: \"hex:00fFA0\""), "fall 3 send <00><ff><a0>\n", 1},
+	{"udp that speaks first", HEALTH("type: udp, expect: \"hex:00\""), "fall 3 expect <00>\n", 1},
+	{"dns", HEALTH("type: dns, name: example.net"), "fall 3 name example.net record 1\n", 1},
+	{"dns of IPv6", HEALTH("type: dns, name: example.net., record: AAAA, expect: \"fd00::1\""),
+	 "fall 3 expect fd00::1 name example.net. record 28\n", 1},
+	{"dns of the root", HEALTH("type: dns, name: ., record: NS"), "fall 3 name . record 2\n", 1},
+	{"icmp", HEALTH("type: icmp"), "health icmp via vip port 0 ", 1},
+	{"a script", HEALTH("type: script, command: /bin/check"), "fall 3 [/bin/check]\n", 1},
+	{"a script with arguments", HEALTH("type: script, command: [/bin/check, a b, \"\"]"),
+	 "fall 3 [/bin/check] [a b] []\n", 1},
+	{"any port and one to ask",
+	 TEXT(HEAD "- {vip: 10.2.0.1, port: any, health: {type: tcp, port: 22}, backends: [10.3.0.1]}\n"),
+	 "health tcp via vip port 22 ", 1},
+	{"any port and none to ask", TEXT(HEAD "- {vip: 10.2.0.1, port: any, health: {type: icmp}, backends: [10.3.0.1]}\n"),
+	 "health icmp via vip port 0 ", 1},
+
+	/* backends that are down */
+	{"all must be up", TEXT(WEB(", min_up: 100%")), " min_up 100% when_all_down drop on_down drain -> 10.3.0.1*1 (line 3)\n"},
+	{"all must be up, counted", TEXT(HEAD "- {vip: 10.2.0.1, port: 80, min_up: 2, backends: [10.3.0.1, 10.3.0.2]}\n"),
+	 " min_up 2 when_all_down drop on_down drain -> "},
+	{"none is as all", TEXT(WEB(", when_all_down: all")), " min_up 1 when_all_down all on_down drain -> "},
+	{"a fallback before the backends",
+	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, fallback: 10.3.0.9, when_all_down: fallback, backends: [10.3.0.1]}\n"),
+	 " min_up 1 when_all_down fallback on_down drain -> 10.3.0.1*1 else 10.3.0.9*1 (line 3)\n"},
+	{"fallbacks", TEXT(WEB(", when_all_down: fallback, fallback: [10.3.0.8, 10.3.0.9]")),
+	 " -> 10.3.0.1*1 else 10.3.0.8*1 else 10.3.0.9*1 (line 3)\n"},
+	{"flows are reset", TEXT(WEB(", on_down: reset, health: {type: tcp}")), " when_all_down drop on_down reset -> ", 1},
 
 	/* addresses */
 	{"an IPv6 VIP", TEXT(HEAD "  - {vip: \"2001:db8::1\", port: 80, backends: [\"2001:db8:3::1\"]}\n"),

@@ -95,12 +95,28 @@ static void durations_are_shown_roughly(void **state)
 	}
 }
 
+static const struct {
+	uint64_t ms;
+	const char *text;
+} ms_rows[] = {
+	{0, "0s"}, {1, "1ms"}, {250, "250ms"}, {999, "999ms"}, {1000, "1s"}, {1500, "1500ms"}, {60000, "1m"}, {60001, "60001ms"},
+};
+
+static void milliseconds_are_shown(void **state)
+{
+	char text[DURATION_TEXT_BYTES];
+
+	for (size_t i = 0; i < COUNT(ms_rows); i++)
+		assert_text("milliseconds", duration_format_ms(ms_rows[i].ms, text), ms_rows[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations_are_read),
 		cmocka_unit_test(durations_are_shown),
 		cmocka_unit_test(durations_are_shown_roughly),
+		cmocka_unit_test(milliseconds_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
