@@ -350,6 +350,33 @@ struct hp_backend_counts {
 _Static_assert(HP_VERDICT_COUNT <= HP_SERVICE_CELLS, "a verdict has no cell");
 _Static_assert(HP_NO_PORT == HP_BACKEND_CELLS - 1, "backend verdicts come first");
 
+/* ---- probes -------------------------------------------------------------------------------------------- */
+
+/* One list: name, what it says. What became of packets that the host sends, at the interface that probes leave by. */
+#define HP_PROBE_EVENTS(X)                                                                      \
+	X(SENT, "probes sent to their backend")                                                \
+	X(UNMARKED, "packets of this host to a VIP that are no probes, dropped")               \
+	X(LOOPED, "packets to a VIP about to be sent back by the interface they came in by, dropped") \
+	X(NOT_VIP, "packets with the mark of a probe that are not for a VIP, dropped")         \
+	X(UNRESOLVED, "probes of a backend that has no adjacency, dropped")                    \
+	X(TOO_BIG, "probes longer than the path to their backend takes, dropped")              \
+	X(NO_ROOM, "probes that the kernel gave no room for another header, dropped")
+
+enum hp_probe_event {
+#define HP_PROBE_EVENT_ENUM(name, text) HP_PROBE_##name,
+	HP_PROBE_EVENTS(HP_PROBE_EVENT_ENUM)
+#undef HP_PROBE_EVENT_ENUM
+		HP_PROBE_EVENT_COUNT
+};
+
+/* By which mark the program knows probes; written by the daemon as one. */
+struct hp_probe_marks {
+	__u32 mark; /* 0: there are none */
+	__u32 mask; /* its zeros hold the backend's number */
+};
+
+_Static_assert(sizeof(struct hp_probe_marks) == 8, "hp_probe_marks is published by one store");
+
 /* ---- pins ---------------------------------------------------------------------------------------------- */
 
 /* What a daemon that finds the maps has to know of them before it touches them. */

@@ -15,6 +15,9 @@
 /* Room for flows that are remembered, and for those that have yet to prove themselves, where the file says auto. */
 #define CONFIG_FLOWS_AUTO    1048576u
 #define CONFIG_UNPROVEN_AUTO 262144u
+#define CONFIG_PROBES_MARK  0x48000000u
+#define CONFIG_PROBES_MASK  0xff000000u
+#define CONFIG_PROBES_TABLE 4848u
 #define CONFIG_API_SOCKET "/run/halfproxy/api.sock"
 #define CONFIG_API_GROUP "halfproxy"
 
@@ -147,6 +150,13 @@ struct config_source {
 	struct prefix prefix;
 };
 
+/* How probes find their way to a VIP: the firewall mark of their sockets is `mark` and, in the bits that `mask` leaves free,
+ * the lowest ones, the number of their backend; one routing rule leads what bears it to `table`. */
+struct config_probes {
+	uint32_t mark, mask; /* mark lies within mask, and is not 0 */
+	uint32_t table;
+};
+
 struct config {
 	struct config_interface *interfaces;
 	size_t interface_count;
@@ -155,6 +165,7 @@ struct config {
 	struct config_limits limits;
 	struct config_source source4;
 	struct config_source source6;
+	struct config_probes probes;
 	char *api_socket;
 	char *api_group;
 };

@@ -10,6 +10,7 @@
 #define SLOTS_A_BACKEND 100
 #define WINDOW_TCP_S 7200 /* what a kernel waits by default before it asks a silent peer (tcp_keepalive_time) */
 #define WINDOW_UDP_S 120
+#define PROBED_BACKENDS 4096 /* the least that a data plane has room for, where the file says auto */
 
 /* A row of a table of what must not stand twice: a name, a VIP, or a service's key. */
 struct seen {
@@ -285,6 +286,27 @@ static void check_limits(struct config_reader *reader)
 			     config->limits.slots, (unsigned long long)(blocks * HP_SLOTS_PER_BLOCK));
 }
 
+/* A mark tells probes from everything else by the mask's bits, and their backends apart by the others. */
+static void check_probes(struct config_reader *reader)
+{
+	const struct config *config = reader->config;
+	const struct config_probes *probes = &config->probes;
+	uint32_t most = config->limits.backends ? config->limits.backends : PROBED_BACKENDS;
+
+	if (probes->mark & ~probes->mask)
+		config_error(reader, reader->probes,
+			     "probes.mark 0x%08x has bits outside of probes.mask 0x%08x, where the number of a backend goes: "
+			     "0x%08x has none",
+			     probes->mark, probes->mask,
+			     probes->mark & probes->mask ? probes->mark & probes->mask : probes->mask);
+	if (~probes->mask < most)
+		config_error(reader, reader->probes ? reader->probes : reader->limits,
+			     "probes.mask 0x%08x leaves room for the numbers of %u backends, and %s %u: fewer ones in the mask "
+			     "make more room",
+			     probes->mask, ~probes->mask,
+			     config->limits.backends ? "limits.backends is" : "there is to be room for", most);
+}
+
 void config_check(struct config_reader *reader)
 {
 	struct seen *table = NULL;
@@ -304,5 +326,6 @@ void config_check(struct config_reader *reader)
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);
 	check_limits(reader);
+	check_probes(reader);
 	free_table(&table);
 }

@@ -257,12 +257,23 @@ static void diff_source(const char *key, const struct config_source *a, const st
 		add(out, CONFIG_CHANGE, "tunnel", "%s %s -> %s", key, source_text(a, before), source_text(b, after));
 }
 
+/* Of a mark, which people read as hexadecimal digits. */
+static void diff_mark(const char *key, uint32_t a, uint32_t b, struct config_changes *out)
+{
+	if (a != b)
+		add(out, CONFIG_CHANGE, "probes", "%s 0x%08x -> 0x%08x", key, a, b);
+}
+
 static void diff_rest(const struct config *a, const struct config *b, struct config_changes *out)
 {
 	diff_source("source4", &a->source4, &b->source4, out);
 	diff_source("source6", &a->source6, &b->source6, out);
 	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
 		add(out, CONFIG_CHANGE, "limits", "take effect when the daemon is started again");
+	diff_mark("mark", a->probes.mark, b->probes.mark, out);
+	diff_mark("mask", a->probes.mask, b->probes.mask, out);
+	if (a->probes.table != b->probes.table)
+		add(out, CONFIG_CHANGE, "probes", "table %u -> %u", a->probes.table, b->probes.table);
 	if (strcmp(a->api_socket, b->api_socket) != 0 || strcmp(a->api_group, b->api_group) != 0)
 		add(out, CONFIG_CHANGE, "api", "takes effect when the daemon is started again");
 }

@@ -14,7 +14,7 @@ enum config_change_kind {
 
 struct config_change {
 	enum config_change_kind kind;
-	char *service; /* its name, or "interfaces", "tunnel", "limits", "api" */
+	char *service; /* its name, or "interfaces", "tunnel", "limits", "probes", "api" */
 	char *text;
 };
 

@@ -223,6 +223,62 @@ static void read_tunnel(struct config_reader *reader, const struct yaml_node *va
 	CONFIG_READ_MAP(reader, value, tunnel_options, NULL, "tunnel");
 }
 
+static void read_mark(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	uint64_t number;
+
+	(void)target;
+	if (config_read_number(reader, value, 1, UINT32_MAX, "probes.mark", &number))
+		reader->config->probes.mark = (uint32_t)number;
+}
+
+/* The bits that it leaves free are the lowest, so that a mark reads as its two numbers. */
+static void read_mask(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	uint64_t number;
+	uint32_t rest;
+
+	(void)target;
+	if (!config_read_number(reader, value, 1, UINT32_MAX, "probes.mask", &number))
+		return;
+	rest = ~(uint32_t)number;
+	if (rest & (rest + 1))
+		config_error(reader, value,
+			     "probes.mask 0x%08x must be ones and then zeros, such as 0xff000000: the zeros hold the number of a "
+			     "backend",
+			     (uint32_t)number);
+	else
+		reader->config->probes.mask = (uint32_t)number;
+}
+
+static void read_table(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	uint64_t number;
+
+	(void)target;
+	if (!config_read_number(reader, value, 1, UINT32_MAX, "probes.table", &number))
+		return;
+	if (number >= 253 && number <= 255)
+		config_error(reader, value,
+			     "probes.table %u is the kernel's table \"%s\": choose a number that nobody uses, such as 4848",
+			     (uint32_t)number, number == 253 ? "default" : number == 254 ? "main" : "local");
+	else
+		reader->config->probes.table = (uint32_t)number;
+}
+
+static const struct config_option probe_options[] = {
+	{"mark", read_mark, false, "the firewall mark of probes, but for the bits that hold the backend's number"},
+	{"mask", read_mask, false, "which bits of a firewall mark are compared with it"},
+	{"table", read_table, false, "the routing table that is theirs"},
+};
+
+static void read_probes(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	reader->probes = value;
+	CONFIG_READ_MAP(reader, value, probe_options, NULL, "probes");
+}
+
 static void read_socket(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	const char *text = config_read_word(reader, value, "api.socket");
@@ -260,6 +316,7 @@ static const struct config_option top_options[] = {
 	{"slots", read_slots, false, "default of the services' slots"},
 	{"limits", read_limits, false, "room in the data plane"},
 	{"tunnel", read_tunnel, false, "outer source of tunnels"},
+	{"probes", read_probes, false, "how probes find their way to a VIP"},
 	{"api", read_api, false, "the API's socket"},
 };
 

@@ -78,9 +78,11 @@ static const struct {
 	 "remove interfaces: eth0\nchange interfaces: eth1: announce all -> none\nadd interfaces: eth2\n"},
 	{"the rest of the file", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.9.0.0/16, source6: \"fd00::/96\"}\nlimits: {services: 5}\n"
-	 "api: {group: wheel}\n",
+	 "probes: {mark: 0xab0000, mask: 0xffff0000, table: 77}\napi: {group: wheel}\n",
 	 "change tunnel: source4 the route's -> 10.9.0.0/16\nchange tunnel: source6 the route's -> fd00::/96\n"
 	 "change limits: take effect when the daemon is started again\n"
+	 "change probes: mark 0x48000000 -> 0x00ab0000\nchange probes: mask 0xff000000 -> 0xffff0000\n"
+	 "change probes: table 4848 -> 77\n"
 	 "change api: takes effect when the daemon is started again\n"},
 	{"a source that gets longer", "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/8}\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n",

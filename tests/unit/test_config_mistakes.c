@@ -64,7 +64,7 @@ static const struct row rows[] = {
 	{"an unknown key, near a known one", TOP("interface: 1\n"), 1, 1,
 	 "the configuration has no key \"interface\": did you mean \"interfaces\"?"},
 	{"an unknown key, near none", TOP("nonsense: 1\n"), 1, 1,
-	 "has no key \"nonsense\": its keys are interfaces, services, seed, slots, limits, tunnel, api"},
+	 "has no key \"nonsense\": its keys are interfaces, services, seed, slots, limits, tunnel, probes, api"},
 	{"a merge key", TOP("<<: {}\n"), 1, 1, "has no key \"<<\""},
 	{"a key twice", TEXT("interfaces: [eth0]\nservices: []\ninterfaces: [eth1]\n"), 3, 1,
 	 "\"interfaces\" stands here twice: it is also on line 1"},
@@ -90,6 +90,26 @@ static const struct row rows[] = {
 	{"an outer source with host bits", TOP("tunnel: {source4: 10.9.0.1/16}\n"), 1, 19, "without host bits"},
 	{"an outer source too wide", TOP("tunnel: {source4: 0.0.0.0/0}\n"), 1, 19, "is too wide: /8 or longer"},
 	{"an IPv6 outer source too wide", TOP("tunnel: {source6: \"fd00::/64\"}\n"), 1, 19, "is too wide: /96 or longer"},
+	{"a mark of zero", TOP("probes: {mark: 0}\n"), 1, 16, "probes.mark 0 is out of range: 1 to 4294967295"},
+	{"a mark too wide", TOP("probes: {mark: 0x148000000}\n"), 1, 16, "is out of range: 1 to 4294967295"},
+	{"a mark that is a word", TOP("probes: {mark: red}\n"), 1, 16, "probes.mark must be a whole number"},
+	{"a mark outside of the mask", TOP("probes: {mark: 0x48000001}\n"), 1, 9,
+	 "probes.mark 0x48000001 has bits outside of probes.mask 0xff000000, where the number of a backend goes: 0x48000000 "
+	 "has none"},
+	{"a mask with a hole", TOP("probes: {mask: 0xf0f00000}\n"), 1, 16,
+	 "probes.mask 0xf0f00000 must be ones and then zeros, such as 0xff000000"},
+	{"a mask without room", TOP("probes: {mask: 0xffffff00, mark: 0x100}\n"), 1, 9,
+	 "probes.mask 0xffffff00 leaves room for the numbers of 255 backends, and there is to be room for 4096: fewer ones in "
+	 "the mask make more room"},
+	{"a mask without room for what the limits say",
+	 TOP("probes: {mask: 0xffff0000, mark: 0x480000}\nlimits: {backends: 100000}\n"), 1, 9,
+	 "leaves room for the numbers of 65535 backends, and limits.backends is 100000"},
+	{"no table", TOP("probes: {table: 0}\n"), 1, 17, "probes.table 0 is out of range: 1 to 4294967295"},
+	{"the main table", TOP("probes: {table: 254}\n"), 1, 17,
+	 "probes.table 254 is the kernel's table \"main\": choose a number that nobody uses, such as 4848"},
+	{"the local table", TOP("probes: {table: 255}\n"), 1, 17, "the kernel's table \"local\""},
+	{"the default table", TOP("probes: {table: 253}\n"), 1, 17, "the kernel's table \"default\""},
+	{"an unknown option of probes", TOP("probes: {marks: 5}\n"), 1, 10, "did you mean \"mark\"?"},
 	{"a relative socket", TOP("api: {socket: a.sock}\n"), 1, 15, "api.socket must be an absolute path"},
 	{"an empty socket", TOP("api: {socket: \"\"}\n"), 1, 15, "api.socket must be an absolute path"},
 	{"a group with a blank", TOP("api: {group: a b}\n"), 1, 14, "must not hold blanks"},
@@ -338,7 +358,7 @@ static const struct {
 	 "             \t\t^\n"},
 	{"accents take one column", TEXT("{\"\xc3\xa9\xc3\xa9\": 1, interfaces: [eth0], services: 1}"),
 	 "f:1:2: error: the configuration has no key \"\xc3\xa9\xc3\xa9\": its keys are interfaces, services, seed, slots, "
-	 "limits, tunnel, api\n"
+	 "limits, tunnel, probes, api\n"
 	 "    {\"\xc3\xa9\xc3\xa9\": 1, interfaces: [eth0], services: 1}\n"
 	 "     ^\n"
 	 "f:1:41: error: services must be a list (- name: …), not a value\n"

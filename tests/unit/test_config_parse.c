@@ -91,6 +91,7 @@ static char *describe(const struct config *config)
 		config->limits.flows, config->limits.unproven);
 	describe_source(out, "source4", &config->source4);
 	describe_source(out, "source6", &config->source6);
+	fprintf(out, "probes 0x%x 0x%x %u\n", config->probes.mark, config->probes.mask, config->probes.table);
 	fprintf(out, "api %s %s\n", config->api_socket, config->api_group);
 	fclose(out);
 	return text;
@@ -108,7 +109,8 @@ static const struct row rows[] = {
 	{"all that may be left out", TEXT(WEB("")),
 	 "interface eth0 announces auto\n"
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
-	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\napi /run/halfproxy/api.sock halfproxy\n"},
+	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\n"
+	 "probes 0x48000000 0xff000000 4848\napi /run/halfproxy/api.sock halfproxy\n"},
 	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0\n"},
 	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0\n"},
 	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0\n"},
@@ -266,6 +268,8 @@ static const struct row rows[] = {
 	 "source4 192.0.2.1/32\nsource6 2001:db8::5/128\n"},
 	{"outer sources that vary", TEXT("tunnel: {source4: 10.9.0.0/16, source6: \"fd00:9::/96\"}\n" WEB("")),
 	 "source4 10.9.0.0/16\nsource6 fd00:9::/96\n"},
+	{"the marks and the table of probes", TEXT("probes: {mark: 0xab0000, mask: 0xffff0000, table: 77}\n" WEB("")),
+	 "probes 0xab0000 0xffff0000 77\n"},
 	{"the API's socket and group", TEXT("api: {socket: /tmp/a.sock, group: wheel}\n" WEB("")), "api /tmp/a.sock wheel\n"},
 
 	/* forms of a text */
