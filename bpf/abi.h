@@ -236,7 +236,7 @@ struct hp_adjacency {
 	__be32 source_mask; /* bits of the outer source's last word that vary with the flow's hash */
 	__u8 l2[24];	    /* destination, source, tags, ethertype; zero-filled */
 	__u8 outer[HP_OUTER_BYTES]; /* lengths, checksums and UDP source port 0 */
-	__u8 zero[16];
+	__be32 own[4]; /* this host's own source for probes, where the outer source is a prefix; zeros: as in outer */
 };
 
 _Static_assert(sizeof(struct hp_adjacency) == 128, "hp_adjacency is two lines");

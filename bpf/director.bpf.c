@@ -10,6 +10,7 @@
 #include "forward.h"
 #include "count.h"
 #include "moving.h"
+#include "probe.h"
 
 #define STEP(step)                              \
 	do {                                    \
@@ -98,6 +99,13 @@ SEC("xdp")
 int pass(struct xdp_md *ctx)
 {
 	return XDP_PASS;
+}
+
+/* At tc egress, where probes leave. */
+SEC("tc")
+int probe_out(struct __sk_buff *skb)
+{
+	return probe(skb);
 }
 
 char LICENSE[] SEC("license") = "GPL";

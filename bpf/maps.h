@@ -1,4 +1,5 @@
-/* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace` are pinned.
+/* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace`, `probe_marks` and
+ * `probe_counts` are pinned.
  *
  * Layouts and rules of publication are in abi.h. */
 #ifndef HP_MAPS_H
@@ -33,6 +34,15 @@ HP_MAPPED_ARRAY(motions, struct hp_motion);
 HP_MAPPED_ARRAY(flow_counts, struct hp_flow_counts);
 HP_MAPPED_ARRAY(hints, __u64);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
+
+/* The two of the program for probes are its own, as `trace` is the twin's. */
+HP_MAPPED_ARRAY(probe_marks, struct hp_probe_marks);
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HP_PROBE_EVENT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} probe_counts SEC(".maps");
 
 /* Remembered flows that are proven. Memory is taken when one is remembered, so that a steady director needs little. */
 struct {

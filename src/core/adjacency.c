@@ -91,8 +91,11 @@ static void choose_source(struct hp_adjacency *out, const struct adjacency *fact
 	*address = source->prefix.ip;
 	width = ip_is4(address) ? 32 : 128;
 	host_bits = width - source->prefix.bits;
-	if (host_bits)
-		out->source_mask = htonl((uint32_t)((1ULL << host_bits) - 1));
+	if (!host_bits)
+		return;
+	out->source_mask = htonl((uint32_t)((1ULL << host_bits) - 1));
+	if (!ip_is_unspecified(&facts->source) && !ip_is_link_local(&facts->source))
+		memcpy(out->own, facts->source.byte, sizeof(out->own));
 }
 
 /* Ones' complement sum of a header's words as they lie in memory (RFC 1071 does not care for the byte order). */

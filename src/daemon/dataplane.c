@@ -135,6 +135,7 @@ static int load(const struct dataplane_limits *limits, struct dataplane_set *set
 	skel->rodata->hp_tracing = tracing;
 	set_constants(skel, limits);
 	bpf_program__set_autoload(skel->progs.pass, !tracing);
+	bpf_program__set_autoload(skel->progs.probe_out, !tracing);
 	failed = choose_maps(skel, limits, set, e);
 	if (!failed) {
 		failed = director_bpf__load(skel);

@@ -208,6 +208,29 @@ static inline uint64_t dataplane_sent(const uint64_t *cell)
 void dataplane_service_zero(struct dataplane *plane, uint32_t number);
 void dataplane_backend_zero(struct dataplane *plane, uint32_t number);
 
+/* ---- probes, in dataplane_probe.c */
+
+/* By which marks packets are known as probes from now on; mark 0: none is. */
+void dataplane_probe_marks(struct dataplane *plane, const struct config_probes *probes);
+
+/* How often each event came since this process opened the data plane. */
+void dataplane_probe_counts(const struct dataplane *plane, uint64_t count[static HP_PROBE_EVENT_COUNT]);
+
+/* Have the interface's tc egress run this version's program.
+ *
+ * made_qdisc  set to true when the clsact qdisc had to be made for it; else left alone.
+ * Returns 0, -EBUSY when somebody else's filter has its place (*e names it), or another -errno. */
+int dataplane_probe_attach(struct dataplane *plane, const char *name, uint32_t ifindex, bool *made_qdisc, struct err *e);
+
+/* Take our program off an interface's tc egress; needs no data plane. Returns whether it was there. */
+bool dataplane_probe_detach(uint32_t ifindex);
+
+/* Take the clsact qdisc away, with all filters that it may have. */
+void dataplane_qdisc_remove(uint32_t ifindex);
+
+/* The descriptor of the program that is attached; for tests. */
+int dataplane_probe_program(const struct dataplane *plane);
+
 /* Run the tracing twin, or the live program itself, on one frame.
  *
  * frame    `*bytes` long, in a buffer of `room` bytes; becomes the frame that would be sent.

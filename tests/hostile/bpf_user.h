@@ -23,7 +23,7 @@ struct xdp_md {
 
 struct __sk_buff {
 	unsigned long data, data_end;
-	__u32 len, protocol, ifindex, vlan_present, vlan_tci, vlan_proto;
+	__u32 len, protocol, ifindex, ingress_ifindex, mark, gso_size, vlan_present, vlan_tci, vlan_proto;
 };
 
 /* A program's functions may load words from any address, as BPF may. */
