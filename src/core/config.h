@@ -18,6 +18,10 @@
 #define CONFIG_PROBES_MARK  0x48000000u
 #define CONFIG_PROBES_MASK  0xff000000u
 #define CONFIG_PROBES_TABLE 4848u
+/* Routing table of announced VIPs, and the times that go with them, where the file says nothing. */
+#define CONFIG_ANNOUNCE_TABLE	  4849u
+#define CONFIG_ANNOUNCE_WARMUP_S  10u
+#define CONFIG_ANNOUNCE_REFRESH_S 60u
 #define CONFIG_API_SOCKET "/run/halfproxy/api.sock"
 #define CONFIG_API_GROUP "halfproxy"
 
@@ -157,6 +161,14 @@ struct config_probes {
 	uint32_t table;
 };
 
+/* How the world learns where VIPs are. */
+struct config_announce {
+	uint32_t table;	    /* of the routes to VIPs that are up; 0: none are kept */
+	uint32_t warmup_s;  /* a VIP whose probes have not finished is announced after that */
+	uint32_t refresh_s; /* each VIP is announced that often by gratuitous ARP or ND; 0: never */
+	bool starts_standby; /* a director that has not been told whether it is active */
+};
+
 struct config {
 	struct config_interface *interfaces;
 	size_t interface_count;
@@ -166,6 +178,7 @@ struct config {
 	struct config_source source4;
 	struct config_source source6;
 	struct config_probes probes;
+	struct config_announce announce;
 	char *api_socket;
 	char *api_group;
 };

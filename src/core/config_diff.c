@@ -264,10 +264,24 @@ static void diff_mark(const char *key, uint32_t a, uint32_t b, struct config_cha
 		add(out, CONFIG_CHANGE, "probes", "%s 0x%08x -> 0x%08x", key, a, b);
 }
 
+static void diff_announce(const struct config_announce *a, const struct config_announce *b, struct config_changes *out)
+{
+	static const char *const starts[] = {"active", "standby"};
+
+	if (a->table != b->table)
+		add(out, CONFIG_CHANGE, "announce", "table %u -> %u%s", a->table, b->table,
+		    a->table && b->table ? "" : " (0 is none)");
+	diff_seconds("warmup", a->warmup_s, b->warmup_s, "announce", out);
+	diff_seconds("refresh", a->refresh_s, b->refresh_s, "announce", out);
+	if (a->starts_standby != b->starts_standby)
+		add(out, CONFIG_CHANGE, "announce", "start %s -> %s", starts[a->starts_standby], starts[b->starts_standby]);
+}
+
 static void diff_rest(const struct config *a, const struct config *b, struct config_changes *out)
 {
 	diff_source("source4", &a->source4, &b->source4, out);
 	diff_source("source6", &a->source6, &b->source6, out);
+	diff_announce(&a->announce, &b->announce, out);
 	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
 		add(out, CONFIG_CHANGE, "limits", "take effect when the daemon is started again");
 	diff_mark("mark", a->probes.mark, b->probes.mark, out);

@@ -15,6 +15,8 @@ static struct config *blank(void)
 	if (!config)
 		abort();
 	config->probes = (struct config_probes){CONFIG_PROBES_MARK, CONFIG_PROBES_MASK, CONFIG_PROBES_TABLE};
+	config->announce = (struct config_announce){CONFIG_ANNOUNCE_TABLE, CONFIG_ANNOUNCE_WARMUP_S, CONFIG_ANNOUNCE_REFRESH_S,
+						    false};
 	config->api_socket = strdup(CONFIG_API_SOCKET);
 	config->api_group = strdup(CONFIG_API_GROUP);
 	if (!config->api_socket || !config->api_group)

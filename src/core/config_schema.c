@@ -317,6 +317,7 @@ static const struct config_option top_options[] = {
 	{"limits", read_limits, false, "room in the data plane"},
 	{"tunnel", read_tunnel, false, "outer source of tunnels"},
 	{"probes", read_probes, false, "how probes find their way to a VIP"},
+	{"announce", config_schema_announce, false, "routes to VIPs, and who answers for them"},
 	{"api", read_api, false, "the API's socket"},
 };
 

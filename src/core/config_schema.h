@@ -51,6 +51,9 @@ void config_schema_health(struct config_reader *reader, const struct yaml_node *
 /* Judge a service's health, and what follows from backends being up or not. */
 void config_check_health(struct config_reader *reader, struct config_draft *draft);
 
+/* The option `announce`, the same. */
+void config_schema_announce(struct config_reader *reader, const struct yaml_node *value, void *target);
+
 /* Judge what options mean together, and fill in what follows from others. */
 void config_check(struct config_reader *reader);
 

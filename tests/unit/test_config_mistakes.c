@@ -64,7 +64,7 @@ static const struct row rows[] = {
 	{"an unknown key, near a known one", TOP("interface: 1\n"), 1, 1,
 	 "the configuration has no key \"interface\": did you mean \"interfaces\"?"},
 	{"an unknown key, near none", TOP("nonsense: 1\n"), 1, 1,
-	 "has no key \"nonsense\": its keys are interfaces, services, seed, slots, limits, tunnel, probes, api"},
+	 "has no key \"nonsense\": its keys are interfaces, services, seed, slots, limits, tunnel, probes, announce, api"},
 	{"a merge key", TOP("<<: {}\n"), 1, 1, "has no key \"<<\""},
 	{"a key twice", TEXT("interfaces: [eth0]\nservices: []\ninterfaces: [eth1]\n"), 3, 1,
 	 "\"interfaces\" stands here twice: it is also on line 1"},
@@ -80,6 +80,19 @@ static const struct row rows[] = {
 	{"slots a list", TOP("slots: [7]\n"), 1, 8, "must be a single value, not a list"},
 	{"slots without a value", TOP("slots:\n"), 1, 7, "has no value"},
 	{"limits not a mapping", TOP("limits: 5\n"), 1, 9, "limits must be a mapping (key: value), not a value"},
+	{"announce not a mapping", TOP("announce: all\n"), 1, 11, "announce must be a mapping (key: value), not a value"},
+	{"the main table", TOP("announce: {table: 254}\n"), 1, 19,
+	 "announce.table 254 is the kernel's table \"main\": name one that nothing else uses, such as 4849, or none"},
+	{"the local table", TOP("announce: {table: 0xff}\n"), 1, 19, "announce.table 255 is the kernel's table \"local\""},
+	{"the default table", TOP("announce: {table: 253}\n"), 1, 19, "announce.table 253 is the kernel's table \"default\""},
+	{"a table by a name", TOP("announce: {table: main}\n"), 1, 19, "announce.table must be a whole number"},
+	{"a table's number that is too large", TOP("announce: {table: 4294967296}\n"), 1, 19,
+	 "announce.table 4294967296 is out of range: 0 to 4294967295"},
+	{"a warmup without a unit", TOP("announce: {warmup: 10}\n"), 1, 20, "announce.warmup \"10\" is not a duration"},
+	{"a warmup of a day", TOP("announce: {warmup: 1d}\n"), 1, 20, "announce.warmup 1d is out of range: 0s to 1h"},
+	{"half a second between refreshes", TOP("announce: {refresh: 500ms}\n"), 1, 21,
+	 "announce.refresh 500ms is not a whole number of seconds"},
+	{"a start as master", TOP("announce: {start: master}\n"), 1, 19, "announce.start"},
 	{"a limit of zero", TOP("limits: {services: 0}\n"), 1, 20, "limits.services 0 is out of range: 1 to 1048576"},
 	{"no flows", TOP("limits: {flows: 0}\n"), 1, 17, "limits.flows 0 is out of range: 1 to 67108864"},
 	{"too many unproven flows", TOP("limits: {unproven: 67108865}\n"), 1, 20, "is out of range: 1 to 67108864"},
@@ -358,7 +371,7 @@ static const struct {
 	 "             \t\t^\n"},
 	{"accents take one column", TEXT("{\"\xc3\xa9\xc3\xa9\": 1, interfaces: [eth0], services: 1}"),
 	 "f:1:2: error: the configuration has no key \"\xc3\xa9\xc3\xa9\": its keys are interfaces, services, seed, slots, "
-	 "limits, tunnel, probes, api\n"
+	 "limits, tunnel, probes, announce, api\n"
 	 "    {\"\xc3\xa9\xc3\xa9\": 1, interfaces: [eth0], services: 1}\n"
 	 "     ^\n"
 	 "f:1:41: error: services must be a list (- name: …), not a value\n"

@@ -92,6 +92,8 @@ static char *describe(const struct config *config)
 	describe_source(out, "source4", &config->source4);
 	describe_source(out, "source6", &config->source6);
 	fprintf(out, "probes 0x%x 0x%x %u\n", config->probes.mark, config->probes.mask, config->probes.table);
+	fprintf(out, "announce %u %u %u %s\n", config->announce.table, config->announce.warmup_s, config->announce.refresh_s,
+		config->announce.starts_standby ? "standby" : "active");
 	fprintf(out, "api %s %s\n", config->api_socket, config->api_group);
 	fclose(out);
 	return text;
@@ -110,7 +112,7 @@ static const struct row rows[] = {
 	 "interface eth0 announces auto\n"
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
 	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\n"
-	 "probes 0x48000000 0xff000000 4848\napi /run/halfproxy/api.sock halfproxy\n"},
+	 "probes 0x48000000 0xff000000 4848\nannounce 4849 10 60 active\napi /run/halfproxy/api.sock halfproxy\n"},
 	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0\n"},
 	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0\n"},
 	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0\n"},
@@ -295,6 +297,10 @@ static const struct row rows[] = {
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"},
 	{"a byte order mark", TEXT("\xef\xbb\xbf" WEB("")), "service tcp/10.2.0.1:80: "},
 	{"one document with its marks", TEXT("---\n" WEB("") "...\n"), "service tcp/10.2.0.1:80: "},
+	{"how VIPs are announced", TEXT("announce: {table: 100, warmup: 30s, refresh: 0, start: standby}\ninterfaces: [eth0]\n" NONE),
+	 "announce 100 30 0 standby\n"},
+	{"no routes", TEXT("announce: {table: none}\ninterfaces: [eth0]\n" NONE), "announce 0 10 60 active\n"},
+	{"table 0 is none", TEXT("announce: {table: 0}\ninterfaces: [eth0]\n" NONE), "announce 0 10 60 active\n"},
 	{"no line break at the end", TEXT("interfaces: [eth0]\nservices: []"), "interface eth0 "},
 	{"a text need not end with a zero byte", .text = "interfaces: [eth0]\nservices: []\nnonsense", .bytes = 32,
 	 "limits 0 0 0 0 0"},
