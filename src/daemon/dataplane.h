@@ -141,6 +141,8 @@ void dataplane_each_interface(struct dataplane *plane, void (*each)(void *contex
 int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e);
 void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key);
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e);
+/* 0 for what is no VIP. */
+uint32_t dataplane_vip_flags(struct dataplane *plane, const struct ip *vip);
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
 
 /* Walk all keys of services, or all VIPs. The callback must not change them. */

@@ -47,6 +47,13 @@ int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t fl
 	return set(plane, vip, HP_WHAT_VIP, flags, e);
 }
 
+uint32_t dataplane_vip_flags(struct dataplane *plane, const struct ip *vip)
+{
+	const uint32_t *flags = keys_find(table(plane, vip), vip, HP_WHAT_VIP);
+
+	return flags ? *flags : 0;
+}
+
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip)
 {
 	keys_clear(table(plane, vip), vip, HP_WHAT_VIP);

@@ -14,6 +14,7 @@
 
 #define RECLAIM_AFTER_MS 50
 #define READY_AFTER_MS 1000
+#define WAYS_AFTER_MS 1000
 #define TICK_MS 250
 #define SWEEP_STEP_MS 1
 #define BURST_LOGGED_MOST 20
@@ -40,6 +41,16 @@ static bool is_pending(void *context, const struct fleet_backend *backend)
 {
 	(void)context;
 	return backend->target && resolver_target_state(backend->target) == RESOLVER_PENDING;
+}
+
+/* Where nothing is probed, it is known when the ways to the backends are, or after a moment. */
+static bool is_known(void *context, const struct fleet_service *service, uint64_t waited_ms)
+{
+	for (size_t i = 0; i < service->config->backend_count && waited_ms < WAYS_AFTER_MS; i++)
+		if (service->config->backends[i].weight && !service->backends[i]->adjacency &&
+		    is_pending(context, service->backends[i]))
+			return false;
+	return true;
 }
 
 /* ---- what the resolver brings --------------------------------------------------------------------------------- */
@@ -312,7 +323,7 @@ static int open_parts(struct director *director, const struct config *config, co
 		      const struct state_text *file, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
-	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending};
+	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending, is_known};
 	struct dataplane_limits limits;
 	int code;
 

@@ -320,6 +320,7 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 			clear_lost(fleet, fleet->dirty[i]);
 	}
 	fleet->dirty_count = kept;
+	fleet_vips_know(fleet);
 	return failed;
 }
 
@@ -401,7 +402,7 @@ static void adopt_service(void *context, const struct dataplane_key *key, uint32
 	service->ring = adopt_ring(fleet, fleet->plane->services[number].now);
 	service->before = adopt_ring(fleet, fleet->plane->services[number].before & HP_BLOCK_MASK);
 	fleet_motion_adopt(fleet, service);
-	service->vip = fleet_vip_take(fleet, &key->vip);
+	service->vip = fleet_vip_adopt(fleet, &key->vip);
 	service->is_up = service->vip && service->ring;
 	if (service->vip)
 		service->vip->up += service->is_up;

@@ -79,6 +79,9 @@ struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
 	unsigned int up; /* services that are */
+	bool is_known;	 /* how its backends are, or it has waited for that as long as it may */
+	uint64_t came_ms; /* boot clock */
+	uint64_t waits;	  /* scratch: the fleet's stamp when a service of it was not known */
 	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
 	UT_hash_handle hh;
 };
@@ -117,6 +120,9 @@ struct fleet_hooks {
 	void (*unwatch)(void *context, struct fleet_backend *backend);
 	/* Whether it is not known yet if there is a way to it. */
 	bool (*is_pending)(void *context, const struct fleet_backend *backend);
+	/* Whether it is known how a service's backends are, whose VIP came so long ago: until then, and for the configured
+	 * warmup at most, a new VIP is not up to the world. NULL: always. */
+	bool (*is_known)(void *context, const struct fleet_service *service, uint64_t waited_ms);
 };
 
 /* The walk over the tables of flows that never ends while there may be some: see fleet_sweep. */
@@ -162,6 +168,9 @@ struct fleet {
 	size_t unsteady;     /* services that move or settle */
 	size_t departing;    /* departures of all services */
 	size_t ramping;	     /* services that have ramps */
+	uint64_t vip_changes; /* grows when a VIP comes, goes, or is up or down */
+	uint64_t warmup_ms;   /* for so long a VIP waits to be known */
+	bool is_silent;	      /* another director answers for the VIPs */
 	struct fleet_pass pass;
 };
 
@@ -244,6 +253,13 @@ struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct
 
 /* The fingerprint of a service's ring as configured: every backend counted usable. */
 struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service);
+
+/* Whether the VIP may be announced: a service of it has a usable backend, or flows may be left, and it is known. */
+bool fleet_vip_is_up(const struct fleet_vip *vip);
+
+/* Whether another director answers ARP, ND and ping for the VIPs, so that this one must not. Packets that come are
+ * forwarded all the same. Before the first configuration is applied it is only noted. */
+void fleet_silence(struct fleet *fleet, bool is_silent);
 
 /* The method that a service uses at a backend. */
 enum hp_method fleet_method(const struct config_service *service, const struct ip *vip, const struct ip *backend);

@@ -344,6 +344,7 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 		wanted += plan.steps[i].number != 0;
 		publish(fleet, &plan.steps[i], e);
 	}
+	fleet->warmup_ms = config->announce.warmup_s * 1000ull;
 	remove_rest(fleet, config, wanted);
 	remember(fleet, config);
 	fleet_forget_formers(fleet);

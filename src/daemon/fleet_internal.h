@@ -128,6 +128,10 @@ void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip);
 void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service);
 struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);
+/* The same as taking it; one that the map says is up was known before. */
+struct fleet_vip *fleet_vip_adopt(struct fleet *fleet, const struct ip *address);
+/* See which VIPs have become known. */
+void fleet_vips_know(struct fleet *fleet);
 /* Make the map of VIPs what the mirror says, after an adoption: a daemon that was killed between two writes may have
  * left a VIP that no service has, or the wrong flag at one. */
 void fleet_vips_settle(struct fleet *fleet);

@@ -1,4 +1,4 @@
-/* Rings of the fleet, and VIPs that follow them up and down: see fleet.h. */
+/* Rings of the fleet: see fleet.h. */
 #include "daemon/fleet_internal.h"
 
 #include <errno.h>
@@ -248,92 +248,4 @@ bool fleet_ring_members(struct fleet *fleet, struct fleet_ring *ring)
 		backend->references++;
 	}
 	return true;
-}
-
-/* ---- VIPs ------------------------------------------------------------------------------------------------------ */
-
-struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address)
-{
-	struct fleet_vip *vip;
-
-	HASH_FIND(hh, fleet->vips, address, sizeof(*address), vip);
-	if (!vip) {
-		vip = calloc(1, sizeof(*vip));
-		if (!vip)
-			return NULL;
-		vip->address = *address;
-		vip->written = UINT32_MAX;
-		HASH_ADD(hh, fleet->vips, address, sizeof(vip->address), vip);
-	}
-	vip->references++;
-	return vip;
-}
-
-void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip)
-{
-	if (!vip || --vip->references)
-		return;
-	if (vip->written != UINT32_MAX)
-		dataplane_vip_clear(fleet->plane, &vip->address);
-	HASH_DEL(fleet->vips, vip);
-	free(vip);
-}
-
-void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip)
-{
-	uint32_t flags = vip->up ? HP_VIP_UP : 0;
-
-	if (vip->written != flags && !dataplane_vip_set(fleet->plane, &vip->address, flags, NULL))
-		vip->written = flags;
-}
-
-static bool is_up(const struct fleet_service *service)
-{
-	const struct fleet_departure *departure = service->departures;
-
-	while (departure && (departure->is_cut || !departure->backend->adjacency))
-		departure = departure->next;
-	return service->ring || departure;
-}
-
-void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service)
-{
-	bool was_up = service->is_up;
-
-	service->is_up = is_up(service);
-	service->vip->up += (unsigned int)service->is_up - (unsigned int)was_up;
-	fleet_vip_write(fleet, service->vip);
-}
-
-/* VIPs that the map has and the mirror has not. */
-struct strays {
-	struct fleet *fleet;
-	struct ip *list;
-	size_t count;
-};
-
-static void note_stray(void *context, const struct ip *address)
-{
-	struct strays *strays = context;
-	struct fleet_vip *vip;
-	struct ip *grown;
-
-	HASH_FIND(hh, strays->fleet->vips, address, sizeof(*address), vip);
-	grown = vip ? NULL : realloc(strays->list, (strays->count + 1) * sizeof(*grown));
-	if (!grown)
-		return;
-	strays->list = grown;
-	grown[strays->count++] = *address;
-}
-
-void fleet_vips_settle(struct fleet *fleet)
-{
-	struct strays strays = {.fleet = fleet};
-
-	dataplane_each_vip(fleet->plane, note_stray, &strays);
-	for (size_t i = 0; i < strays.count; i++)
-		dataplane_vip_clear(fleet->plane, &strays.list[i]);
-	free(strays.list);
-	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next)
-		fleet_vip_write(fleet, vip);
 }
