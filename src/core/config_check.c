@@ -305,6 +305,10 @@ static void check_probes(struct config_reader *reader)
 			     "make more room",
 			     probes->mask, ~probes->mask,
 			     config->limits.backends ? "limits.backends is" : "there is to be room for", most);
+	if (probes->table == config->announce.table)
+		config_error(reader, reader->announce ? reader->announce : reader->probes,
+			     "announce.table and probes.table are both %u: routes to VIPs and probes need a table each",
+			     probes->table);
 }
 
 void config_check(struct config_reader *reader)

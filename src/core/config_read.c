@@ -154,6 +154,23 @@ bool config_read_number(struct config_reader *reader, const struct yaml_node *va
 	return true;
 }
 
+/* The kernel's own tables: linux/rtnetlink.h, enum rt_class_t. */
+bool config_read_table(struct config_reader *reader, const struct yaml_node *value, uint32_t low, const char *what,
+		       const char *otherwise, uint32_t *out)
+{
+	uint64_t number;
+
+	if (!config_read_number(reader, value, low, UINT32_MAX, what, &number))
+		return false;
+	if (number >= 253 && number <= 255) {
+		config_error(reader, value, "%s %u is the kernel's table \"%s\": choose %s", what, (uint32_t)number,
+			     number == 253 ? "default" : number == 254 ? "main" : "local", otherwise);
+		return false;
+	}
+	*out = (uint32_t)number;
+	return true;
+}
+
 bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
 			 const char *what, uint32_t *out)
 {

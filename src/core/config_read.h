@@ -44,6 +44,10 @@ const char *config_read_word(struct config_reader *reader, const struct yaml_nod
 bool config_read_number(struct config_reader *reader, const struct yaml_node *value, uint64_t low, uint64_t high,
 			const char *what, uint64_t *out);
 
+/* The number of a routing table that is not one of the kernel's own; `otherwise` is what else to write, in words. */
+bool config_read_table(struct config_reader *reader, const struct yaml_node *value, uint32_t low, const char *what,
+		       const char *otherwise, uint32_t *out);
+
 /* A duration of whole seconds. */
 bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
 			 const char *what, uint32_t *out);

@@ -253,17 +253,9 @@ static void read_mask(struct config_reader *reader, const struct yaml_node *valu
 
 static void read_table(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
-	uint64_t number;
-
 	(void)target;
-	if (!config_read_number(reader, value, 1, UINT32_MAX, "probes.table", &number))
-		return;
-	if (number >= 253 && number <= 255)
-		config_error(reader, value,
-			     "probes.table %u is the kernel's table \"%s\": choose a number that nobody uses, such as 4848",
-			     (uint32_t)number, number == 253 ? "default" : number == 254 ? "main" : "local");
-	else
-		reader->config->probes.table = (uint32_t)number;
+	config_read_table(reader, value, 1, "probes.table", "a number that nobody uses, such as 4848",
+			  &reader->config->probes.table);
 }
 
 static const struct config_option probe_options[] = {

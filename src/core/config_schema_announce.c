@@ -8,32 +8,15 @@
 #define WARMUP_MOST_S  3600
 #define REFRESH_MOST_S 86400
 
-/* The kernel's own tables (linux/rtnetlink.h, enum rt_class_t), where a route to a VIP would lead this host's packets. */
-static const struct {
-	const char *name;
-	uint32_t table;
-} taken[] = {{"default", 253}, {"main", 254}, {"local", 255}};
-
 static void read_table(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	struct config_announce *announce = target;
-	uint64_t table;
 
-	if (value->kind == YAML_SCALAR && !strcmp(value->text, "none")) {
+	if (value->kind == YAML_SCALAR && !strcmp(value->text, "none"))
 		announce->table = 0;
-		return;
-	}
-	if (!config_read_number(reader, value, 0, UINT32_MAX, "announce.table", &table))
-		return;
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-		if (taken[i].table == table) {
-			config_error(reader, value,
-				     "announce.table %u is the kernel's table \"%s\": name one that nothing else uses, such as %u, "
-				     "or none",
-				     taken[i].table, taken[i].name, CONFIG_ANNOUNCE_TABLE);
-			return;
-		}
-	announce->table = (uint32_t)table;
+	else
+		config_read_table(reader, value, 0, "announce.table", "a number that nobody uses, such as 4849, or none",
+				  &announce->table);
 }
 
 static void read_warmup(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -70,5 +53,6 @@ static const struct config_option announce_options[] = {
 void config_schema_announce(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	(void)target;
+	reader->announce = value;
 	CONFIG_READ_MAP(reader, value, announce_options, &reader->config->announce, "announce");
 }

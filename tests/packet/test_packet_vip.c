@@ -53,7 +53,8 @@ static void expect_answers(struct lab *lab, const char *when, bool wanted)
 {
 	enum hp_verdict echo = wanted ? HP_ANSWERED_ECHO : HP_VIP_SILENT;
 	enum hp_verdict got4 = ask(lab, &(struct wire_spec){.from = CLIENT4, .to = VIP4, .protocol = IPPROTO_ICMP, .type = 8});
-	enum hp_verdict got6 = ask(lab, &(struct wire_spec){.from = CLIENT6, .to = VIP6, .protocol = IPPROTO_ICMPV6, .type = 128});
+	enum hp_verdict got6 =
+		ask(lab, &(struct wire_spec){.from = CLIENT6, .to = VIP6, .protocol = IPPROTO_ICMPV6, .type = 128});
 
 	if (got4 != echo || got6 != echo)
 		fail_msg("%s: %s and %s, wanted %s", when, lab_verdict_name(got4), lab_verdict_name(got6),
