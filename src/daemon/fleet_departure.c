@@ -137,9 +137,34 @@ void fleet_departures_update(struct fleet *fleet, struct fleet_service *service,
 	}
 }
 
-bool fleet_departures_may_end(const struct fleet_service *service)
+/* Whether `before`, which a steady service keeps for second chances, names the one that was taken out: flows that were
+ * silent for longer than the window may be with it until its deadline. */
+static bool has_chance(const struct fleet_service *service, const struct fleet_departure *departure)
 {
-	return motion_is_steady(&service->motion) && !service->is_dirty;
+	const struct fleet_ring *before = departure->deadline_s && !departure->is_cut ? service->before : NULL;
+
+	for (size_t i = 0; before && i < before->member_count; i++)
+		if (before->members[i] == departure->backend)
+			return true;
+	return false;
+}
+
+/* Whether no more flows can come to be with the one who departs. A service whose next ring waits is still steady, and its
+ * ring still names it. */
+static bool may_end(const struct fleet_service *service, const struct fleet_departure *departure)
+{
+	return motion_is_steady(&service->motion) && !service->is_dirty && !has_chance(service, departure);
+}
+
+void fleet_departures_settle(struct fleet *fleet, struct fleet_service *service)
+{
+	struct fleet_departure **at = &service->departures;
+
+	while (*at)
+		if (may_end(service, *at))
+			end(fleet, at);
+		else
+			at = &(*at)->next;
 }
 
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
@@ -148,7 +173,7 @@ void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
 
 	while (*at) {
 		struct fleet_departure *departure = *at;
-		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !fleet_departures_may_end(service);
+		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !may_end(service, departure);
 
 		departure->flows = departure->counting;
 		if (departure->flows || may_grow)

@@ -66,9 +66,8 @@ void fleet_departures_end(struct fleet *fleet, struct fleet_service *service);
  * service does not list departs though no ring of it names it, as a daemon that starts anew may find. */
 struct fleet_departure *fleet_departure_of(struct fleet *fleet, struct fleet_service *service,
 					   struct fleet_backend *backend);
-/* Whether no more flows can come to be with those who depart. A service whose next ring waits is still steady, and its
- * ring still names them. */
-bool fleet_departures_may_end(const struct fleet_service *service);
+/* End the departures of those with whom no flow is remembered, which the caller knows of all, and none can come to be. */
+void fleet_departures_settle(struct fleet *fleet, struct fleet_service *service);
 /* A whole pass has counted: end the departures of whom no flow can be left. */
 void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service);
 int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, struct fleet_departure *departure,
@@ -123,8 +122,8 @@ uint64_t fleet_now_s(void);
 uint64_t fleet_now_ms(void);
 
 void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip);
-/* The service's VIP is up while it has a ring, or flows may be with one who departs and can be reached: clients ask for
- * the VIP's MAC address again and again. To be called when any of that has changed. */
+/* The service's VIP is up while it has a ring, or lives through a change and flows may be with one who departs and can be
+ * reached: clients ask for the VIP's MAC address again and again. To be called when any of that has changed. */
 void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service);
 struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);

@@ -242,8 +242,8 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 
 				code = failed ? failed : code;
 			}
-			if (s->departures && !fleet->pass.may_find && fleet_departures_may_end(s))
-				fleet_departures_end(fleet, s);
+			if (s->departures && !fleet->pass.may_find)
+				fleet_departures_settle(fleet, s);
 			if (s->config)
 				fleet_vip_follow(fleet, s);
 		}

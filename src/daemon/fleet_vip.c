@@ -53,7 +53,7 @@ static bool is_up(const struct fleet_service *service)
 
 	while (departure && (departure->is_cut || !departure->backend->adjacency))
 		departure = departure->next;
-	return service->ring || departure;
+	return service->ring || (departure && !motion_is_steady(&service->motion));
 }
 
 void fleet_vip_follow(struct fleet *fleet, struct fleet_service *service)

@@ -270,6 +270,53 @@ static void others_have_no_second_chance(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static bool is_known(const struct lab *lab, const char *address)
+{
+	struct ip ip = lab_ip(address);
+
+	for (const struct fleet_backend *b = lab->fleet->backends; b; b = b->hh.next)
+		if (ip_equal(&b->identity.address, &ip))
+			return true;
+	return false;
+}
+
+/* A backend that was taken out may still have flows that were silent for longer than the window: they have their second
+ * chance until the deadline, and then nothing of it is left. */
+static void who_was_taken_out_has_one_until_the_deadline(void **state)
+{
+	struct lab *lab = *state;
+	int wrong = 0;
+	struct err e;
+
+	for (unsigned int n = 0; n < 4; n++) {
+		const struct pair *pair = &pairs[n];
+		uint8_t mac[6];
+		struct wire_way now = way_to(pair->now, mac, "");
+		struct wire frame;
+
+		move(lab, pair, "gue");
+		lab_end_windows(lab);
+		lab_sweep(lab);
+		lab_sweep(lab);
+		assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+		assert_int_equal(lab->fleet->unsteady, 0);
+		make(&frame, pair, 0x10, (struct wire_spec){.payload = 100});
+		wrong += try_chance(lab, "the one that was taken out is named", pair, &frame, now, pair->before);
+		assert_true(is_known(lab, pair->before));
+		for (struct fleet_service *s = lab->fleet->services; s; s = s->hh.next)
+			for (struct fleet_departure *d = s->departures; d; d = d->next)
+				d->deadline_s = 1;
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+			lab_sweep(lab);
+		}
+		wrong += try_chance(lab, "and is not any more", pair, &frame, now, NULL);
+		assert_false(is_known(lab, pair->before));
+		assert_int_equal(lab->fleet->departing, 0);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_chance_makes_no_packet_too_long),
 		cmocka_unit_test(an_alternate_is_of_the_outer_family),
 		cmocka_unit_test(others_have_no_second_chance),
+		cmocka_unit_test(who_was_taken_out_has_one_until_the_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, lab_close);
