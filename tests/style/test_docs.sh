@@ -101,6 +101,9 @@ wrong "halfproxyd.8 has events that are never logged" \
 	"$(sed -n '/^\.Ss Log/,/^\.Ss Verdicts/s/^\.It Sy \([a-z_]*\).*/\1/p' man/halfproxyd.8 |
 		while read -r event; do grep -qE "\"${event}[ \"]" src/daemon/*.c || echo "$event"; done)"
 
+wrong "docs/troubleshooting.md is not what \`./run docs\` makes of the list of causes" \
+	"$("$BUILD/troubleshooting" | diff docs/troubleshooting.md - | head -n 20)"
+
 # ---- examples work -------------------------------------------------------------------------------------------------
 
 wrong "the example of halfproxy.yaml.5 is no configuration" \
