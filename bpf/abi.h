@@ -200,8 +200,8 @@ enum hp_method {
 
 /* A backend's number belongs to {address, method}. Number 0 is no backend. */
 struct hp_backend {
-	__u32 adjacency; /* index of its adjacency; 0: unresolved */
-	__u32 zero;
+	__u32 adjacency; /* index of its adjacency; 0: unresolved, or dead */
+	__u32 way;	 /* the same for probes, who ask the dead whether they live again; 0: unresolved */
 };
 
 _Static_assert(sizeof(struct hp_backend) == 8, "hp_backend is published by one store");

@@ -19,6 +19,7 @@ enum quorum_state {
 struct quorum_member {
 	enum quorum_state state;
 	bool is_reachable; /* packets can be sent to it */
+	bool is_failing;   /* by its check; not asked for here */
 	bool takes;	   /* result: it gets new flows, by its weight, which is positive */
 };
 

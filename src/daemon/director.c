@@ -323,7 +323,8 @@ static int open_parts(struct director *director, const struct config *config, co
 		      const struct state_text *file, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle};
-	const struct fleet_hooks hooks = {director, watch, unwatch, is_pending, is_known};
+	const struct fleet_hooks hooks = {
+		.context = director, .watch = watch, .unwatch = unwatch, .is_pending = is_pending, .is_known = is_known};
 	struct dataplane_limits limits;
 	int code;
 

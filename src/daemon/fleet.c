@@ -193,55 +193,66 @@ void fleet_mark(struct fleet *fleet, struct fleet_service *service)
 static void write_adjacency(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
 {
 	uint32_t first = backend->number * HP_ADJACENCIES_PER_BACKEND;
-	uint32_t seen = fleet->plane->backends[backend->number].adjacency;
+	uint32_t seen = fleet->plane->backends[backend->number].way;
 	uint32_t index = seen == first ? first + 1 : first;
 
 	if (backend->flipped == fleet->epoch)
 		fleet_reclaim(fleet);
 	fleet->plane->adjacencies[index] = *record;
-	__atomic_store_n(&fleet->plane->backends[backend->number].adjacency, index, __ATOMIC_RELEASE);
-	backend->adjacency = index;
+	backend->way = index;
+	backend->adjacency = backend->is_dead ? 0 : index;
+	fleet_backend_write(fleet, backend);
+}
+
+/* What is replaced, a packet in flight may have found just before. */
+void fleet_backend_write(struct fleet *fleet, struct fleet_backend *backend)
+{
+	struct hp_backend record = {.adjacency = backend->adjacency, .way = backend->way};
+	uint64_t word;
+
+	memcpy(&word, &record, sizeof(word));
+	__atomic_store_n((uint64_t *)(void *)&fleet->plane->backends[backend->number], word, __ATOMIC_RELEASE);
 	backend->flipped = fleet->epoch;
 }
 
-/* To packets it is dead from now on. One in flight may have found it just before. */
-static void clear_adjacency(struct fleet *fleet, struct fleet_backend *backend)
+/* A backend that is lost is taken from packets when no ring names it any more; one that departs from all services is named
+ * by rings `before` alone, and by remembered flows. */
+static void usable_changed(struct fleet *fleet, struct fleet_backend *backend, bool was_usable)
 {
-	__atomic_store_n(&fleet->plane->backends[backend->number].adjacency, 0, __ATOMIC_RELEASE);
-	backend->flipped = fleet->epoch;
+	bool is_usable = backend->adjacency != 0;
+
+	if (was_usable != is_usable)
+		for (size_t i = 0; i < backend->service_count; i++)
+			fleet_mark(fleet, backend->services[i]);
+	if (!is_usable && (!was_usable || !backend->service_count))
+		fleet_backend_write(fleet, backend);
 }
 
 void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
 {
 	bool was_usable = backend->adjacency != 0;
-	bool is_usable = record != NULL;
 
-	if (record && was_usable &&
-	    !memcmp(&fleet->plane->adjacencies[backend->adjacency], record, sizeof(*record)))
+	if (record && backend->way && !memcmp(&fleet->plane->adjacencies[backend->way], record, sizeof(*record)))
 		return;
 	if (record)
 		write_adjacency(fleet, backend, record);
 	else
-		backend->adjacency = 0; /* packets see it until the rings are rebuilt without it */
-	if (was_usable != is_usable)
-		for (size_t i = 0; i < backend->service_count; i++)
-			fleet_mark(fleet, backend->services[i]);
-	if (!record && was_usable && !backend->service_count)
-		clear_adjacency(fleet, backend); /* it departs from all: only rings `before` name it, and remembered flows */
+		backend->adjacency = backend->way = 0; /* packets see it until the rings are rebuilt without it */
+	usable_changed(fleet, backend, was_usable);
+}
+
+void fleet_backend_dead(struct fleet *fleet, struct fleet_backend *backend, bool is_dead)
+{
+	bool was_usable = backend->adjacency != 0;
+
+	backend->is_dead = is_dead;
+	backend->adjacency = is_dead ? 0 : backend->way;
+	if (backend->adjacency)
+		fleet_backend_write(fleet, backend); /* before a ring names it */
+	usable_changed(fleet, backend, was_usable);
 }
 
 /* ---- flushing what is marked ---------------------------------------------------------------------------------- */
-
-bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
-		      struct fleet_backend *const *backends)
-{
-	for (size_t i = 0; i < config->backend_count; i++)
-		if (config->backends[i].weight && !backends[i]->adjacency &&
-		    (backends[i]->is_new ||
-		     (fleet->hooks.is_pending && fleet->hooks.is_pending(fleet->hooks.context, backends[i]))))
-			return true;
-	return false;
-}
 
 /* A ring that waits for ways that will be known in a moment saves a change, and flows what a change puts at risk. */
 static bool is_held(const struct fleet *fleet, const struct fleet_service *service)
@@ -249,29 +260,37 @@ static bool is_held(const struct fleet *fleet, const struct fleet_service *servi
 	const struct fleet_former *former = service->former;
 
 	return service->held_until_ms > fleet_now_ms() &&
-	       (fleet_is_waiting(fleet, service->config, service->backends) ||
-		(former && fleet_is_waiting(fleet, former->config, former->backends)));
+	       (fleet_is_waiting(fleet, service->config, service->backends, service->checks) ||
+		(former && fleet_is_waiting(fleet, former->config, former->backends, NULL)));
 }
 
 static int show_next(struct fleet *fleet, struct fleet_service *service, struct err *e)
 {
+	struct quorum_member *members =
+		fleet_judge(fleet, service->config, service->backends, service->checks, &service->quorum, e);
 	struct fleet_ramp *ramps;
 	struct fleet_ring *ring;
 	int code;
 
+	if (!members)
+		return -ENOMEM;
+	free(service->members);
+	service->members = members;
 	if (service->former)
 		return fleet_former_show(fleet, service, e);
-	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends);
-	code = fleet_ring_take(fleet, service->config, service->backends, ramps, &ring, e);
+	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends, members);
+	code = fleet_ring_take(fleet, service->config, service->backends, members, ramps, &ring, e);
 	if (code) {
 		free(ramps);
 		return code;
 	}
 	fleet_ramps_set(fleet, service, ramps);
-	if (ring == service->ring)
+	if (ring == service->ring) {
 		fleet_ring_drop(fleet, ring);
-	else
-		fleet_publish(fleet, service, ring);
+		return 0;
+	}
+	fleet_departures_update(fleet, service, service->config, service->backends, members);
+	fleet_publish(fleet, service, ring);
 	return 0;
 }
 
@@ -279,11 +298,17 @@ static int flush_one(struct fleet *fleet, struct fleet_service *service, struct 
 {
 	int code;
 
-	if (is_held(fleet, service))
+	if (is_held(fleet, service)) {
+		if (!fleet->flush_at_ms || service->held_until_ms < fleet->flush_at_ms)
+			fleet->flush_at_ms = service->held_until_ms;
 		return 0;
+	}
 	code = show_next(fleet, service, e);
-	if (!code)
-		service->is_dirty = false;
+	if (code)
+		return code;
+	service->is_dirty = false;
+	code = fleet_reset_failing(fleet, service, e);
+	service->is_dirty = code != 0;
 	return code;
 }
 
@@ -294,7 +319,7 @@ static void clear_lost(struct fleet *fleet, const struct fleet_service *service)
 		struct fleet_backend *backend = service->backends[i];
 
 		if (!backend->adjacency && fleet->plane->backends[backend->number].adjacency)
-			clear_adjacency(fleet, backend);
+			fleet_backend_write(fleet, backend);
 	}
 }
 
@@ -326,13 +351,25 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 
 /* ---- adoption -------------------------------------------------------------------------------------------------- */
 
+/* A daemon before probes wrote no way. One with a way and no adjacency was dead by its checks. */
+static void adopt_way(struct fleet_backend *backend, const struct hp_backend *seen)
+{
+	uint32_t way = seen->way ? seen->way : seen->adjacency;
+
+	if (way / HP_ADJACENCIES_PER_BACKEND != backend->number)
+		return;
+	backend->way = way;
+	backend->adjacency = seen->adjacency ? way : 0;
+	backend->is_dead = !seen->adjacency;
+}
+
 static int adopt_backends(struct fleet *fleet)
 {
 	struct dataplane *plane = fleet->plane;
 
 	for (uint32_t number = 1; number < plane->limits.backends; number++) {
 		const struct hp_identity *record = &plane->identities[number];
-		uint32_t adjacency = plane->backends[number].adjacency;
+		const struct hp_backend *seen = &plane->backends[number];
 		struct fleet_identity identity;
 		struct fleet_backend *backend;
 
@@ -348,8 +385,7 @@ static int adopt_backends(struct fleet *fleet)
 			return -ENOMEM;
 		backend->is_new = backend->is_adopted = true;
 		backend->references = 1;
-		if (adjacency / HP_ADJACENCIES_PER_BACKEND == number)
-			backend->adjacency = adjacency;
+		adopt_way(backend, seen);
 	}
 	return 0;
 }
@@ -459,8 +495,10 @@ void fleet_destroy(struct fleet *fleet)
 		HASH_DEL(fleet->services, service);
 		forget_departures(service);
 		fleet_former_free(service->former);
-		config_service_drop(service->config);
+		fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
 		free(service->backends);
+		config_service_drop(service->config);
+		free(service->members);
 		free(service->ramps);
 		free(service);
 	}

@@ -14,7 +14,9 @@
 #include "core/adjacency.h"
 #include "core/config.h"
 #include "core/extents.h"
+#include "core/health.h"
 #include "core/motion.h"
+#include "core/quorum.h"
 #include "core/ring.h"
 #include "daemon/dataplane.h"
 
@@ -28,7 +30,9 @@ struct fleet_identity {
 struct fleet_backend {
 	struct fleet_identity identity; /* key */
 	uint32_t number;
-	uint32_t adjacency; /* index of the one that packets see; 0: unresolved */
+	uint32_t adjacency; /* index of the one that packets see; 0: unresolved, or dead */
+	uint32_t way;	    /* the same, for probes; 0: unresolved */
+	bool is_dead;	    /* by its checks: packets are not sent to it, though there is a way */
 	uint64_t flipped;   /* the fleet's epoch when it was last replaced */
 	unsigned int references; /* services that list it, each as often as it does, rings that name it, departures */
 	uint64_t left_in;	 /* nobody refers to it: the pass after which its number may be free; 0: somebody does */
@@ -91,6 +95,9 @@ struct fleet_service {
 	uint32_t number;
 	struct config_service *config; /* held; NULL: adopted and not claimed by a configuration yet */
 	struct fleet_backend **backends; /* one for each of config->backends */
+	void **checks;			 /* the hooks', a reference each; NULL: not probed, none, or not this backend */
+	struct quorum_member *members;	 /* the same, as its last ring was built for them */
+	struct quorum quorum;		 /* and what came of them */
 	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */
 	struct fleet_ring *before;	 /* held; NULL: none */
 	struct motion motion;
@@ -123,6 +130,12 @@ struct fleet_hooks {
 	/* Whether it is known how a service's backends are, whose VIP came so long ago: until then, and for the configured
 	 * warmup at most, a new VIP is not up to the world. NULL: always. */
 	bool (*is_known)(void *context, const struct fleet_service *service, uint64_t waited_ms);
+	/* The check of a service with health at a backend, one that is there or another that begins in this state; a
+	 * reference is taken. NULL, with no memory. The three may be NULL themselves: nothing is probed then. */
+	void *(*take_check)(void *context, const struct config_service *service, const struct ip *vip,
+			    const struct fleet_backend *backend, enum health_state state);
+	void (*drop_check)(void *context, void *check);
+	const struct health *(*health_of)(const void *check);
 };
 
 /* The walk over the tables of flows that never ends while there may be some: see fleet_sweep. */
@@ -200,6 +213,12 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 /* A backend's way is known (record, with ifindex and header filled in), or lost (NULL). Services that list it are
  * marked; fleet_flush rebuilds their rings. */
 void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record);
+
+/* The state of a check has changed: services that it speaks for at this backend are marked. */
+void fleet_health_changed(struct fleet *fleet, const struct fleet_backend *backend, const void *check);
+
+/* Nobody answers at a backend's address, or somebody does again. To packets a dead one has no way; probes still find it. */
+void fleet_backend_dead(struct fleet *fleet, struct fleet_backend *backend, bool is_dead);
 
 /* Rebuild and publish the rings of marked services.
  *

@@ -15,6 +15,9 @@ struct step {
 	uint32_t number;	       /* of one that comes */
 	struct fleet_backend **backends; /* a reference each */
 	size_t backend_count;
+	void **checks; /* a reference each */
+	struct quorum_member *members; /* owned */
+	struct quorum quorum;
 	struct fleet_ramp *ramps; /* owned */
 	struct fleet_ring *ring; /* a reference */
 	bool is_held; /* the ring is what it was: another is made when the ways to new backends are known */
@@ -97,16 +100,40 @@ static void hold_ring(struct step *step)
 		step->ring->references++;
 }
 
-static int prepare(struct fleet *fleet, struct step *step, struct err *e)
+/* Who serves a new key's packets so far: the service of any port, or NULL. */
+static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
 {
+	struct dataplane_key any = *key;
+
+	any.port = 0;
+	return key->port ? fleet_service_find(fleet, &any) : NULL;
+}
+
+/* Backends, how they are, and the ring of those that take flows. */
+static int prepare_ring(struct fleet *fleet, struct step *step, struct err *e)
+{
+	const struct fleet_service *former = step->service ? step->service : server_of(fleet, &step->key);
 	int code = fleet_backends_take(fleet, step->config, &step->key.vip, &step->backends, &step->backend_count, e);
 
 	if (!code)
-		step->ramps = fleet_ramps_plan(fleet, step->service, step->config, step->backends);
-	if (!code && ((step->service && step->service->former) || fleet_is_waiting(fleet, step->config, step->backends)))
-		hold_ring(step);
-	else if (!code)
-		code = fleet_ring_take(fleet, step->config, step->backends, step->ramps, &step->ring, e);
+		code = fleet_checks_take(fleet, step->config, &step->key.vip, step->backends, former, &step->checks, e);
+	if (code)
+		return code;
+	step->members = fleet_judge(fleet, step->config, step->backends, step->checks, &step->quorum, e);
+	if (!step->members)
+		return -ENOMEM;
+	step->ramps = fleet_ramps_plan(fleet, step->service, step->config, step->backends, step->members);
+	if ((!step->service || !step->service->former) &&
+	    !fleet_is_waiting(fleet, step->config, step->backends, step->checks))
+		return fleet_ring_take(fleet, step->config, step->backends, step->members, step->ramps, &step->ring, e);
+	hold_ring(step);
+	return 0;
+}
+
+static int prepare(struct fleet *fleet, struct step *step, struct err *e)
+{
+	int code = prepare_ring(fleet, step, e);
+
 	if (code || step->service)
 		return code;
 	step->number = fleet_take(fleet, &fleet->service_numbers, 1);
@@ -134,6 +161,8 @@ static void give_back(struct fleet *fleet, struct step *step)
 	for (size_t i = 0; i < step->backend_count; i++)
 		fleet_backend_drop(fleet, step->backends[i]);
 	free(step->backends);
+	fleet_checks_drop(fleet, step->checks, step->backend_count);
+	free(step->members);
 	free(step->ramps);
 	fleet_ring_drop(fleet, step->ring);
 	if (!step->number)
@@ -160,7 +189,12 @@ static void replace_backends(struct fleet *fleet, struct fleet_service *service,
 		fleet_backend_drop(fleet, old[i]);
 	}
 	free(old);
+	fleet_checks_drop(fleet, service->checks, old_count);
+	free(service->members);
 	service->backends = step->backends;
+	service->checks = step->checks;
+	service->members = step->members;
+	service->quorum = step->quorum;
 	fleet_ramps_set(fleet, service, step->ramps);
 	config_service_drop(service->config);
 	service->config = config_service_hold(step->config);
@@ -174,21 +208,12 @@ static void publish_new(struct fleet *fleet, struct fleet_service *service)
 	service->stale_in = fleet->pass.withdrawn_in; /* it may have been here before */
 }
 
-/* Who serves a new key's packets so far: the service of any port, or NULL. */
-static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
-{
-	struct dataplane_key any = *key;
-
-	any.port = 0;
-	return key->port ? fleet_service_find(fleet, &any) : NULL;
-}
-
 /* The motion follows the new configuration, so that comes first; but for the departures, who are found in the rings. */
 static void publish_change(struct fleet *fleet, struct fleet_service *service, struct step *step)
 {
 	struct config_service *former = service->config;
 
-	fleet_departures_update(fleet, service, step->config, step->backends);
+	fleet_departures_update(fleet, service, step->config, step->backends, step->members);
 	service->config = step->config;
 	if (step->ring != service->ring)
 		fleet_publish(fleet, service, step->ring);
@@ -211,7 +236,7 @@ static void begin(struct fleet *fleet, struct fleet_service *service, struct ste
 		ring->references++;
 	}
 	fleet_begin(fleet, service, former, step->config->window_s, ring);
-	fleet_departures_update(fleet, service, step->config, step->backends);
+	fleet_departures_update(fleet, service, step->config, step->backends, step->members);
 }
 
 static void publish(struct fleet *fleet, struct step *step, struct err *e)
@@ -229,7 +254,8 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 		dataplane_key_set(fleet->plane, &service->key, service->number, e);
 	replace_backends(fleet, service, step);
 	if (step->is_held) {
-		service->held_until_ms = fleet->flush_at_ms = fleet_now_ms() + HOLD_MS;
+		service->held_until_ms =
+			fleet_now_ms() + HOLD_MS + (step->config->health ? step->config->health->timeout_ms : 0);
 		fleet_mark(fleet, service);
 	}
 	for (size_t i = 0; i < step->backend_count; i++)
@@ -248,6 +274,7 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	fleet_former_end(fleet, service);
 	fleet_withdraw(fleet, service);
 	fleet_vip_drop(fleet, service->vip);
+	fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
 	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
 		fleet_backend_part(service->backends[i], service);
 		fleet_backend_drop(fleet, service->backends[i]);
@@ -260,6 +287,7 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	config_service_drop(service->config);
 	fleet_ramps_set(fleet, service, NULL);
 	free(service->backends);
+	free(service->members);
 	free(service);
 }
 

@@ -1,5 +1,6 @@
 /* Backends that depart: a service gives them no new flows any more, and its old ones may still be with them.
  *
+ * One that fails its checks does so for as long, and so does one that others take flows instead of, in panic or after it.
  * One that was taken out of the configuration has a deadline; for one that was drained or has weight 0 the director may
  * set one. When it has come, what is left is cut off: `before` no longer names the backend, and remembered flows with it
  * are forgotten by the next sweep. */
@@ -108,22 +109,28 @@ static void depart_from(struct fleet *fleet, struct fleet_service *service, cons
 			depart(fleet, service, ring->members[i], config, ring->members[i]->stamp == stamp);
 }
 
+/* Listed, and gives up its flows. One that merely cannot be reached keeps them. */
+static bool is_drained(const struct config_service *config, size_t i, const struct quorum_member *member)
+{
+	return !config->backends[i].weight || (!member->takes && (member->is_reachable || member->is_failing));
+}
+
 void fleet_departures_update(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
-			     struct fleet_backend *const *backends)
+			     struct fleet_backend *const *backends, const struct quorum_member *members)
 {
 	uint64_t stamp = fleet->stamp + 1;
 	struct fleet_departure **at = &service->departures;
 
 	fleet->stamp += 2;
 	for (size_t i = 0; i < config->backend_count; i++)
-		backends[i]->stamp = stamp + (config->backends[i].weight > 0);
+		backends[i]->stamp = stamp + !is_drained(config, i, &members[i]);
 	if (config->window_s) {
 		depart_from(fleet, service, service->ring, config, stamp);
 		depart_from(fleet, service, service->before, config, stamp);
 	}
 	/* Flows that were opened with it while the service moved are with one that no ring names. */
 	for (size_t i = 0; !service->config && !motion_is_steady(&service->motion) && i < config->backend_count; i++)
-		if (!config->backends[i].weight)
+		if (is_drained(config, i, &members[i]))
 			depart(fleet, service, backends[i], config, true);
 	while (*at) {
 		bool listed = (*at)->backend->stamp == stamp;

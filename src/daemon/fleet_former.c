@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 struct fleet_former_row {
 	struct dataplane_key key;
 	struct config_service *config; /* held */
@@ -111,18 +113,23 @@ void fleet_former_free(struct fleet_former *former)
 
 int fleet_former_show(struct fleet *fleet, struct fleet_service *service, struct err *e)
 {
+	const struct fleet_former *former = service->former;
+	struct quorum quorum;
+	auto_free struct quorum_member *members =
+		fleet_judge(fleet, former->config, former->backends, NULL, &quorum, e);
 	struct fleet_ring *ring, *before;
-	int code = fleet_ring_take(fleet, service->config, service->backends, NULL, &ring, e);
+	int code = members ? fleet_ring_take(fleet, service->config, service->backends, service->members, NULL, &ring, e)
+			   : -ENOMEM;
 
 	if (code)
 		return code;
-	code = fleet_ring_take(fleet, service->former->config, service->former->backends, NULL, &before, e);
+	code = fleet_ring_take(fleet, former->config, former->backends, members, NULL, &before, e);
 	if (code) {
 		fleet_ring_drop(fleet, ring);
 		return code;
 	}
 	fleet_begin_after(fleet, service, before, ring);
-	fleet_departures_update(fleet, service, service->config, service->backends);
+	fleet_departures_update(fleet, service, service->config, service->backends, service->members);
 	fleet_vip_follow(fleet, service);
 	fleet_former_end(fleet, service);
 	return 0;

@@ -6,14 +6,21 @@
 
 uint32_t fleet_ring_blocks(uint32_t size);
 
-/* The ring of a service's usable backends: one that is there, or one built in blocks that no packet sees yet. A
- * reference is taken. ramps may be NULL. *ring is NULL when no backend is usable. Returns 0, -ENOSPC or -ENOMEM. */
-int fleet_ring_take(struct fleet *fleet, const struct config_service *config, struct fleet_backend *const *backends,
-		    const struct fleet_ramp *ramps, struct fleet_ring **ring, struct err *e);
+/* How a service's backends are, and who of them takes new flows: one for each, owned by the caller. checks may be NULL.
+ * Returns NULL with *e written when memory is out. */
+struct quorum_member *fleet_judge(const struct fleet *fleet, const struct config_service *config,
+				  struct fleet_backend *const *backends, void *const *checks, struct quorum *quorum,
+				  struct err *e);
 
-/* The fingerprint of that ring, or with `all` of the one of all backends, usable or not; zeros without memory. */
+/* The ring of those of a service's backends that take flows: one that is there, or one built in blocks that no packet sees
+ * yet. A reference is taken. ramps may be NULL. *ring is NULL when nobody does. Returns 0, -ENOSPC or -ENOMEM. */
+int fleet_ring_take(struct fleet *fleet, const struct config_service *config, struct fleet_backend *const *backends,
+		    const struct quorum_member *members, const struct fleet_ramp *ramps, struct fleet_ring **ring,
+		    struct err *e);
+
+/* The fingerprint of that ring, or with members NULL of the one of all backends but the fallbacks; zeros without memory. */
 struct ring_fingerprint fleet_fingerprint(const struct config_service *config, struct fleet_backend *const *backends,
-					  bool all, const struct fleet_ramp *ramps);
+					  const struct quorum_member *members, const struct fleet_ramp *ramps);
 void fleet_ring_drop(struct fleet *fleet, struct fleet_ring *ring);
 
 /* The backend of that identity, made if need be, with one reference more for `service` (NULL: one still being
@@ -25,6 +32,18 @@ void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend);
  * caller's. Returns 0, -ENOSPC or -ENOMEM. */
 int fleet_backends_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
 			struct fleet_backend ***backends, size_t *count, struct err *e);
+
+/* Their checks, a reference each; *checks is NULL when the service is not probed. Those whose state is not known begin as
+ * they are in `former`, the service that has had the flows so far, or NULL: who is in its ring is up until it is proven
+ * otherwise. Returns 0 or -ENOMEM, nothing taken. */
+int fleet_checks_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
+		      struct fleet_backend *const *backends, const struct fleet_service *former, void ***checks,
+		      struct err *e);
+void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count);
+
+/* Flows of backends that fail their checks go elsewhere, where on_down says so. Returns 0, or -ENOSPC or -ENOMEM with *e
+ * written: to be tried again. */
+int fleet_reset_failing(struct fleet *fleet, struct fleet_service *service, struct err *e);
 
 /* Note or forget that a service lists the backend. Returns false when memory is out. */
 bool fleet_backend_join(struct fleet_backend *backend, struct fleet_service *service);
@@ -60,7 +79,7 @@ void fleet_motion_adopt(struct fleet *fleet, struct fleet_service *service);
 /* The service is about to have this configuration: who is in its rings and gets no new flows any more departs, and who
  * does again stays. */
 void fleet_departures_update(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
-			     struct fleet_backend *const *backends);
+			     struct fleet_backend *const *backends, const struct quorum_member *members);
 void fleet_departures_end(struct fleet *fleet, struct fleet_service *service);
 /* The departure of a backend that a remembered flow of the service is with; NULL: it does not depart. One that the
  * service does not list departs though no ring of it names it, as a daemon that starts anew may find. */
@@ -76,7 +95,8 @@ int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, stru
 /* Slow starts as the next ring of a service is to have them, owned by the caller; NULL when nobody is on its way. service
  * may be NULL: one that comes. Without memory there is no slow start. */
 struct fleet_ramp *fleet_ramps_plan(struct fleet *fleet, const struct fleet_service *service,
-				    const struct config_service *config, struct fleet_backend *const *backends);
+				    const struct config_service *config, struct fleet_backend *const *backends,
+				    const struct quorum_member *members);
 
 /* That ring has been built: these, which become the service's, are what it is of. */
 void fleet_ramps_set(struct fleet *fleet, struct fleet_service *service, struct fleet_ramp *ramps);
@@ -114,9 +134,14 @@ int fleet_ring_without(struct fleet *fleet, const struct fleet_ring *ring, const
 /* Let the ring know its members, as its slots name them. */
 bool fleet_ring_members(struct fleet *fleet, struct fleet_ring *ring);
 
-/* Whether it is about to be known of one of these backends whether there is a way to it. */
+/* Whether it is about to be known of one of these backends whether there is a way to it, or what its first probe says. */
 bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
-		      struct fleet_backend *const *backends);
+		      struct fleet_backend *const *backends, void *const *checks);
+/* The same of a way. */
+bool fleet_way_is_pending(const struct fleet *fleet, const struct fleet_backend *backend);
+
+/* What packets and probes see of a backend is made what the mirror says. */
+void fleet_backend_write(struct fleet *fleet, struct fleet_backend *backend);
 
 uint64_t fleet_now_s(void);
 uint64_t fleet_now_ms(void);

@@ -1,8 +1,8 @@
 /* Slow starts of a service's backends: who is on its way, and how far.
  *
  * A backend has come when a ring is to be built that names it and the one that packets see does not: it is new, was
- * drained, had weight 0, or could not be reached. With the first ring of a service nobody has. What core/ramp.h makes of
- * the time is built as any other change is. */
+ * drained, had weight 0, failed its checks, or could not be reached. With the first ring of a service nobody has. What
+ * core/ramp.h makes of the time is built as any other change is. */
 #include "daemon/fleet_internal.h"
 
 #include <stdlib.h>
@@ -48,10 +48,11 @@ static void count_slots(struct fleet *fleet, const struct fleet_ring *ring, stru
 
 /* A daemon that starts anew finds in the ring how far they were. What is guessed holds if it makes that very ring. */
 static void resume(struct fleet *fleet, const struct fleet_service *service, const struct config_service *config,
-		   struct fleet_backend *const *backends, struct fleet_ramp *ramps, uint64_t now_s)
+		   struct fleet_backend *const *backends, const struct quorum_member *judged, struct fleet_ramp *ramps,
+		   uint64_t now_s)
 {
 	size_t count = config->backend_count;
-	struct ring_fingerprint plain = fleet_fingerprint(config, backends, false, NULL), guessed;
+	struct ring_fingerprint plain = fleet_fingerprint(config, backends, judged, NULL), guessed;
 	auto_free struct ring_member *members = calloc(count, sizeof(*members));
 	auto_free uint32_t *slots_of = calloc(count, sizeof(*slots_of)), *steps = calloc(count, sizeof(*steps));
 
@@ -63,14 +64,15 @@ static void resume(struct fleet *fleet, const struct fleet_service *service, con
 	ramp_guess(members, slots_of, count, steps);
 	for (size_t i = 0; i < count; i++)
 		ramps[i] = (struct fleet_ramp){ramp_came(steps[i], config->slow_start_s, now_s), steps[i]};
-	guessed = fleet_fingerprint(config, backends, false, ramps);
+	guessed = fleet_fingerprint(config, backends, judged, ramps);
 	if (memcmp(&guessed, &service->ring->fingerprint, sizeof(guessed)) != 0)
 		memset(ramps, 0, count * sizeof(*ramps));
 }
 
 /* Go on in time. Returns whether anybody is on its way. */
 static bool go_on(struct fleet *fleet, const struct fleet_ring *ring, const struct config_service *config,
-		  struct fleet_backend *const *backends, struct fleet_ramp *ramps, uint64_t now_s)
+		  struct fleet_backend *const *backends, const struct quorum_member *judged, struct fleet_ramp *ramps,
+		  uint64_t now_s)
 {
 	uint64_t stamp = ++fleet->stamp;
 	bool is_any = false;
@@ -78,7 +80,7 @@ static bool go_on(struct fleet *fleet, const struct fleet_ring *ring, const stru
 	for (size_t i = 0; i < ring->member_count; i++)
 		ring->members[i]->stamp = stamp;
 	for (size_t i = 0; i < config->backend_count; i++) {
-		if (!config->backends[i].weight || !backends[i]->adjacency)
+		if (!judged[i].takes)
 			ramps[i].came_s = 0;
 		else if (backends[i]->stamp != stamp)
 			ramps[i].came_s = (uint32_t)now_s;
@@ -91,7 +93,8 @@ static bool go_on(struct fleet *fleet, const struct fleet_ring *ring, const stru
 }
 
 struct fleet_ramp *fleet_ramps_plan(struct fleet *fleet, const struct fleet_service *service,
-				    const struct config_service *config, struct fleet_backend *const *backends)
+				    const struct config_service *config, struct fleet_backend *const *backends,
+				    const struct quorum_member *judged)
 {
 	uint64_t now_s = fleet_now_s();
 	struct fleet_ramp *ramps;
@@ -103,8 +106,8 @@ struct fleet_ramp *fleet_ramps_plan(struct fleet *fleet, const struct fleet_serv
 		return NULL;
 	inherit(fleet, service, backends, ramps, config->backend_count);
 	if (!service->config)
-		resume(fleet, service, config, backends, ramps, now_s);
-	if (go_on(fleet, service->ring, config, backends, ramps, now_s))
+		resume(fleet, service, config, backends, judged, ramps, now_s);
+	if (go_on(fleet, service->ring, config, backends, judged, ramps, now_s))
 		return ramps;
 	free(ramps);
 	return NULL;

@@ -17,20 +17,22 @@ enum hp_method fleet_method(const struct config_service *service, const struct i
 	return adjacency_method(service->forward, ip_is4(vip), ip_is4(backend));
 }
 
-/* Members of a service's ring: those of its backends that are usable, or all of them. */
-static size_t list_members(const struct config_service *config, struct fleet_backend *const *backends, bool all,
-			   const struct fleet_ramp *ramps, struct ring_member *members)
+/* Members of a service's ring: those of its backends that take flows, or, with judged NULL, all but the fallbacks. */
+static size_t list_members(const struct config_service *config, struct fleet_backend *const *backends,
+			   const struct quorum_member *judged, const struct fleet_ramp *ramps, struct ring_member *members)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < config->backend_count; i++)
+	for (size_t i = 0; i < config->backend_count; i++) {
+		bool takes = judged ? judged[i].takes : !config->backends[i].is_fallback;
+
 		members[i] = (struct ring_member){
 			.address = backends[i]->identity.address,
 			.method = backends[i]->identity.method,
-			.weight = !config->backends[i].is_fallback && (all || backends[i]->adjacency) ? config->backends[i].weight
-												      : 0,
+			.weight = takes ? config->backends[i].weight : 0,
 			.number = backends[i]->number,
 		};
+	}
 	if (ramps)
 		fleet_ramps_scale(config, ramps, members);
 	for (size_t i = 0; i < config->backend_count; i++)
@@ -51,20 +53,20 @@ static struct ring_spec spec_of(const struct config_service *config, const struc
 }
 
 struct ring_fingerprint fleet_fingerprint(const struct config_service *config, struct fleet_backend *const *backends,
-					  bool all, const struct fleet_ramp *ramps)
+					  const struct quorum_member *judged, const struct fleet_ramp *ramps)
 {
 	auto_free struct ring_member *members = calloc(config->backend_count, sizeof(*members));
 	struct ring_spec spec;
 
 	if (!members)
 		return (struct ring_fingerprint){{0, 0}};
-	spec = spec_of(config, members, list_members(config, backends, all, ramps, members));
+	spec = spec_of(config, members, list_members(config, backends, judged, ramps, members));
 	return ring_fingerprint(&spec);
 }
 
 struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service)
 {
-	return fleet_fingerprint(service->config, service->backends, true, NULL);
+	return fleet_fingerprint(service->config, service->backends, NULL, NULL);
 }
 
 static int take_blocks(struct fleet *fleet, struct fleet_ring *ring, struct err *e)
@@ -121,7 +123,8 @@ static int build(struct fleet *fleet, const struct ring_spec *spec, struct fleet
 }
 
 int fleet_ring_take(struct fleet *fleet, const struct config_service *config, struct fleet_backend *const *backends,
-		    const struct fleet_ramp *ramps, struct fleet_ring **out, struct err *e)
+		    const struct quorum_member *judged, const struct fleet_ramp *ramps, struct fleet_ring **out,
+		    struct err *e)
 {
 	auto_free struct ring_member *members = calloc(config->backend_count, sizeof(*members));
 	struct ring_fingerprint fingerprint;
@@ -131,7 +134,7 @@ int fleet_ring_take(struct fleet *fleet, const struct config_service *config, st
 
 	if (!members)
 		return err_set(e, -ENOMEM, "%m");
-	spec = spec_of(config, members, list_members(config, backends, false, ramps, members));
+	spec = spec_of(config, members, list_members(config, backends, judged, ramps, members));
 	if (!spec.count) {
 		*out = NULL;
 		return 0;

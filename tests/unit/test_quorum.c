@@ -77,7 +77,8 @@ static void flows_go_to_who_is_up(void **state)
 static void what_is_needed_is_told(void **state)
 {
 	struct config_backend backends[3] = {{.weight = 1}, {.weight = 1}, {.weight = 1}};
-	struct quorum_member members[3] = {{QUORUM_UP, true, false}, {QUORUM_UP, false, false}, {QUORUM_DOWN, true, false}};
+	struct quorum_member members[3] = {{QUORUM_UP, true, false, false}, {QUORUM_UP, false, false, false},
+					   {QUORUM_DOWN, true, false, false}};
 	const struct config_service config = {.backends = backends, .backend_count = 3, .min_up = 51, .min_up_is_percent = true};
 	struct quorum quorum = quorum_judge(&config, members);
 

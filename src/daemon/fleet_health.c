@@ -1,0 +1,191 @@
+/* What health makes of a service: its checks, who of its backends takes flows, and flows that are reset: see fleet.h.
+ *
+ * Checks are made and run by whoever is behind the hooks; who takes flows is core/quorum.h's to say. */
+#include "daemon/fleet_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define RESET_AGAIN_MS 5000
+
+static const struct health *health_of(const struct fleet *fleet, const void *check)
+{
+	return check ? fleet->hooks.health_of(check) : NULL;
+}
+
+/* ---- checks ------------------------------------------------------------------------------------------------------------- */
+
+/* Let backends of `former` bear stamps from `first` on, by their places; or those of its ring bear `first`, where it was
+ * adopted. Returns how many stamps there are. */
+static size_t stamp_former(struct fleet *fleet, const struct fleet_service *former, uint64_t first)
+{
+	size_t count = former && former->config ? former->config->backend_count : 0;
+
+	for (size_t i = 0; i < count; i++)
+		former->backends[i]->stamp = first + i;
+	if (former && !former->config && former->ring) {
+		count = 1;
+		for (size_t i = 0; i < former->ring->member_count; i++)
+			former->ring->members[i]->stamp = first;
+	}
+	fleet->stamp = first + count;
+	return count;
+}
+
+static enum health_state known_state(const struct fleet *fleet, const struct fleet_service *former, size_t place)
+{
+	const struct health *health;
+
+	if (!former->config)
+		return HEALTH_STATE_UP;
+	health = former->checks ? health_of(fleet, former->checks[place]) : NULL;
+	if (health)
+		return health->state;
+	return former->members && former->members[place].takes ? HEALTH_STATE_UP : HEALTH_STATE_UNKNOWN;
+}
+
+int fleet_checks_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
+		      struct fleet_backend *const *backends, const struct fleet_service *former, void ***checks,
+		      struct err *e)
+{
+	uint64_t first = fleet->stamp + 1;
+	size_t known;
+	void **list;
+
+	if (!config->health || !fleet->hooks.take_check)
+		return 0;
+	list = calloc(config->backend_count, sizeof(*list));
+	if (!list)
+		return err_set(e, -ENOMEM, "%m");
+	known = stamp_former(fleet, former, first);
+	for (size_t i = 0; i < config->backend_count; i++) {
+		uint64_t place = backends[i]->stamp - first;
+
+		if (config->backends[i].is_fallback)
+			continue;
+		list[i] = fleet->hooks.take_check(fleet->hooks.context, config, vip, backends[i],
+						  place < known ? known_state(fleet, former, place) : HEALTH_STATE_UNKNOWN);
+		if (!list[i]) {
+			fleet_checks_drop(fleet, list, i);
+			return err_set(e, -ENOMEM, "%m");
+		}
+	}
+	*checks = list;
+	return 0;
+}
+
+void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count)
+{
+	for (size_t i = 0; checks && i < count; i++)
+		if (checks[i])
+			fleet->hooks.drop_check(fleet->hooks.context, checks[i]);
+	free(checks);
+}
+
+/* ---- who takes flows ------------------------------------------------------------------------------------------------ */
+
+bool fleet_way_is_pending(const struct fleet *fleet, const struct fleet_backend *backend)
+{
+	return !backend->adjacency && !backend->is_dead &&
+	       (backend->is_new || (fleet->hooks.is_pending && fleet->hooks.is_pending(fleet->hooks.context, backend)));
+}
+
+static enum quorum_state state_of(const struct fleet *fleet, const struct fleet_backend *backend,
+				  const struct health *health)
+{
+	if (!backend->adjacency)
+		return fleet_way_is_pending(fleet, backend) ? QUORUM_UNKNOWN : QUORUM_DOWN;
+	if (!health)
+		return QUORUM_UP;
+	switch (health->state) {
+	case HEALTH_STATE_UNKNOWN:
+		return QUORUM_UNKNOWN;
+	case HEALTH_STATE_UP:
+		return QUORUM_UP;
+	case HEALTH_STATE_FAILING:
+		return QUORUM_DOWN;
+	}
+	return QUORUM_DOWN;
+}
+
+struct quorum_member *fleet_judge(const struct fleet *fleet, const struct config_service *config,
+				  struct fleet_backend *const *backends, void *const *checks, struct quorum *quorum,
+				  struct err *e)
+{
+	struct quorum_member *members = calloc(config->backend_count + 1, sizeof(*members));
+
+	if (!members) {
+		err_set(e, -ENOMEM, "%m");
+		return NULL;
+	}
+	for (size_t i = 0; i < config->backend_count; i++) {
+		const struct health *health = checks ? health_of(fleet, checks[i]) : NULL;
+
+		members[i].state = state_of(fleet, backends[i], health);
+		members[i].is_reachable = backends[i]->adjacency != 0;
+		members[i].is_failing = health && health->state == HEALTH_STATE_FAILING;
+	}
+	*quorum = quorum_judge(config, members);
+	return members;
+}
+
+bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
+		      struct fleet_backend *const *backends, void *const *checks)
+{
+	for (size_t i = 0; i < config->backend_count; i++) {
+		const struct health *health = checks ? health_of(fleet, checks[i]) : NULL;
+
+		if (!config->backends[i].weight || config->backends[i].is_fallback)
+			continue;
+		if (fleet_way_is_pending(fleet, backends[i]) ||
+		    (backends[i]->adjacency && health && health->state == HEALTH_STATE_UNKNOWN && !health->is_answered))
+			return true;
+	}
+	return false;
+}
+
+/* ---- what follows --------------------------------------------------------------------------------------------------- */
+
+static bool is_checked_by(const struct fleet_service *service, const struct fleet_backend *backend, const void *check)
+{
+	for (size_t i = 0; service->checks && i < service->config->backend_count; i++)
+		if (service->checks[i] == check && service->backends[i] == backend)
+			return true;
+	return false;
+}
+
+void fleet_health_changed(struct fleet *fleet, const struct fleet_backend *backend, const void *check)
+{
+	for (size_t i = 0; i < backend->service_count; i++) {
+		struct fleet_service *service = backend->services[i];
+
+		if (!is_checked_by(service, backend, check))
+			continue;
+		if (health_of(fleet, check)->state == HEALTH_STATE_FAILING)
+			service->held_until_ms = 0; /* nothing that may come is worth flows that get no answer */
+		fleet_mark(fleet, service);
+	}
+}
+
+static bool is_failing(const struct fleet_service *service, const struct fleet_backend *backend)
+{
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		if (service->backends[i] == backend)
+			return service->members[i].is_failing;
+	return false;
+}
+
+int fleet_reset_failing(struct fleet *fleet, struct fleet_service *service, struct err *e)
+{
+	if (service->config->on_down != CONFIG_ON_DOWN_RESET)
+		return 0;
+	for (struct fleet_departure *d = service->departures; d; d = d->next) {
+		int code = d->is_cut || !is_failing(service, d->backend) ? 0 : fleet_departure_cut(fleet, service, d, e);
+
+		if (code) {
+			fleet->flush_at_ms = fleet_now_ms() + RESET_AGAIN_MS;
+			return code;
+		}
+	}
+	return 0;
+}
