@@ -83,7 +83,7 @@ static ALWAYS_INLINE __u32 probe_segment_bytes(struct __sk_buff *skb, const stru
 	return pkt->l4_offset + (tcp.offset >> 4) * 4 + skb->gso_size;
 }
 
-/* The backend's adjacency, read as the forward step reads it, or NULL. */
+/* The backend's adjacency, also where packets of clients have none, as it is dead; or NULL. */
 static ALWAYS_INLINE struct hp_adjacency *probe_adjacency(__u32 number)
 {
 	struct hp_backend *backend = bpf_map_lookup_elem(&backends, &number);
@@ -91,7 +91,7 @@ static ALWAYS_INLINE struct hp_adjacency *probe_adjacency(__u32 number)
 
 	if (!backend || !number)
 		return NULL;
-	index = *(volatile __u32 *)&backend->adjacency;
+	index = *(volatile __u32 *)&backend->way;
 	return index ? bpf_map_lookup_elem(&adjacencies, &index) : NULL;
 }
 
