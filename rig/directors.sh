@@ -4,6 +4,8 @@
 #
 #     directors FORWARD WHEN     held connections through all of it; WHEN is "in the change" or "after the change"
 #
+# With DIRECTORS_FLOOD (syn or ack) a flood comes by both while the one is killed; rig/flood.sh is to be sourced then.
+#
 # What was opened before the change and what was opened in it are counted apart. What the method gives up is stated, and
 # the rest must not break.
 
@@ -64,6 +66,22 @@ directors_change() {
 	sleep 1.2
 }
 
+# Half of it comes by the director that is killed, and all by the other then.
+directors_flood() {
+	[ -n "${DIRECTORS_FLOOD-}" ] || return 0
+	flood_up
+	DIRECTORS_SECOND=$(second directors_forwarded)
+	flood "$DIRECTORS_FLOOD"
+	sleep 0.5
+}
+directors_flooded() {
+	local came
+	need "the flood ends" flood_ends
+	came=$(($(second directors_forwarded) - DIRECTORS_SECOND))
+	expect "$NAME: a flood of ${DIRECTORS_FLOOD^^}s came by the one that is left: $came packets" \
+		[ $came -gt $((FLOOD_RATE * FLOOD_SECONDS)) ]
+}
+
 # The first director dies: process, pins and cable.
 directors_kill() {
 	host director ip link set eth0 down
@@ -96,8 +114,10 @@ directors() {
 	[ "$2" = "in the change" ] || need "the window ends on both" eventually 10 both directors_rest
 	directors_check "$NAME: a change on both"
 	[ "$1" = gue ] || [ "$2" = "in the change" ] || DIRECTORS_GIVE_UP=all
+	directors_flood
 	directors_kill
 	directors_check "$NAME: one killed"
+	[ -z "${DIRECTORS_FLOOD-}" ] || directors_flooded
 	directors_add
 	[ "$2" = "in the change" ] || need "its window ends" eventually 10 directors_rest
 	rig_spread "1 2" "${DIRECTORS_VIPS[@]}"

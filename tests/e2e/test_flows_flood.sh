@@ -9,32 +9,16 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/held.sh
 . rig/loss.sh
 . rig/changes.sh
+. rig/flood.sh
 
-RATE=3000 SECONDS_EACH=14
 CHANGES_ROUNDS=4
 FLOODED="$RIG_VIP4 198.18.0.0 $RIG_VIP6 2001:2::"
 
-# The flooders' host, and no way back to the addresses that they make up.
-flood_up() {
-	rig_host flood
-	cable flood eth0 router flood0
-	address flood eth0 192.168.9.1/24 fd00:9::1/64
-	address router flood0 192.168.9.254/24 fd00:9::fe/64
-	gateway flood eth0 192.168.9.254 fd00:9::fe
-	host router ip route add blackhole 198.18.0.0/15
-	host router ip -6 route add blackhole 2001:2::/48
-}
-
-flood() { # syn|ack
-	serve flood "flood4" "$BUILD/forge" "$1" "$RIG_VIP4" 80 198.18.0.0 $RATE $((RATE * SECONDS_EACH))
-	serve flood "flood6" "$BUILD/forge" "$1" "$RIG_VIP6" 80 2001:2:: $RATE $((RATE * SECONDS_EACH))
-}
-flood_ends() { eventually 30 eval '! serves flood4 && ! serves flood6'; }
 remembered() { hp flows --json | jq .events.REMEMBERED.count; }
 proven() { hp flows --json | jq .tables.proven.used; }
 packets_of() { hp status --json | jq "[.services[] | select(.name | startswith(\"web\")) | .packets] | add"; }
 
-RIG_LIMITS="{unproven: $((RATE * 3)), flows: 2048}" # half of the flood meets slots that differ
+RIG_LIMITS="{unproven: $((FLOOD_RATE * 3)), flows: 2048}" # half of the flood meets slots that differ
 held_up ipip 5
 flood_up
 held_start
@@ -53,7 +37,7 @@ for kind in syn ack; do
 	need "the flood ends" flood_ends
 	held_check "after the flood of ${kind^^}s"
 	expect "it came through the director: $(($(packets_of) - BEFORE)) packets" \
-		[ $(($(packets_of) - BEFORE)) -gt $((RATE * SECONDS_EACH * 2)) ]
+		[ $(($(packets_of) - BEFORE)) -gt $((FLOOD_RATE * FLOOD_SECONDS * 2)) ]
 done
 held_end
 finish
