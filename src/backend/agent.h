@@ -1,4 +1,4 @@
-/* The agent's deeds, up, down and status, and the memory they share. */
+/* The agent's deeds, up, down, status and doctor, and the memory they share. */
 #ifndef HP_BACKEND_AGENT_H
 #define HP_BACKEND_AGENT_H
 
@@ -24,6 +24,7 @@ struct agent_request {
 		AGENT_CHANCE_OFF,
 	} second_chance;
 	bool is_json;
+	bool is_fixing; /* doctor mends what is safe to mend */
 };
 
 /* Make this host a backend for the VIPs; without VIPs, put right whatever an earlier `up` set up. Prints what was done,
@@ -40,6 +41,10 @@ int agent_retreat(struct setup *setup, const struct setup *target, struct err *e
 
 /* Print each item as ok or wrong with its fix. Returns 0 all ok, 1 something wrong, or -errno. */
 int agent_status(const struct agent_request *request, struct err *e);
+
+/* Look at all that Direct Server Return needs of this host, for what is set up or for the VIPs named, and print it. With
+ * is_fixing mend first what is safe, and look again. Returns 0 all ok, 1 warnings, 2 something wrong, or -errno. */
+int agent_doctor(const struct agent_request *request, struct err *e);
 
 /* The state file of this network namespace. */
 const char *agent_state_path(char path[static 128]);

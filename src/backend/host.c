@@ -114,10 +114,10 @@ int host_read_addresses(struct host_addresses *out, struct err *e)
 	return code ? err_set(e, code, "reading addresses: %m") : 0;
 }
 
-int host_remove_loopback_address(struct err *e)
+int host_remove_address(const struct host_address *address, struct err *e)
 {
-	static const uint8_t loopback[] = {127, 0, 0, 1};
-	char buffer[256];
+	bool is4 = ip_is4(&address->ip);
+	char buffer[256], text[IP_TEXT_BYTES];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifaddrmsg *info;
 	int code;
@@ -125,12 +125,21 @@ int host_remove_loopback_address(struct err *e)
 	message->nlmsg_type = RTM_DELADDR;
 	message->nlmsg_flags = NLM_F_ACK;
 	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	info->ifa_family = AF_INET;
-	info->ifa_prefixlen = 8;
-	info->ifa_index = if_nametoindex("lo");
-	mnl_attr_put(message, IFA_LOCAL, sizeof(loopback), loopback);
+	info->ifa_family = is4 ? AF_INET : AF_INET6;
+	info->ifa_prefixlen = address->bits;
+	info->ifa_index = if_nametoindex(address->interface);
+	mnl_attr_put(message, IFA_LOCAL, is4 ? 4 : 16, is4 ? ip_bytes4(&address->ip) : address->ip.byte);
 	code = host_ask(message, NULL, NULL);
-	return code && code != -EADDRNOTAVAIL ? err_set(e, code, "taking 127.0.0.1 off lo: %m") : 0;
+	return code && code != -EADDRNOTAVAIL ? err_set(e, code, "taking %s/%u off %s: %m", ip_format(&address->ip, text),
+							address->bits, address->interface) : 0;
+}
+
+int host_remove_loopback_address(struct err *e)
+{
+	static const uint8_t loopback[] = {127, 0, 0, 1};
+	const struct host_address address = {.ip = ip_from4(loopback), .bits = 8, .interface = "lo"};
+
+	return host_remove_address(&address, e);
 }
 
 static struct nlmsghdr *put_address(char *buffer, uint16_t type, const struct ip *vip)

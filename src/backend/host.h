@@ -34,6 +34,9 @@ int host_read_addresses(struct host_addresses *out, struct err *e);
 int host_add_vip(const struct ip *vip, struct err *e);
 int host_remove_vip(const struct ip *vip, struct err *e);
 
+/* Take an address of any length off an interface; its ifindex does not matter. One that is not there is no error. */
+int host_remove_address(const struct host_address *address, struct err *e);
+
 /* Take 127.0.0.1/8, which the kernel gives lo when it first comes up, off it again. */
 int host_remove_loopback_address(struct err *e);
 

@@ -18,18 +18,11 @@
 #include "base/cleanup.h"
 
 #define BUFFER_BYTES 32768
-#define LISTENERS_MOST 64 /* more are more than a line shows */
-
-struct listener {
-	uint8_t protocol;
-	uint16_t port;
-	bool is_wildcard;
-};
+#define SHOWN_MOST 64 /* more are more than a line shows */
 
 struct search {
-	const struct ip *vip;
 	uint8_t protocol;
-	struct listener found[LISTENERS_MOST];
+	struct listener *found;
 	size_t count;
 };
 
@@ -47,21 +40,17 @@ static bool is_v6only(const struct nlmsghdr *message)
 static int take_socket(const struct nlmsghdr *message, void *context)
 {
 	const struct inet_diag_msg *diag = mnl_nlmsg_get_payload(message);
+	bool is_six = diag->idiag_family == AF_INET6;
 	struct search *search = context;
-	struct listener one = {.protocol = search->protocol, .port = ntohs(diag->id.idiag_sport)};
-	struct ip ip = diag->idiag_family == AF_INET ? ip_from4(diag->id.idiag_src) : ip_from6(diag->id.idiag_src);
 
-	one.is_wildcard = ip_is_unspecified(&ip);
-	if (!one.port || (!one.is_wildcard && !ip_equal(&ip, search->vip)))
-		return MNL_CB_OK;
-	if (one.is_wildcard && diag->idiag_family == AF_INET6 && ip_is4(search->vip) && is_v6only(message))
-		return MNL_CB_OK;
-	for (size_t i = 0; i < search->count; i++)
-		if (search->found[i].protocol == one.protocol && search->found[i].port == one.port &&
-		    search->found[i].is_wildcard == one.is_wildcard)
-			return MNL_CB_OK;
-	if (search->count < LISTENERS_MOST)
-		search->found[search->count++] = one;
+	if (diag->id.idiag_sport && search->count < LISTENERS_MOST)
+		search->found[search->count++] = (struct listener){
+			.ip = is_six ? ip_from6(diag->id.idiag_src) : ip_from4(diag->id.idiag_src),
+			.port = ntohs(diag->id.idiag_sport),
+			.protocol = search->protocol,
+			.is_six = is_six,
+			.is_six_only = is_six && is_v6only(message),
+		};
 	return MNL_CB_OK;
 }
 
@@ -94,39 +83,63 @@ static int dump(struct mnl_socket *netlink, uint8_t family, struct search *searc
 	return code < 0 ? -errno : 0;
 }
 
-static int find(struct search *search)
+int listeners_read(struct listener *list, size_t *count)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
 	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	struct search search = {.found = list};
 	int code = 0;
 
+	*count = 0;
 	if (!netlink)
 		return -errno;
 	if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
 		code = -errno;
 	for (size_t i = 0; !code && i < sizeof(protocols); i++) {
-		search->protocol = protocols[i];
-		if (ip_is4(search->vip))
-			code = dump(netlink, AF_INET, search);
+		search.protocol = protocols[i];
+		code = dump(netlink, AF_INET, &search);
 		if (!code)
-			code = dump(netlink, AF_INET6, search);
+			code = dump(netlink, AF_INET6, &search);
 	}
 	mnl_socket_close(netlink);
+	*count = code ? 0 : search.count;
 	return code;
+}
+
+bool listener_takes(const struct listener *listener, const struct ip *ip)
+{
+	if (!ip_is_unspecified(&listener->ip))
+		return ip_equal(&listener->ip, ip);
+	return listener->is_six ? !ip_is4(ip) || !listener->is_six_only : ip_is4(ip);
+}
+
+static bool is_shown(const struct listener *const *shown, size_t count, const struct listener *one)
+{
+	for (size_t i = 0; i < count; i++)
+		if (shown[i]->protocol == one->protocol && shown[i]->port == one->port &&
+		    ip_is_unspecified(&shown[i]->ip) == ip_is_unspecified(&one->ip))
+			return true;
+	return false;
 }
 
 int listeners_list(const struct ip *vip, char *out, size_t room)
 {
-	struct search search = {.vip = vip};
-	int code = find(&search);
+	auto_free struct listener *list = malloc(LISTENERS_MOST * sizeof(*list));
+	const struct listener *shown[SHOWN_MOST];
+	size_t count = 0, shown_count = 0;
+	int code = list ? listeners_read(list, &count) : -ENOMEM;
 
 	out[0] = '\0';
-	for (size_t i = 0; !code && i < search.count; i++) {
-		const struct listener *one = &search.found[i];
+	for (size_t i = 0; i < count && shown_count < SHOWN_MOST; i++) {
+		const struct listener *one = &list[i];
 		bool is_tcp = one->protocol == IPPROTO_TCP;
 
-		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", i ? ", " : "", is_tcp ? "tcp" : "udp", one->port,
-			 one->is_wildcard && !is_tcp ? " (wildcard: must answer from the VIP by IP_PKTINFO)" : "");
+		if (!listener_takes(one, vip) || is_shown(shown, shown_count, one))
+			continue;
+		snprintf(out + strlen(out), room - strlen(out), "%s%s/%u%s", shown_count ? ", " : "", is_tcp ? "tcp" : "udp",
+			 one->port, ip_is_unspecified(&one->ip) && !is_tcp
+					    ? " (wildcard: must answer from the VIP by IP_PKTINFO)" : "");
+		shown[shown_count++] = one;
 	}
 	return code;
 }

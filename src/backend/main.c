@@ -14,9 +14,11 @@ static const char usage[] =
 	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
+	"       halfproxy-backend doctor [--vip VIP...] [--forward METHOD] [--from PREFIX...] [--interface IF]\n"
+	"                                [--fix] [--json]\n"
 	"\n"
 	"Make this host a backend of a Direct Server Return load balancer, or take it back. up alone puts right\n"
-	"what was set up before.\n"
+	"what was set up before. doctor says what else is in the way, and what mends it.\n"
 	"\n"
 	"  --vip VIP          virtual address to answer for; may be given several times\n"
 	"  --forward METHOD   how directors send: l2 (default), ipip or gue\n"
@@ -26,6 +28,7 @@ static const char usage[] =
 	"  --second-chance on|off\n"
 	"                     whether packets that come by gue, with another backend's address and for a connection that\n"
 	"                     is not here, are passed on to that backend; on by default\n"
+	"  --fix              mend what is safe to mend\n"
 	"  --json             print JSON\n"
 	"  --version, --help\n";
 
@@ -127,6 +130,9 @@ static int take_option(int option, const char *text, struct agent_request *reque
 	case 'j':
 		request->is_json = true;
 		return -1;
+	case 'x':
+		request->is_fixing = true;
+		return -1;
 	case 'V':
 		puts("halfproxy-backend " HP_VERSION);
 		return 0;
@@ -164,34 +170,68 @@ static int check_others(const char *command, const struct agent_request *request
 {
 	if (request->methods || request->sender_count || request->interface || request->mtu || request->second_chance)
 		return fail("--forward, --from, --interface, --mtu and --second-chance belong to up, not to %s", command);
-	if (!strcmp(command, "status") && request->vip_count)
-		return fail("--vip belongs to up and down: status shows all");
 	return -1;
 }
 
-static int run(const char *command, struct agent_request *request)
+static int check_down(struct agent_request *request)
+{
+	return check_others("down", request);
+}
+
+static int check_status(struct agent_request *request)
+{
+	int code = check_others("status", request);
+
+	return code < 0 && request->vip_count ? fail("--vip belongs to up and down: status shows all") : code;
+}
+
+/* What doctor is told is what `up` would be told, to look at without changing. */
+static int check_doctor(struct agent_request *request)
+{
+	if (!request->vip_count && (request->methods || request->sender_count || request->interface))
+		return fail("--forward, --from and --interface belong to --vip: without it doctor looks at what is set up");
+	if (request->mtu || request->second_chance)
+		return fail("--mtu and --second-chance belong to up, not to doctor");
+	if (request->vip_count && !request->methods)
+		request->methods = SETUP_L2;
+	if (request->vip_count && request->sender_count && !(request->methods & SETUP_TUNNELS))
+		return fail("--from belongs to --forward ipip and gue");
+	return -1;
+}
+
+static const struct {
+	const char *name;
+	int (*check)(struct agent_request *request);
+	int (*run)(const struct agent_request *request, struct err *e);
+	int failed; /* the exit status when it cannot be done */
+} commands[] = {
+	{"up", check_up, agent_up, 2},
+	{"down", check_down, agent_down, 2},
+	{"status", check_status, agent_status, 2},
+	{"doctor", check_doctor, agent_doctor, 3},
+};
+
+static int run(const char *name, struct agent_request *request)
 {
 	struct err e = {""};
+	size_t i = 0;
 	int code;
 
-	code = strcmp(command, "up") ? check_others(command, request) : check_up(request);
-	if (code >= 0)
-		return code;
-	if (!strcmp(command, "up")) {
-		code = agent_up(request, &e);
-	} else if (!strcmp(command, "down")) {
-		code = agent_down(request, &e);
-	} else if (!strcmp(command, "status")) {
-		code = agent_status(request, &e);
-	} else {
-		return fail("there is no command \"%s\": up, down or status", command);
-	}
+	while (i < sizeof(commands) / sizeof(commands[0]) && strcmp(commands[i].name, name) != 0)
+		i++;
+	if (i == sizeof(commands) / sizeof(commands[0]))
+		return fail("there is no command \"%s\": up, down, status or doctor", name);
+	if (request->is_fixing && strcmp(name, "doctor") != 0)
+		return fail("--fix belongs to doctor, not to %s", name);
+	code = commands[i].check(request);
+	if (code < 0)
+		code = commands[i].run(request, &e);
 	if (code >= 0)
 		return code;
 	fail("%s", e.text);
 	if (geteuid() != 0)
 		fail("%s", "this was not run as root, which changing addresses and settings needs");
-	return 2;
+	return commands[i].failed;
 }
 
 int main(int argc, char **argv)
@@ -203,6 +243,7 @@ int main(int argc, char **argv)
 					     {"mtu", required_argument, NULL, 'm'},
 					     {"second-chance", required_argument, NULL, 'c'},
 					     {"json", no_argument, NULL, 'j'},
+					     {"fix", no_argument, NULL, 'x'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};

@@ -57,7 +57,7 @@ static const char *path_of(enum settings_rule rule, const char *interface, char 
 	return path;
 }
 
-static void find(enum settings_rule rule, const char *interface, struct settings_finding *out)
+void settings_find(enum settings_rule rule, const char *interface, struct settings_finding *out)
 {
 	char path[128];
 
@@ -73,11 +73,11 @@ void settings_judge(const struct setup *setup, enum settings_rule rule, struct s
 	char names[HOST_INTERFACES_MOST][16];
 	size_t count = rule == SETTINGS_RP_FILTER ? 0 : host_read_interfaces(names);
 
-	find(rule, setup->interface, out);
+	settings_find(rule, setup->interface, out);
 	for (size_t i = 0; i < count && out->is_right; i++) {
 		struct settings_finding other = {0};
 
-		find(rule, names[i], &other);
+		settings_find(rule, names[i], &other);
 		if (!other.is_right)
 			*out = other;
 	}

@@ -27,6 +27,9 @@ const char *settings_harm(enum settings_rule rule);
  * ARP is heard on every interface but lo; rp_filter matters where packets arrive. */
 void settings_judge(const struct setup *setup, enum settings_rule rule, struct settings_finding *out);
 
+/* How the rule stands on one interface. */
+void settings_find(enum settings_rule rule, const char *interface, struct settings_finding *out);
+
 /* Bring every setting that the setup's VIPs need to a right value; what was is noted and saved first. Right ones
  * stay as they are. Prints each change. */
 int settings_apply(struct setup *setup, struct err *e);

@@ -71,15 +71,15 @@
 	  "the backend answers ARP for the VIP: max(all, interface) of arp_ignore counts, and setting it on lo does " \
 	  "nothing", \
 	  "`sysctl -a` on the backend, for arp_ignore", \
-	  "silence it", \
-	  "sysctl -w net/ipv4/conf/{if}/arp_ignore=1") \
+	  "silence it: arp_ignore=1 on `all` or on the interface", \
+	  "halfproxy-backend up{up}") \
 	X(ARP_ANNOUNCE, CAUSE_BACKEND, \
 	  "all is well, and minutes later one backend gets all packets past the director", \
 	  "the backend's own ARP requests name the VIP as their sender, and the router learns it from them: " \
 	  "arp_announce is not 2", \
 	  "the router's neighbour table has the backend's MAC address for the VIP", \
-	  "say 2, and flush the router's entry", \
-	  "sysctl -w net/ipv4/conf/{if}/arp_announce=2") \
+	  "arp_announce=2 on `all`, and flush the router's entry", \
+	  "halfproxy-backend up{up}") \
 	X(ARP_ANSWERED, CAUSE_DIRECTOR, \
 	  "traffic bypasses the director, one backend is hot, \"duplicate IP address\"", \
 	  "another machine answers ARP or neighbour solicitations for the VIP", \
@@ -216,6 +216,18 @@
 	  "`bpftool net`", \
 	  "take it off, if it is not needed", \
 	  "ip link set dev {if} xdp off") \
+	X(XDP_REFUSED, CAUSE_DIRECTOR, \
+	  "halfproxyd cannot attach its program to an interface", \
+	  "the driver refuses it: an MTU above what its XDP takes (EINVAL), LRO or hardware GRO (EOPNOTSUPP)", \
+	  "`halfproxy status`, interfaces; the driver's words in `dmesg`", \
+	  "lower the MTU, switch LRO off, or say `mode: generic`", \
+	  "") \
+	X(DAEMON_SILENT, CAUSE_DIRECTOR, \
+	  "`halfproxy` says that no daemon answers", \
+	  "halfproxyd does not run, or has its socket elsewhere; packets flow on as they did", \
+	  "`systemctl status halfproxyd`", \
+	  "start it, or name its socket by --socket", \
+	  "") \
 	X(PROGRAM_OLD, CAUSE_BACKEND, \
 	  "packets of a tunnel are treated as by an earlier version", \
 	  "the programs on the interface are of another version, or their pins are gone", \

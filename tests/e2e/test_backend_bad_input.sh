@@ -13,7 +13,7 @@ remember
 
 # ---- the command line ------------------------------------------------------------------------------------------------
 refuses "no command" "usage:"
-refuses "an unknown command" 'no command "upp": up, down or status' upp
+refuses "an unknown command" 'no command "upp": up, down, status or doctor' upp
 refuses "a mistyped option" 'there is no option "--vips": did you mean "--vip"?' up --vips 10.2.0.1
 refuses "an option that may be two" '"--f" may be any of --forward, --from' up --vip 10.2.0.1 --f l2
 refuses "an option without its value" "--vip needs a value" up --vip

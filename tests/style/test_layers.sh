@@ -23,8 +23,9 @@ may_include() {
 may_include base base
 may_include core core base
 may_include daemon daemon core base
-may_include cli cli core base
-may_include backend backend base backend_abi.h
+may_include doctor doctor core base
+may_include cli cli doctor core base
+may_include backend backend doctor core base backend_abi.h
 
 wrong "simulate/ may include of ours only: rules, core, base (and its own)" \
 	"$(grep -nE '^#include "[a-z]+/' -r simulate | grep -vE '#include "(core|base)/')"
