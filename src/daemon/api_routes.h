@@ -30,6 +30,9 @@ json_t *status_motion(const struct director *director, const struct config_servi
 /* How full the tables of flows are, as last counted: {proven, unproven: {used, limit}, full}. */
 json_t *status_tables(const struct director *director);
 
+/* The way of probes: {interface, mark, mask, table, ipv4, ipv6: {state, source, reason}, warning, events}. */
+json_t *status_probe_way(const struct director *director);
+
 /* The whole of GET /v1/flows: of all services or of one, with so many flows at most; NULL with *e written when they
  * cannot be read. */
 json_t *flows_report(struct director *director, const char *service, uint32_t limit, struct err *e);

@@ -50,9 +50,12 @@ static uint32_t find(const struct bpf_tc_hook *hook, char name[static BPF_OBJ_NA
 	struct bpf_prog_info info = {0};
 	uint32_t info_bytes = sizeof(info);
 	auto_close int fd = -1;
+	libbpf_print_fn_t print = libbpf_set_print(NULL); /* that there is none it says aloud */
+	int failed = bpf_tc_query(hook, &opts);
 
+	libbpf_set_print(print);
 	name[0] = '\0';
-	if (bpf_tc_query(hook, &opts))
+	if (failed)
 		return 0;
 	fd = bpf_prog_get_fd_by_id(opts.prog_id);
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_bytes))

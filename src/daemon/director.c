@@ -117,6 +117,14 @@ static void link_changed(void *context, const struct resolver_link *link)
 		log_event(LOG_WARNING, "interface_lost interface=%s reason=\"%s\"", port->name, port->reason);
 }
 
+static void surroundings_changed(void *context)
+{
+	const struct director *director = context;
+
+	if (director->probe_way)
+		probe_way_check(director->probe_way);
+}
+
 static void tell_ready(struct director *director)
 {
 	if (director->is_ready)
@@ -322,7 +330,8 @@ static int add_room(const struct config *before, struct dataplane_limits *limits
 static int open_parts(struct director *director, const struct config *config, const struct config *before,
 		      const struct state_text *file, struct err *e)
 {
-	const struct resolver_events events = {director, target_changed, link_changed, idle};
+	const struct resolver_events events = {director, target_changed, link_changed, idle,
+					       surroundings_changed};
 	const struct fleet_hooks hooks = {
 		.context = director, .watch = watch, .unwatch = unwatch, .is_pending = is_pending, .is_known = is_known};
 	struct dataplane_limits limits;
@@ -350,7 +359,8 @@ static int open_parts(struct director *director, const struct config *config, co
 		remember_ways_in(director);
 	director->fleet = fleet_create(&director->plane, &hooks, e);
 	director->rates = rates_create(director->loop, &director->plane);
-	if (!director->fleet || !director->rates)
+	director->probe_way = probe_way_open(&director->plane, director->resolver, director->options.state, e);
+	if (!director->fleet || !director->rates || !director->probe_way)
 		return -ENOMEM;
 	return before ? fleet_expect_formers(director->fleet, before, e) : 0;
 }
@@ -502,11 +512,13 @@ void director_stop(struct director *director)
 	rates_destroy(director->rates);
 	fleet_destroy(director->fleet);
 	ports_destroy(director->ports);
+	probe_way_close(director->probe_way);
 	if (director->resolver)
 		resolver_destroy(director->resolver);
 	director->rates = NULL;
 	director->fleet = NULL;
 	director->ports = NULL;
+	director->probe_way = NULL;
 	director->resolver = NULL;
 }
 
@@ -530,6 +542,7 @@ void director_abandon(struct director *director)
 	if (director->is_making && !director->is_adopting) {
 		dataplane_close(&director->plane);
 		dataplane_unload(director->options.pins, NULL);
+		probe_way_remove(director->options.state, NULL);
 		state_take_back(&director->state);
 	}
 	director_free(director);

@@ -1,7 +1,8 @@
 /* The director: the running configuration, and the walk of every change to it.
  *
  * parse -> validate -> plan -> resolve -> program -> confirm. Files, API and signals end here; so do the
- * resolver's events. One owner of each effect: fleet (maps), ports (links), resolver (netlink), state (files). */
+ * resolver's events. One owner of each effect: fleet (maps), ports (links), resolver (netlink),
+ * probe_way (how probes reach a backend), state (files). */
 #ifndef HP_DAEMON_DIRECTOR_H
 #define HP_DAEMON_DIRECTOR_H
 
@@ -17,6 +18,7 @@
 #include "daemon/dataplane.h"
 #include "daemon/fleet.h"
 #include "daemon/ports.h"
+#include "daemon/probe_way.h"
 #include "daemon/rates.h"
 #include "daemon/resolver.h"
 #include "daemon/state.h"
@@ -35,6 +37,7 @@ struct director {
 	struct fleet *fleet;
 	struct resolver *resolver;
 	struct ports *ports;
+	struct probe_way *probe_way;
 	struct rates *rates;
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */

@@ -111,6 +111,7 @@ int director_program(struct director *director, struct config *config, bool tole
 		return code;
 	}
 	ports_trim(director->ports, config);
+	probe_way_configure(director->probe_way, config);
 	is_new_source = former && (!config_source_equal(&former->source4, &config->source4) ||
 				   !config_source_equal(&former->source6, &config->source6));
 	if (is_new_source)

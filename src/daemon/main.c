@@ -133,6 +133,8 @@ static int unload(const struct options *options)
 		log_event(LOG_WARNING, "pins_left error=\"%s\"", e.text);
 	if (resolver_forget_neighbours(&e))
 		log_event(LOG_WARNING, "neighbours_left error=\"%s\"", e.text);
+	if (probe_way_remove(options->director.state, &e))
+		log_event(LOG_WARNING, "probe_way_left error=\"%s\"", e.text);
 	if (!strcmp(options->director.state, STATE_FOLDER))
 		api_remove_stale(CONFIG_API_SOCKET); /* it lies there by default */
 	vlan_offload_restore_all(options->director.state);

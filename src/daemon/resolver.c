@@ -248,6 +248,8 @@ static void resync(uv_timer_t *timer)
 		host->route.state = ROUTE_UNKNOWN;
 		host_mark(resolver, host);
 	}
+	if (resolver->events.surroundings_changed)
+		resolver->events.surroundings_changed(resolver->events.context);
 	end_of_burst(resolver);
 }
 

@@ -1,5 +1,5 @@
-/* The one file that speaks rtnetlink: keeps the way to every backend true while routes, neighbours and links
- * change, and knows which interfaces there are.
+/* What speaks rtnetlink, but for the way of probes (probe_netlink.h): keeps the way to every backend true while routes,
+ * neighbours and links change, and knows which interfaces there are.
  *
  * Tells the daemon by callbacks from the event loop; writes no map. Single-threaded. */
 #ifndef HP_DAEMON_RESOLVER_H
@@ -38,6 +38,8 @@ struct resolver_events {
 	/* A link came, changed (index, MAC, MTU, up) or went (link->ifindex == 0, name set). */
 	void (*link_changed)(void *context, const struct resolver_link *link);
 	void (*idle)(void *context);
+	/* Routes, rules, addresses or links may have changed; called a moment after the last change, and now and then. */
+	void (*surroundings_changed)(void *context);
 };
 
 /* Open the sockets, read links, addresses and neighbours once, and join the groups.

@@ -508,6 +508,7 @@ json_t *status_report(const struct director *director, const char *service)
 			(json_int_t)((uv_now(director->loop) - director->started_ms) / 1000), "configuration",
 			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",
 			verdicts_json(director), "capacity", capacity_json(director));
+	json_object_set_new(out, "probe_way", status_probe_way(director));
 	json_object_set_new(out, "rings_built", json_integer((json_int_t)director->fleet->rings_built));
 	return out;
 }

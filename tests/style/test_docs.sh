@@ -45,9 +45,10 @@ CODES=$({ grep -ohP 'api_fail\(\w+, \K[0-9]+' src/daemon/*.c
 	sed -n '/^static unsigned int status_of/,/^}/p' src/daemon/api_routes.c | grep -oP 'return \K[0-9]+'; } | sort -u)
 VERDICTS=$(sed -nE 's/^\tX\(([A-Z_0-9]+), (XDP_[A-Z]+), "(.*)"\).*/\1 \2 \3/p' bpf/abi.h)
 EVENTS=$(cat src/daemon/*.c | tr -d '\n' | grep -oP 'log_event\([A-Z_]+,\s*"\K[a-z_]+' | sort -u)
-REPORT=$(grep -ohP '"\K[a-z_]+(?=")' <(sed -n '/json_pack\|json_object_set_new/,/;/p' src/daemon/status.c src/daemon/flows.c) | sort -u)
+REPORT=$(grep -ohP '"\K[a-z_]+(?=")' <(sed -n '/json_pack\|json_object_set_new/,/;/p' src/daemon/status*.c src/daemon/flows.c) | sort -u)
 FLOW_EVENTS=$(sed -n '/define HP_FLOW_EVENTS/,/^$/s/^\tX(\([A-Z_]*\), "\([^"]*\)").*/\1 \2/p' bpf/abi.h)
-some COMMANDS ARGUMENTS KEYS WORDS ROUTES CODES VERDICTS EVENTS REPORT FLOW_EVENTS
+PROBE_EVENTS=$(sed -n '/define HP_PROBE_EVENTS/,/^$/s/^\tX(\([A-Z_]*\), "\([^"]*\)").*/\1 \2/p' bpf/abi.h)
+some COMMANDS ARGUMENTS KEYS WORDS ROUTES CODES VERDICTS EVENTS REPORT FLOW_EVENTS PROBE_EVENTS
 
 # A verdict's row in the page: name, what becomes of the packet, what it says.
 verdict_rows() {
@@ -95,6 +96,7 @@ wrong "halfproxyd.8 lacks status codes of the API" \
 wrong "halfproxyd.8 lacks members of the status report" "$(lacking halfproxyd.8 <<<"$REPORT")"
 wrong "halfproxyd.8 lacks verdicts, or says something else of them" "$(verdict_rows | lacking halfproxyd.8)"
 wrong "halfproxyd.8 lacks counts of remembered flows, or says something else of them" "$(lacking halfproxyd.8 <<<"$FLOW_EVENTS")"
+wrong "halfproxyd.8 lacks what becomes of probes, or says something else of it" "$(lacking halfproxyd.8 <<<"$PROBE_EVENTS")"
 wrong "halfproxyd.8 lacks events of the log" \
 	"$(not_in "$(sed -nE 's/^\.It Sy ([a-z_]+).*/\1/p' man/halfproxyd.8)" <<<"$EVENTS")"
 wrong "halfproxyd.8 has events that are never logged" \
