@@ -11,6 +11,7 @@
 #include "base/duration.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "cli/announce.h"
 #include "cli/client.h"
 #include "cli/drain_wait.h"
 #include "cli/show.h"
@@ -392,6 +393,34 @@ static int reset(const struct command_call *call)
 	return ask_json(call, "/v1/reset", json_pack("{s:s}", "service", call->argv[0]), show_changes);
 }
 
+static int maintenance(const struct command_call *call)
+{
+	bool is_on = !strcmp(call->argv[0], "on");
+	int code;
+
+	if (!is_on && strcmp(call->argv[0], "off") != 0) {
+		fprintf(stderr, "halfproxy: maintenance is on or off, not \"%s\"\n", call->argv[0]);
+		return UNASKED;
+	}
+	code = ask_json(call, "/v1/maintenance", json_pack("{s:b}", "on", is_on), show_announce);
+	return code || !call->is_waiting ? code : announce_wait(call, is_on, stdout);
+}
+
+static int take_role(const struct command_call *call, const char *role)
+{
+	return ask_json(call, "/v1/role", json_pack("{s:s}", "role", role), show_announce);
+}
+
+static int active(const struct command_call *call)
+{
+	return take_role(call, "active");
+}
+
+static int standby(const struct command_call *call)
+{
+	return take_role(call, "standby");
+}
+
 const struct command command_table[] = {
 	{"check", "FILE", "validate a configuration, without a daemon; - is standard input", 1, 1, check},
 	{"diff", "FILE", "what applying it would change; exit 0 nothing, 1 something, 2 error", 1, 1, diff},
@@ -409,5 +438,8 @@ const struct command command_table[] = {
 	 2, 2, drain},
 	{"undrain", "SERVICE BACKEND", "give it new flows again", 2, 2, undrain},
 	{"reset", "SERVICE", "drop the overrides of a service", 1, 1, reset},
+	{"maintenance", "on|off [--wait]", "have routers lead packets to other directors, or here again", 1, 1, maintenance},
+	{"active", "", "answer for the VIPs, and tell the segments so", 0, 0, active},
+	{"standby", "", "leave the VIPs to another director", 0, 0, standby},
 	{0},
 };

@@ -14,7 +14,7 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: halfproxy [--socket PATH] [--json] COMMAND [ARGUMENTS]\n\n");
 	for (const struct command *row = command_table; row->name; row++)
-		fprintf(out, "  %-8s %-50s %s\n", row->name, row->arguments, row->help);
+		fprintf(out, "  %-11s %-50s %s\n", row->name, row->arguments, row->help);
 	fprintf(out, "\n"
 		     "  --socket PATH  the daemon's API socket; else $HALFPROXY_SOCKET, else " CONFIG_API_SOCKET "\n"
 		     "  --json         print JSON\n"

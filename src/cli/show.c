@@ -67,6 +67,23 @@ static void show_configuration(FILE *out, const json_t *body)
 	show_overrides(out, configuration);
 }
 
+/* Whom the world takes for the VIPs, where that is not just this director. */
+static void show_world(FILE *out, const json_t *announce)
+{
+	const json_t *routes = json_object_get(announce, "routes");
+	double wanted = reply_number(routes, "wanted"), there = reply_number(routes, "there");
+
+	if (!strcmp(reply_text(announce, "role"), "standby"))
+		fprintf(out, "standby: another director answers for the VIPs (`halfproxy active` takes over)\n");
+	if (json_is_true(json_object_get(announce, "maintenance")))
+		fprintf(out, "maintenance: no VIP is announced by a route (`halfproxy maintenance off` ends it)\n");
+	if (wanted > 0 || there > 0)
+		fprintf(out, "routes: %.0f of %.0f VIPs, in table %.0f by %s\n", there, reply_number(announce, "vips"),
+			reply_number(announce, "table"), reply_text(announce, "interface"));
+	if (*reply_text(announce, "error"))
+		fprintf(out, "not announced: %s\n", reply_text(announce, "error"));
+}
+
 /* A missing interface is called missing. */
 static bool is_link_down(const json_t *row)
 {
@@ -266,6 +283,7 @@ void show_status(FILE *out, const json_t *body)
 
 	show_configuration(out, body);
 	show_interfaces(out, json_object_get(body, "interfaces"));
+	show_world(out, json_object_get(body, "announce"));
 	show_full(out, json_object_get(json_object_get(body, "capacity"), "flows"));
 	fprintf(out, "\n%-35s %-8s %8s %7s %8s %8s %8s\n", "SERVICE", "STATE", "WEIGHT", "SHARE", "PKT/S", "BIT/S", "PACKETS");
 	EACH(services, i, row)
@@ -351,4 +369,17 @@ void show_drained(FILE *out, const json_t *body)
 	if (json_is_integer(json_object_get(drain, "deadline_left_s")))
 		fprintf(out, ", and are cut in %s", show_time(reply_seconds(drain, "deadline_left_s"), time));
 	fputc('\n', out);
+}
+
+void show_announce(FILE *out, const json_t *body)
+{
+	const json_t *announce = json_object_get(body, "announce");
+	double up = reply_number(announce, "up");
+
+	if (!strcmp(reply_text(announce, "role"), "standby"))
+		fprintf(out, "standby: ARP, ND and ping for VIPs are not answered, and no routes announce them\n");
+	else if (json_is_true(json_object_get(announce, "maintenance")))
+		fprintf(out, "active, in maintenance: no routes announce VIPs; packets that come are forwarded\n");
+	else
+		fprintf(out, "active: %.0f of %.0f VIPs are up, and answered for\n", up, reply_number(announce, "vips"));
 }

@@ -15,6 +15,9 @@ void show_changes(FILE *out, const json_t *body);
 void show_override(FILE *out, const json_t *body);
 void show_drained(FILE *out, const json_t *body);
 
+/* What this director has become. */
+void show_announce(FILE *out, const json_t *body);
+
 /* The answer itself, as --json prints it. */
 void show_json(FILE *out, const json_t *body);
 

@@ -327,12 +327,42 @@ static void serve_trace(struct director *director, const struct api_request *req
 	json_decref(body);
 }
 
+static void serve_maintenance(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	json_t *body = read_body(request, reply);
+	const json_t *on = json_object_get(body, "on");
+
+	if (body && !json_is_boolean(on)) {
+		api_fail(reply, 400, "on must be true or false");
+	} else if (body) {
+		director_maintenance(director, json_is_true(on));
+		reply->body = json_pack("{s:o}", "announce", status_announce(director));
+	}
+	json_decref(body);
+}
+
+static void serve_role(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	json_t *body = read_body(request, reply);
+	const char *name = json_string_value(json_object_get(body, "role"));
+	enum state_role role = name ? state_role_named(name) : STATE_ROLE_NONE;
+
+	if (body && role == STATE_ROLE_NONE) {
+		api_fail(reply, 400, "role must be active or standby");
+	} else if (body) {
+		director_role(director, role);
+		reply->body = json_pack("{s:o}", "announce", status_announce(director));
+	}
+	json_decref(body);
+}
+
 static const struct route routes[] = {
 	{"GET", "/v1/status", serve_status},	{"GET", "/v1/flows", serve_flows},
 	{"POST", "/v1/check", serve_check}, {"POST", "/v1/diff", serve_diff},
 	{"POST", "/v1/apply", serve_apply},	{"POST", "/v1/undo", serve_undo},   {"POST", "/v1/reload", serve_reload},
 	{"POST", "/v1/confirm", serve_confirm}, {"POST", "/v1/trace", serve_trace}, {"POST", "/v1/weight", serve_weight},
 	{"POST", "/v1/drain", serve_drain},	{"POST", "/v1/undrain", serve_undrain}, {"POST", "/v1/reset", serve_reset},
+	{"POST", "/v1/maintenance", serve_maintenance}, {"POST", "/v1/role", serve_role},
 };
 
 void api_routes_handle(void *context, const struct api_request *request, struct api_reply *reply)

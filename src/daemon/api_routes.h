@@ -14,6 +14,9 @@ json_t *status_report(const struct director *director, const char *service);
 /* What operators override: a list of {service, backend, weight, drain}. */
 json_t *status_overrides(const struct director *director);
 
+/* Who answers for the VIPs, and what routes to them there are. */
+json_t *status_announce(const struct director *director);
+
 /* How far the drain of a backend is, {state, since_s, deadline_left_s, flows}; null when it is not drained. */
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend);
 

@@ -110,6 +110,7 @@ static void link_changed(void *context, const struct resolver_link *link)
 	struct director *director = context;
 	const struct port *port = ports_link_changed(director->ports, link);
 
+	announcer_follow(director->announcer);
 	if (port && port->state == PORT_ATTACHED)
 		log_event(LOG_NOTICE, "interface_attached interface=%s mode=%s", port->name,
 			  port->native ? "native" : "generic");
@@ -172,6 +173,7 @@ void director_flush(struct director *director)
 
 	if (fleet_flush(director->fleet, &e))
 		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	announcer_follow(director->announcer);
 	reclaim_later(director);
 }
 
@@ -200,6 +202,7 @@ static void tick(uv_timer_t *timer)
 
 	if (fleet_tick(director->fleet, &e))
 		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	announcer_follow(director->announcer);
 	reclaim_later(director);
 	if (!uv_is_active((uv_handle_t *)&director->sweep_timer))
 		sweep(&director->sweep_timer);
@@ -362,7 +365,8 @@ static int open_parts(struct director *director, const struct config *config, co
 	director->probe_way = probe_way_open(&director->plane, director->resolver, director->options.state, e);
 	if (!director->fleet || !director->rates || !director->probe_way)
 		return -ENOMEM;
-	return before ? fleet_expect_formers(director->fleet, before, e) : 0;
+	code = director_announce_open(director, config, e);
+	return code || !before ? code : fleet_expect_formers(director->fleet, before, e);
 }
 
 static void log_missing(const struct director *director)
@@ -509,12 +513,14 @@ void director_stop(struct director *director)
 			uv_close((uv_handle_t *)timers[i], NULL);
 	if (director->claim_poll.data)
 		uv_close((uv_handle_t *)&director->claim_poll, NULL);
+	announcer_destroy(director->announcer);
 	rates_destroy(director->rates);
 	fleet_destroy(director->fleet);
 	ports_destroy(director->ports);
 	probe_way_close(director->probe_way);
 	if (director->resolver)
 		resolver_destroy(director->resolver);
+	director->announcer = NULL;
 	director->rates = NULL;
 	director->fleet = NULL;
 	director->ports = NULL;

@@ -15,6 +15,7 @@
 #include "core/config.h"
 #include "core/config_diff.h"
 #include "core/config_parse.h"
+#include "daemon/announcer.h"
 #include "daemon/dataplane.h"
 #include "daemon/fleet.h"
 #include "daemon/ports.h"
@@ -38,6 +39,7 @@ struct director {
 	struct resolver *resolver;
 	struct ports *ports;
 	struct probe_way *probe_way;
+	struct announcer *announcer;
 	struct rates *rates;
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */
@@ -110,6 +112,14 @@ int director_drain(struct director *director, const char *service, const struct 
 		   struct director_result *result, struct err *e);
 int director_undrain(struct director *director, const char *service, const struct ip *backend,
 		     struct director_result *result, struct err *e);
+
+/* Take all VIPs out of the routing table, so that routers lead packets to other directors, or put them in again. Packets that
+ * come are forwarded and ARP and ND answered all the same. Survives reloads and restarts. */
+void director_maintenance(struct director *director, bool is_on);
+
+/* Become the director that answers for the VIPs, and tell the segments so, also if it was that before; or leave them to another.
+ * Survives reloads and restarts. */
+void director_role(struct director *director, enum state_role role);
 
 /* Drop the overrides of a service, weights and drains. */
 int director_reset(struct director *director, const char *service, struct director_result *result, struct err *e);

@@ -119,6 +119,7 @@ int director_program(struct director *director, struct config *config, bool tole
 	/* Numbers may lie far apart after an adoption. */
 	rates_watch(director->rates, extents_end(&director->fleet->service_numbers),
 		    extents_end(&director->fleet->backend_numbers));
+	announcer_configure(director->announcer, config);
 	director_flush(director);
 	config_free(former);
 	return 0;

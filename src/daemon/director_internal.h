@@ -15,6 +15,10 @@ struct config *director_overlay(const struct config *base, const struct state *s
 /* Take the configuration into effect, all or nothing. Owns it from here on when 0 is returned. */
 int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e);
 
+/* Make the announcer and let it and the fleet know what was said of this director before. Before anything is applied; config:
+ * the file's. */
+int director_announce_open(struct director *director, const struct config *config, struct err *e);
+
 /* Write down marks and overrides; a failure is logged. */
 void director_save(struct director *director);
 

@@ -85,6 +85,7 @@ struct fleet_vip {
 	unsigned int up; /* services that are */
 	bool is_known;	 /* how its backends are, or it has waited for that as long as it may */
 	uint64_t came_ms; /* boot clock */
+	bool is_told;	  /* the announcer's: the segments know that it is here */
 	uint64_t waits;	  /* scratch: the fleet's stamp when a service of it was not known */
 	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
 	UT_hash_handle hh;

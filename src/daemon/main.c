@@ -131,6 +131,8 @@ static int unload(const struct options *options)
 		log_event(LOG_NOTICE, "nothing_to_unload pins=%s", options->director.pins);
 	if (code == -ENOTEMPTY) /* all that is ours is gone */
 		log_event(LOG_WARNING, "pins_left error=\"%s\"", e.text);
+	if (resolver_forget_vips(&e))
+		log_event(LOG_WARNING, "routes_left error=\"%s\"", e.text);
 	if (resolver_forget_neighbours(&e))
 		log_event(LOG_WARNING, "neighbours_left error=\"%s\"", e.text);
 	if (probe_way_remove(options->director.state, &e))

@@ -233,12 +233,15 @@ static void work(uv_timer_t *timer)
 static void resync(uv_timer_t *timer)
 {
 	struct resolver *resolver = timer->data;
+	bool was_matter_of_course = !resolver->is_resync_due;
 	struct host *host, *next;
 	struct err e;
 
 	resolver->is_resync_due = false;
 	resolver->resynced_ms = uv_now(resolver->loop);
 	uv_timer_start(timer, resync, RESYNC_ALWAYS_MS, 0);
+	if (was_matter_of_course || resolver->has_lost_news)
+		vip_doubt(resolver);
 	if (resolver->has_lost_news) {
 		resolver->has_lost_news = netlink_read_all(resolver, &e) != 0;
 		if (resolver->has_lost_news)
@@ -406,9 +409,10 @@ static int open_handles(struct resolver *resolver, struct err *e)
 	uv_timer_init(resolver->loop, &resolver->work);
 	uv_timer_init(resolver->loop, &resolver->resync);
 	uv_timer_init(resolver->loop, &resolver->patience);
+	vip_open(resolver);
 	resolver->work.timer_cb = work;
 	resolver->poll.data = resolver->work.data = resolver->resync.data = resolver->patience.data = resolver;
-	resolver->open_handles = 4;
+	resolver->open_handles = 5;
 	return uv_poll_start(&resolver->poll, UV_READABLE, readable);
 }
 
@@ -422,6 +426,7 @@ static void free_all(struct resolver *resolver)
 			free_target(host->targets);
 		free(host);
 	}
+	vip_table_free(resolver);
 	neighbour_table_free(resolver);
 	link_table_free(resolver);
 	if (resolver->listener)
@@ -472,4 +477,5 @@ void resolver_destroy(struct resolver *resolver)
 	uv_close((uv_handle_t *)&resolver->work, handle_closed);
 	uv_close((uv_handle_t *)&resolver->resync, handle_closed);
 	uv_close((uv_handle_t *)&resolver->patience, handle_closed);
+	uv_close((uv_handle_t *)&resolver->vips.work, handle_closed);
 }

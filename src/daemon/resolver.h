@@ -81,6 +81,9 @@ void resolver_link_names(const struct resolver *resolver, char *text, size_t byt
 /* Whether there are VLANs on this link, in this network namespace. */
 bool resolver_link_has_vlans(const struct resolver *resolver, uint32_t ifindex);
 
+/* Those VLANs, `room` of them at most. Returns how many. */
+size_t resolver_link_vlans(const struct resolver *resolver, uint32_t ifindex, struct resolver_link *out, size_t room);
+
 /* Whether packets that come in on this link can be seen by XDP there: false, with *e written in words that say
  * what to name instead, for a VLAN (its physical port), a bond, a bridge, or anything without Ethernet frames. A
  * port of a bridge or a bond is usable: XDP sees its packets before the bridge or bond does. */
@@ -89,9 +92,30 @@ bool resolver_link_usable(const struct resolver *resolver, const char *name, str
 /* Whether the address is one of this host's own. */
 bool resolver_is_local(const struct resolver *resolver, const struct ip *address);
 
+/* ---- routes to VIPs ----
+ *
+ * Keep, in this routing table, a route to just the VIPs that are named between begin and end, by this interface, until the
+ * next begin; table 0 or ifindex 0: none. Routes of protocol RESOLVER_PROTOCOL to single addresses that are in another table,
+ * or are not wanted, are taken out: a former daemon left them. What somebody else takes out is put in again. The kernel is
+ * asked in the loop's next turn, and after that the routes stay there, also after resolver_destroy. */
+#define RESOLVER_PROTOCOL 217
+void resolver_vips_begin(struct resolver *resolver, uint32_t table, uint32_t ifindex);
+/* Returns false when memory is out. */
+bool resolver_vips_add(struct resolver *resolver, const struct ip *vip);
+void resolver_vips_end(struct resolver *resolver);
+
+/* Whether the kernel has the route to a VIP. */
+bool resolver_vips_has(const struct resolver *resolver, const struct ip *vip);
+/* How many routes are wanted, and how many the kernel has. */
+void resolver_vips_count(const struct resolver *resolver, size_t *wanted, size_t *there);
+/* What is wrong with them; "" when nothing is. */
+const char *resolver_vips_error(const struct resolver *resolver);
+
+/* Remove those routes. For --unload; opens its own socket. */
+int resolver_forget_vips(struct err *e);
+
 /* Remove every neighbour that a daemon of ours has put into this network namespace's kernel tables (those with
- * the protocol number RESOLVER_NEIGHBOUR_PROTOCOL). For --unload; opens its own socket. */
-#define RESOLVER_NEIGHBOUR_PROTOCOL 217
+ * the protocol number RESOLVER_PROTOCOL). For --unload; opens its own socket. */
 int resolver_forget_neighbours(struct err *e);
 
 #endif

@@ -51,7 +51,7 @@ struct host;
 struct neighbour {
 	struct neighbour_key key;
 	uint16_t state; /* NUD_…; 0: the kernel has none */
-	uint8_t protocol; /* RESOLVER_NEIGHBOUR_PROTOCOL: put there by us */
+	uint8_t protocol; /* RESOLVER_PROTOCOL: put there by us */
 	uint8_t mac[6];
 	bool has_mac;
 	bool is_ext_learned; /* the garbage collector leaves it alone */
@@ -109,6 +109,21 @@ struct local_address {
 	UT_hash_handle hh;
 };
 
+struct vip_route;
+
+/* The routes to VIPs: what is wanted, and what is known of the kernel's. */
+struct vip_routes {
+	struct vip_route *routes;
+	uint32_t table, ifindex;
+	uint64_t round;	   /* of resolver_vips_begin; 0: nothing is wanted yet, and nothing touched */
+	uint32_t reading;  /* counts the times that the table was read */
+	bool is_table_new; /* a former daemon's routes may be in another one */
+	bool is_doubtful;  /* somebody else may have changed them: they must be read */
+	uint64_t audited_ms; /* loop time when they were read last */
+	struct err error;  /* of the last work on them; empty: none */
+	uv_timer_t work;
+};
+
 struct resolver {
 	uv_loop_t *loop;
 	struct resolver_events events;
@@ -124,6 +139,7 @@ struct resolver {
 	struct host *hosts;
 	struct local_address *locals;
 	struct host *dirty_first, **dirty_last;
+	struct vip_routes vips;
 	uint32_t sequence;
 	uint32_t generation; /* of links */
 	uint32_t reading;    /* counts the times that whole tables were read */
@@ -182,6 +198,14 @@ bool neighbour_is_usable(const struct neighbour *neighbour);
 /* Have the kernel resolve it and keep it. */
 void neighbour_want(struct resolver *resolver, struct neighbour *neighbour);
 void neighbour_table_free(struct resolver *resolver);
+
+/* ---- resolver_vip.c ---- */
+void vip_open(struct resolver *resolver);
+/* Take a notification of a route. Returns whether it is of the VIPs' table, which leads to no backend. */
+bool vip_take(struct resolver *resolver, const struct nlmsghdr *message);
+/* Routes to VIPs may have changed without a notification. */
+void vip_doubt(struct resolver *resolver);
+void vip_table_free(struct resolver *resolver);
 
 /* ---- resolver_route.c ---- */
 /* Ask for the routes of `count` hosts at once. Those that get no answer stay ROUTE_UNKNOWN. */

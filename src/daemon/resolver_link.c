@@ -99,6 +99,7 @@ static void tell(struct resolver *resolver, const struct link *link, bool is_gon
 	if (resolver->events.link_changed)
 		resolver->events.link_changed(resolver->events.context, &event);
 	resolver->has_news = true;
+	vip_doubt(resolver);
 	if (event.ifindex && event.up)
 		neighbour_retry(resolver, link->ifindex);
 	resolver_routes_changed(resolver);
@@ -300,6 +301,16 @@ bool resolver_link_has_vlans(const struct resolver *resolver, uint32_t ifindex)
 		if (!strcmp(link->kind, "vlan") && link->is_lower_here && link->lower == ifindex)
 			return true;
 	return false;
+}
+
+size_t resolver_link_vlans(const struct resolver *resolver, uint32_t ifindex, struct resolver_link *out, size_t room)
+{
+	size_t count = 0;
+
+	for (const struct link *link = resolver->links; link && count < room; link = link->hh.next)
+		if (!strcmp(link->kind, "vlan") && link->is_lower_here && link->lower == ifindex)
+			publish(link, &out[count++]);
+	return count;
 }
 
 bool resolver_link_usable(const struct resolver *resolver, const char *name, struct err *e)

@@ -190,7 +190,7 @@ static void ask_kernel(struct resolver *resolver, struct neighbour *neighbour)
 	struct ndmsg *info = mnl_nlmsg_get_payload(message);
 
 	message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
-	mnl_attr_put_u8(message, NDA_PROTOCOL, RESOLVER_NEIGHBOUR_PROTOCOL);
+	mnl_attr_put_u8(message, NDA_PROTOCOL, RESOLVER_PROTOCOL);
 	info->ndm_flags = NTF_EXT_LEARNED;
 	if (resolver->is_managed_refused)
 		info->ndm_flags |= NTF_USE;
@@ -291,7 +291,7 @@ static int collect(const struct nlmsghdr *message, void *context)
 	struct neighbour read, *grown;
 
 	if (message->nlmsg_type != RTM_NEWNEIGH || !read_message(message, &read) ||
-	    read.protocol != RESOLVER_NEIGHBOUR_PROTOCOL)
+	    read.protocol != RESOLVER_PROTOCOL)
 		return MNL_CB_OK;
 	grown = realloc(found->list, (found->count + 1) * sizeof(*grown));
 	if (!grown)

@@ -35,6 +35,9 @@ static int take(const struct nlmsghdr *message, void *context)
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
+		if (!vip_take(resolver, message))
+			resolver_routes_changed(resolver);
+		break;
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 	case RTM_NEWNEXTHOP:

@@ -159,6 +159,21 @@ static enum state_drain drain_named(const char *name)
 	return STATE_DRAIN_NONE;
 }
 
+const char *state_role_name(enum state_role role)
+{
+	static const char *const names[] = {[STATE_ROLE_ACTIVE] = "active", [STATE_ROLE_STANDBY] = "standby"};
+
+	return names[role];
+}
+
+enum state_role state_role_named(const char *name)
+{
+	for (enum state_role role = STATE_ROLE_ACTIVE; role <= STATE_ROLE_STANDBY; role++)
+		if (!strcmp(state_role_name(role), name))
+			return role;
+	return STATE_ROLE_NONE;
+}
+
 /* A time on the boot clock; 0 for what is none. */
 static uint64_t read_time(const json_t *row, const char *key)
 {
@@ -203,15 +218,19 @@ static void read_overrides(struct state *state, const json_t *list)
 static void read_marks(struct state *state)
 {
 	char path[PATH_BYTES];
+	const char *role;
 	json_t *marks;
 
 	path_of(state, "state.json", path);
 	marks = json_load_file(path, 0, NULL);
 	if (!marks)
 		return;
+	role = json_string_value(json_object_get(marks, "role"));
 	state->file_hash = (uint64_t)json_integer_value(json_object_get(marks, "file_hash"));
 	state->is_file = json_is_true(json_object_get(marks, "is_file"));
 	state->confirm_by_s = (uint64_t)json_integer_value(json_object_get(marks, "confirm_by_s"));
+	state->role = role ? state_role_named(role) : STATE_ROLE_NONE;
+	state->is_maintenance = json_is_true(json_object_get(marks, "maintenance"));
 	read_overrides(state, json_object_get(marks, "overrides"));
 	json_decref(marks);
 }
@@ -261,8 +280,9 @@ void state_remove(const char *folder)
 int state_save(const struct state *state, struct err *e)
 {
 	json_t *overrides = json_array();
-	json_t *marks = json_pack("{s:I, s:b, s:I, s:o}", "file_hash", (json_int_t)state->file_hash, "is_file",
-				  state->is_file, "confirm_by_s", (json_int_t)state->confirm_by_s, "overrides", overrides);
+	json_t *marks = json_pack("{s:I, s:b, s:I, s:s?, s:b, s:o}", "file_hash", (json_int_t)state->file_hash, "is_file",
+				  state->is_file, "confirm_by_s", (json_int_t)state->confirm_by_s, "role",
+				  state_role_name(state->role), "maintenance", state->is_maintenance, "overrides", overrides);
 	auto_free char *text = NULL;
 
 	for (size_t i = 0; i < state->override_count; i++) {

@@ -29,6 +29,13 @@ enum state_drain {
 	STATE_DRAIN_CUT,   /* its deadline has cut those that were */
 };
 
+/* Who answers for the VIPs. */
+enum state_role {
+	STATE_ROLE_NONE, /* nobody has said */
+	STATE_ROLE_ACTIVE,
+	STATE_ROLE_STANDBY, /* another director does */
+};
+
 /* What an operator says of a backend in place of the text. A row says at least one thing. */
 struct state_override {
 	char *service;
@@ -49,6 +56,8 @@ struct state {
 	uint64_t file_hash;	    /* of the configuration's file when it was last read */
 	bool is_file;		    /* running is the file's text as it was then */
 	uint64_t confirm_by_s;	    /* boot clock; 0: nothing waits */
+	enum state_role role;
+	bool is_maintenance; /* no VIP is announced */
 	struct state_override *overrides;
 	size_t override_count;
 };
@@ -82,6 +91,11 @@ struct state_override *state_override_take(struct state *state, const char *serv
 
 /* "draining", "empty" or "cut"; NULL for none. */
 const char *state_drain_name(enum state_drain drain);
+
+/* "active" or "standby"; NULL for none. */
+const char *state_role_name(enum state_role role);
+/* STATE_ROLE_NONE for any other text. */
+enum state_role state_role_named(const char *name);
 
 /* Take away rows that say nothing. */
 void state_override_trim(struct state *state);

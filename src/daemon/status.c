@@ -356,7 +356,7 @@ static json_t *service_json(const struct director *director, size_t index, struc
 	const struct config_service *config = director->running->services[index];
 	const struct fleet_service *service = runtime(director, config, 0);
 	struct ring_fingerprint configured, none = {{0, 0}};
-	json_t *vips = json_array(), *local_vips = json_array(), *out;
+	json_t *vips = json_array(), *local_vips = json_array(), *announced_vips = json_array(), *out;
 	char address[IP_TEXT_BYTES];
 	const char *reason, *state;
 
@@ -365,10 +365,12 @@ static json_t *service_json(const struct director *director, size_t index, struc
 		json_array_append_new(vips, json_string(address));
 		if (resolver_is_local(director->resolver, &config->vips[v]))
 			json_array_append_new(local_vips, json_string(address));
+		if (resolver_vips_has(director->resolver, &config->vips[v]))
+			json_array_append_new(announced_vips, json_string(address));
 	}
 	if (!service)
-		return json_pack("{s:s, s:o, s:o, s:s, s:s}", "name", config->name, "vips", vips, "local_vips", local_vips,
-				 "state", "failed", "reason", "not in the data plane");
+		return json_pack("{s:s, s:o, s:o, s:o, s:s, s:s}", "name", config->name, "vips", vips, "local_vips", local_vips,
+				 "announced_vips", announced_vips, "state", "failed", "reason", "not in the data plane");
 	configured = fleet_configured_fingerprint(service);
 	state = service_state(director, service, &reason);
 	out = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:{s:i, s:o, s:o}, s:o}", "name", config->name, "protocol",
@@ -378,6 +380,7 @@ static json_t *service_json(const struct director *director, size_t index, struc
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
 			backends_json(director, service, director->base->services[index]));
 	json_object_set_new(out, "local_vips", local_vips);
+	json_object_set_new(out, "announced_vips", announced_vips);
 	put_continuity(director, config, memo, out);
 	put_sums(director, config, out);
 	return out;
@@ -492,6 +495,28 @@ static json_t *capacity_json(const struct director *director)
 			 "flows", status_tables(director));
 }
 
+static size_t count_up(const struct director *director)
+{
+	size_t count = 0;
+
+	for (const struct fleet_vip *vip = director->fleet->vips; vip; vip = vip->hh.next)
+		count += fleet_vip_is_up(vip);
+	return count;
+}
+
+json_t *status_announce(const struct director *director)
+{
+	uint32_t table = director->running->announce.table;
+	struct announcer_state state;
+
+	announcer_state(director->announcer, &state);
+	return json_pack("{s:s, s:b, s:o, s:s?, s:I, s:I, s:{s:I, s:I}, s:s}", "role", state_role_name(director->state.role),
+			 "maintenance", director->state.is_maintenance, "table",
+			 table ? json_integer((json_int_t)table) : json_null(), "interface", state.interface, "vips",
+			 (json_int_t)HASH_COUNT(director->fleet->vips), "up", (json_int_t)count_up(director), "routes", "wanted",
+			 (json_int_t)state.wanted, "there", (json_int_t)state.there, "error", state.error);
+}
+
 json_t *status_report(const struct director *director, const char *service)
 {
 	ptrdiff_t only = service ? director_find_service(director, service) : -1;
@@ -509,6 +534,7 @@ json_t *status_report(const struct director *director, const char *service)
 			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",
 			verdicts_json(director), "capacity", capacity_json(director));
 	json_object_set_new(out, "probe_way", status_probe_way(director));
+	json_object_set_new(out, "announce", status_announce(director));
 	json_object_set_new(out, "rings_built", json_integer((json_int_t)director->fleet->rings_built));
 	return out;
 }

@@ -88,6 +88,8 @@ static void everything_comes_back(void **state)
 	saved.file_hash = 0xfedcba9876543210u;
 	saved.is_file = true;
 	saved.confirm_by_s = 123456789;
+	saved.role = STATE_ROLE_STANDBY;
+	saved.is_maintenance = true;
 	set_weight(&saved, "caf\xc3\xa9 \"quoted\"", &backend, 65535);
 	row = state_override_take(&saved, "drained", &backend);
 	*row = (struct state_override){row->service, backend, .drain = STATE_DRAIN_ON, .since_s = 5000000000,
@@ -104,6 +106,8 @@ static void everything_comes_back(void **state)
 	assert_int_equal(loaded.file_hash, 0xfedcba9876543210u);
 	assert_true(loaded.is_file);
 	assert_int_equal(loaded.confirm_by_s, 123456789);
+	assert_int_equal(loaded.role, STATE_ROLE_STANDBY);
+	assert_true(loaded.is_maintenance);
 	assert_state_text(&loaded.running, "second\n");
 	assert_state_text(&loaded.previous, "first");
 	assert_int_equal(loaded.override_count, 3);
@@ -136,6 +140,8 @@ static const struct {
 					  "\"drain\": null, \"deadline_s\": 5}]}", 0},
 	{"a drain that is no word", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": 1}]}", 0},
 	{"a drain of an unknown kind", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": \"\"}]}", 0},
+	{"a role that is none", "{\"role\": \"master\", \"maintenance\": 1}", 0},
+	{"a role that is no word", "{\"role\": 1, \"maintenance\": \"on\"}", 0},
 	{"a drain alone", "{\"overrides\": [{\"service\": \"a\", \"backend\": \"10.3.0.1\", \"drain\": \"empty\"}]}", 1},
 };
 
@@ -172,6 +178,8 @@ static void damage_counts_as_absence(void **state)
 		if (opened.override_count != damage_rows[i].overrides)
 			fail_msg("%s: %zu overrides", damage_rows[i].what, opened.override_count);
 		assert_int_equal(opened.confirm_by_s, 0);
+		assert_int_equal(opened.role, STATE_ROLE_NONE);
+		assert_false(opened.is_maintenance);
 		assert_false(opened.is_file);
 		state_close(&opened);
 	}
