@@ -6,11 +6,11 @@
 # shellcheck disable=SC2034 # used by name
 {
 PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-dev linux-libc-dev libbpf-dev libuv1-dev
-	libyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libmnl-dev libxxhash-dev uthash-dev
-	libcmocka-dev libsystemd-dev"
+	libyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libc-ares-dev libmnl-dev libxxhash-dev uthash-dev
+	libcmocka-dev libsystemd-dev"	# libcurl, openssl, c-ares: probes of https and dns
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping util-linux strace openssh-server openssh-client"
+	iputils-ping util-linux strace openssl openssh-server openssh-client"
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 
@@ -74,7 +74,7 @@ packages_elsewhere() {
 		command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 	done
 	for library in libbpf:libbpf-dev libuv:libuv1-dev yaml-0.1:libyaml-dev jansson:libjansson-dev \
-		libmicrohttpd:libmicrohttpd-dev libcurl:libcurl4-openssl-dev libmnl:libmnl-dev \
+		libmicrohttpd:libmicrohttpd-dev libcurl:libcurl4-openssl-dev openssl:libssl-dev libcares:libc-ares-dev libmnl:libmnl-dev \
 		libxxhash:libxxhash-dev libsystemd:libsystemd-dev cmocka:libcmocka-dev; do
 		pkg-config --exists "${library%:*}" 2>/dev/null || missing+=("${library#*:}")
 	done
@@ -84,7 +84,7 @@ packages_elsewhere() {
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
-			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace \
+			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace openssl:openssl \
 			sshd:openssh-server ssh:openssh-client; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
