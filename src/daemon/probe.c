@@ -10,6 +10,8 @@
 
 const struct probe_kind *const probe_kinds[CONFIG_PROBE_COUNT] = {
 	[CONFIG_PROBE_TCP] = &probe_tcp,
+	[CONFIG_PROBE_UDP] = &probe_udp,
+	[CONFIG_PROBE_DNS] = &probe_dns,
 };
 
 struct probe_shared *probe_shared_create(uv_loop_t *loop)
