@@ -12,6 +12,7 @@ const struct probe_kind *const probe_kinds[CONFIG_PROBE_COUNT] = {
 	[CONFIG_PROBE_TCP] = &probe_tcp,
 	[CONFIG_PROBE_UDP] = &probe_udp,
 	[CONFIG_PROBE_DNS] = &probe_dns,
+	[CONFIG_PROBE_ICMP] = &probe_icmp,
 };
 
 struct probe_shared *probe_shared_create(uv_loop_t *loop)
@@ -27,6 +28,8 @@ void probe_shared_destroy(struct probe_shared *shared)
 {
 	if (!shared)
 		return;
+	probe_echo_destroy(shared->echo[0]);
+	probe_echo_destroy(shared->echo[1]);
 	free(shared);
 }
 

@@ -1,4 +1,4 @@
-/* What all kinds of probes have in common, and tcp: answers, times, and that nothing is left behind.
+/* What all kinds of probes have in common, and tcp and icmp: answers, times, and that nothing is left behind.
  */
 #include "probe_lab.h"
 
@@ -76,12 +76,29 @@ static void a_busy_loop_is_no_silence(void **state)
 	lab_close(&lab);
 }
 
+static void icmp(void **state)
+{
+	const struct config_health health = {.type = CONFIG_PROBE_ICMP, .timeout_ms = TIMEOUT_MS};
+	struct lab lab;
+
+	(void)state;
+	lab_open(&lab);
+	lab_ask(&lab, &health, "127.0.0.1", 0);
+	lab_expect(&lab, "IPv4", HEALTH_GOOD, "");
+	lab_ask(&lab, &health, "::1", 0);
+	lab_expect(&lab, "IPv6", HEALTH_GOOD, "");
+	lab_ask(&lab, &health, "192.0.2.1", 0);
+	lab_expect(&lab, "no route", HEALTH_LOCAL, "sending an echo request: Network is unreachable");
+	lab_close(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tcp),
 		cmocka_unit_test(tcp_silent),
 		cmocka_unit_test(a_busy_loop_is_no_silence),
+		cmocka_unit_test(icmp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
