@@ -13,6 +13,7 @@ const struct probe_kind *const probe_kinds[CONFIG_PROBE_COUNT] = {
 	[CONFIG_PROBE_UDP] = &probe_udp,
 	[CONFIG_PROBE_DNS] = &probe_dns,
 	[CONFIG_PROBE_ICMP] = &probe_icmp,
+	[CONFIG_PROBE_SCRIPT] = &probe_script,
 };
 
 struct probe_shared *probe_shared_create(uv_loop_t *loop)
