@@ -10,6 +10,8 @@
 
 const struct probe_kind *const probe_kinds[CONFIG_PROBE_COUNT] = {
 	[CONFIG_PROBE_TCP] = &probe_tcp,
+	[CONFIG_PROBE_HTTP] = &probe_http,
+	[CONFIG_PROBE_HTTPS] = &probe_https,
 	[CONFIG_PROBE_UDP] = &probe_udp,
 	[CONFIG_PROBE_DNS] = &probe_dns,
 	[CONFIG_PROBE_ICMP] = &probe_icmp,
@@ -29,6 +31,7 @@ void probe_shared_destroy(struct probe_shared *shared)
 {
 	if (!shared)
 		return;
+	probe_curl_destroy(shared->curl);
 	probe_echo_destroy(shared->echo[0]);
 	probe_echo_destroy(shared->echo[1]);
 	free(shared);

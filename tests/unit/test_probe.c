@@ -19,6 +19,13 @@ static void serve_nothing(const void *context, int fd)
 	(void)fd;
 }
 
+static void every_kind_has_its_name(void **state)
+{
+	(void)state;
+	for (enum config_probe i = CONFIG_PROBE_TCP; i < CONFIG_PROBE_COUNT; i++)
+		assert_text("name", probe_kinds[i]->name, config_probe_name(i));
+}
+
 static void tcp(void **state)
 {
 	const struct config_health health = {.type = CONFIG_PROBE_TCP, .timeout_ms = TIMEOUT_MS};
@@ -175,6 +182,31 @@ static void a_script_that_is_none(void **state)
 
 /* ---- many --------------------------------------------------------------------------------------------------------------- */
 
+static void probes_can_be_given_up(void **state)
+{
+	char *words[] = {(char *)"/bin/sleep", (char *)"60", NULL};
+	struct config_health health = {
+		.path = (char *)"/", .name = (char *)"a.test", .record = 1, .command = words, .timeout_ms = TIMEOUT_MS};
+	struct probe_target target = {.port = 9};
+	struct lab lab;
+	struct err e;
+
+	(void)state;
+	lab_open(&lab);
+	ip_parse(&target.address, "127.0.0.1");
+	for (enum config_probe i = CONFIG_PROBE_TCP; i < CONFIG_PROBE_COUNT; i++) {
+		struct probe *probe;
+
+		health.type = i;
+		probe = probe_kinds[i]->start(lab.shared, &health, &target, lab_answered, &lab, &e);
+		assert_non_null(probe);
+		probe_kinds[i]->end(probe);
+	}
+	uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab.answers, 0);
+	lab_close(&lab);
+}
+
 static void nothing_grows(void **state)
 {
 	char *words[] = {(char *)"/bin/true", NULL};
@@ -203,12 +235,14 @@ static void nothing_grows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_kind_has_its_name),
 		cmocka_unit_test(tcp),
 		cmocka_unit_test(tcp_silent),
 		cmocka_unit_test(a_busy_loop_is_no_silence),
 		cmocka_unit_test(icmp),
 		cmocka_unit_test(script),
 		cmocka_unit_test(a_script_that_is_none),
+		cmocka_unit_test(probes_can_be_given_up),
 		cmocka_unit_test(nothing_grows),
 	};
 
