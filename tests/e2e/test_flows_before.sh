@@ -78,7 +78,7 @@ refuses "mistakes of the former configuration are shown in their place" "bad.yam
 refuses "... with what is wrong" 'a backend has no key "wait"' start_fails --before "$RIG_DIR/bad.yaml"
 refuses "... and named in the log" "bad.yaml: the configuration has mistakes" start_fails --before "$RIG_DIR/bad.yaml"
 refuses "a former configuration that is not there" "none.yaml: No such file" start_fails --before "$RIG_DIR/none.yaml"
-refuses "an option without its file" "requires an argument" start_fails --before
+refuses "an option without its file" "--before needs a value" start_fails --before
 expect_not "nothing is left of it" test -e "$RIG_PINS"
 RIG_OPTIONS=(--before "$RIG_DIR/old.yaml")
 need "it starts" director_up
