@@ -1,7 +1,7 @@
 /* Probe: what this host itself sends to a VIP, at tc egress of the interface that probes leave by (src/daemon/probe_way.h).
  *
- * The mark of the socket names the backend. The packet gets the headers that the forward step would put in front of it, and
- * leaves by the same port; nothing is picked, remembered or counted for a service. What bears no mark is dropped: it would
+ * The mark of the socket names the backend. The packet gets the headers that the forward step would put in front of it and
+ * may be forwarded no more, and leaves by the same port; nothing is picked, remembered or counted for a service. What bears no mark is dropped: it would
  * come back from the router as a client's, or find no way at all. Packets of anybody else are not touched. */
 #ifndef HP_PROBE_H
 #define HP_PROBE_H
@@ -167,6 +167,25 @@ static ALWAYS_INLINE int probe_link(struct __sk_buff *skb, const struct hp_adjac
 	return tags > 0 && bpf_skb_vlan_push(skb, word[6], bpf_ntohs(word[7])) ? -1 : 0;
 }
 
+/* A backend takes what is for itself whatever its TTL, and one without the VIP that forwards sends ICMP time exceeded by its own
+ * address, instead of the probe to the router, by whom it might come to another backend and be answered. Returns 0 on success. */
+static ALWAYS_INLINE int probe_last_hop(struct __sk_buff *skb, const struct packet *pkt)
+{
+	struct {
+		__u8 ttl, protocol;
+	} was, now = {1, pkt->flow.protocol};
+	__u32 at = ETH_HLEN + __builtin_offsetof(struct iphdr, ttl);
+
+	if (pkt->flow.is_ipv6)
+		return (int)bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, hop_limit), &now.ttl,
+						sizeof(now.ttl), 0);
+	if (bpf_skb_load_bytes(skb, at, &was, sizeof(was)) ||
+	    bpf_l3_csum_replace(skb, ETH_HLEN + __builtin_offsetof(struct iphdr, check), *(__u16 *)&was, *(__u16 *)&now,
+				sizeof(now)))
+		return -1;
+	return (int)bpf_skb_store_bytes(skb, at, &now, sizeof(now), 0);
+}
+
 /* A probe of a backend. Returns the action. */
 static ALWAYS_INLINE int probe_send(struct __sk_buff *skb, struct packet *pkt)
 {
@@ -180,7 +199,7 @@ static ALWAYS_INLINE int probe_send(struct __sk_buff *skb, struct packet *pkt)
 	pkt->ip_bytes = skb->len - ETH_HLEN;
 	probe_hash(skb, pkt);
 	probe_own_source(&adjacency);
-	if (probe_outer(skb, pkt, &adjacency) || probe_link(skb, &adjacency))
+	if (probe_last_hop(skb, pkt) || probe_outer(skb, pkt, &adjacency) || probe_link(skb, &adjacency))
 		return probe_count(HP_PROBE_NO_ROOM);
 	probe_count(HP_PROBE_SENT);
 	return adjacency.ifindex == skb->ifindex ? PROBE_NEXT : (int)bpf_redirect(adjacency.ifindex, 0);

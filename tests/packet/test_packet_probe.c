@@ -102,7 +102,7 @@ static struct wire_way way_of(const struct method_row *row, uint8_t mac[static 6
 	return way;
 }
 
-/* As the host's stack sends it, by the made-up gateway. */
+/* As the host's stack sends it, by the made-up gateway */
 static void make(struct wire *out, const struct method_row *row, struct wire_spec more)
 {
 	static const uint8_t gateway[6] = {2, 0x68, 0x70, 0, 0, 1};
@@ -114,6 +114,14 @@ static void make(struct wire *out, const struct method_row *row, struct wire_spe
 	more.mac_to = gateway;
 	more.mac_from = wire_mac_director;
 	wire_make(out, &more);
+}
+
+/* sent: the same as it is to leave, to be forwarded no more. */
+static void make_both(struct wire *out, struct wire *sent, const struct method_row *row, struct wire_spec more)
+{
+	make(out, row, more);
+	more.ttl = 1;
+	make(sent, row, more);
 }
 
 /* ---- by BPF_PROG_RUN ---------------------------------------------------------------------------------------------- */
@@ -205,19 +213,19 @@ static void every_method_gets_the_directors_headers(void **state)
 		struct adjacency facts = lab_facts(lab, row->backend);
 		uint8_t mac[6];
 		struct wire_way way = way_of(row, mac, tags);
-		struct wire in, out;
+		struct wire in, sent, out;
 		struct end end;
 		char says[160];
 
 		lab_tag(&facts, tags);
 		facts.ifindex = leaves_elsewhere ? lab->out : lab->in;
 		lab_resolve(lab, row->backend, &facts);
-		make(&in, row, (struct wire_spec){.protocol = is_udp ? IPPROTO_UDP : IPPROTO_TCP, .payload = 500});
+		make_both(&in, &sent, row, (struct wire_spec){.protocol = is_udp ? IPPROTO_UDP : IPPROTO_TCP, .payload = 500});
 		run(lab, &in, (struct __sk_buff){.mark = MARK | number_of(lab, row)}, &end);
 		way.tags = *tags ? tags + 1 : tags;
-		wire_expect(&out, &in, &way, &end.frame);
+		wire_expect(&out, &sent, &way, &end.frame);
 		way.tags = tags;
-		wire_forward(&out, &in, &way);
+		wire_forward(&out, &sent, &way);
 		take_outermost(&out, tags);
 		snprintf(says, sizeof(says), "%s, %s, tags \"%s\", %s port", row->says, is_udp ? "UDP" : "TCP", tags,
 			 leaves_elsewhere ? "another" : "the same");
@@ -235,25 +243,25 @@ static void the_outer_source_is_the_hosts_own_where_it_would_vary(void **state)
 	for (unsigned int i = 2; i < METHODS; i++) {
 		uint8_t mac[6];
 		struct wire_way way = way_of(&methods[i], mac, "");
-		struct wire in, out;
+		struct wire in, sent, out;
 		struct end end;
 
-		make(&in, &methods[i], (struct wire_spec){.payload = 33});
+		make_both(&in, &sent, &methods[i], (struct wire_spec){.payload = 33});
 		run(lab, &in, (struct __sk_buff){.mark = MARK | number_of(lab, &methods[i])}, &end);
-		wire_expect(&out, &in, &way, &end.frame);
+		wire_expect(&out, &sent, &way, &end.frame);
 		wrong += judge(methods[i].says, &end, NEXT, HP_PROBE_SENT, &out);
 	}
 	apply_methods(lab, "tunnel: {source4: 192.0.2.7, source6: \"fd00:9::7\"}\n");
 	for (unsigned int i = 2; i < METHODS; i++) {
 		uint8_t mac[6];
 		struct wire_way way = way_of(&methods[i], mac, "");
-		struct wire in, out;
+		struct wire in, sent, out;
 		struct end end;
 
 		way.outer_from = wire_is4(methods[i].backend) ? "192.0.2.7" : "fd00:9::7";
-		make(&in, &methods[i], (struct wire_spec){.payload = 33});
+		make_both(&in, &sent, &methods[i], (struct wire_spec){.payload = 33});
 		run(lab, &in, (struct __sk_buff){.mark = MARK | number_of(lab, &methods[i])}, &end);
-		wire_expect(&out, &in, &way, &end.frame);
+		wire_expect(&out, &sent, &way, &end.frame);
 		wrong += judge(methods[i].says, &end, NEXT, HP_PROBE_SENT, &out);
 	}
 	assert_int_equal(wrong, 0);
@@ -461,21 +469,21 @@ static void the_filter_sends_whole_frames_by_the_right_port(void **state)
 		struct lab_end end = {.action = XDP_TX, .verdict = HP_FORWARDED};
 		uint8_t mac[6];
 		struct wire_way way = way_of(row, mac, tags);
-		struct wire in, out;
+		struct wire in, sent, out;
 		char says[160];
 		uint32_t mark;
 
 		lab_tag(&facts, tags);
 		facts.ifindex = leaves_elsewhere ? lab->out : lab->in;
 		lab_resolve(lab, row->backend, &facts);
-		make(&in, row, (struct wire_spec){.payload = 500});
+		make_both(&in, &sent, row, (struct wire_spec){.payload = 500});
 		mark = MARK | number_of(lab, row);
 		sender = tap("in0", mark, wire_is4(row->vip) ? ETH_P_IP : ETH_P_IPV6);
 		assert_int_equal(send(sender, in.byte, in.bytes, 0), in.bytes);
 		close(sender);
 		sender = -1;
 		receive(leaves_elsewhere ? far : near, &end.frame);
-		wire_expect(&out, &in, &way, &end.frame);
+		wire_expect(&out, &sent, &way, &end.frame);
 		snprintf(says, sizeof(says), "%s, tags \"%s\", %s port", row->says, tags,
 			 leaves_elsewhere ? "another" : "the same");
 		wrong += lab_judge(says, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
