@@ -152,9 +152,38 @@ static void show_drain(char *text, size_t room, const json_t *drain)
 			 json_is_integer(deadline) ? show_time(reply_seconds(drain, "deadline_left_s"), left) : "");
 }
 
+/* The word of the state: of its health where it is probed and there is a way to it. */
+static const char *show_state(const json_t *row)
+{
+	const char *state = reply_text(row, "state"), *health = reply_text(json_object_get(row, "health"), "state");
+
+	return *health && !strcmp(state, "ready") ? health : state;
+}
+
+/* What an answer was; begins with `before`. */
+static void show_answer(char *text, size_t room, const char *before, const json_t *result)
+{
+	if (json_is_object(result))
+		snprintf(text, room, "%s%s", before, reply_text(result, "text"));
+}
+
+/* Why a backend is not up, and since when; begins with a semicolon. */
+static void show_health(char *text, size_t room, const json_t *health)
+{
+	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "";
+	const char *state = reply_text(health, "state"), *answer = reply_text(json_object_get(health, "last"), "answer");
+
+	text[0] = '\0';
+	if (!*state || (!strcmp(state, "up") && (!*answer || !strcmp(answer, "good"))))
+		return;
+	show_answer(last, sizeof(last), ": ", json_object_get(health, "last"));
+	show_answer(own, sizeof(own), "; own address: ", json_object_get(health, "own"));
+	snprintf(text, room, "; %s for %s%s%s", state, show_time(reply_seconds(health, "since_s"), since), last, own);
+}
+
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[500];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));
@@ -163,11 +192,13 @@ static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 			 reply_number(row, "configured_weight"));
 	show_drain(drain, sizeof(drain), json_object_get(row, "drain"));
 	show_ramp(ramp, sizeof(ramp), json_object_get(row, "ramp"));
-	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s%s", reply_text(row, "address"),
-		reply_text(row, "state"), weight, reply_number(row, "share") * 100,
-		show_amount(reply_number(row, "packets_per_s"), packets), show_amount(reply_number(row, "bytes_per_s") * 8, bits),
-		show_amount(reply_number(row, "packets"), total), reply_text(row, "interface"),
-		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason, drain, ramp);
+	show_health(health, sizeof(health), json_object_get(row, "health"));
+	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s%s%s%s", reply_text(row, "address"), show_state(row),
+		weight, reply_number(row, "share") * 100, show_amount(reply_number(row, "packets_per_s"), packets),
+		show_amount(reply_number(row, "bytes_per_s") * 8, bits), show_amount(reply_number(row, "packets"), total),
+		reply_text(row, "interface"),
+		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason,
+		json_is_true(json_object_get(row, "fallback")) ? "; fallback" : "", health, drain, ramp);
 	show_problems(out, json_object_get(row, "verdicts"), verdicts);
 	fputc('\n', out);
 }

@@ -174,8 +174,4 @@ void config_check_health(struct config_reader *reader, struct config_draft *draf
 	check_fallback(reader, draft);
 	if (draft->on_down && draft->service->on_down == CONFIG_ON_DOWN_RESET && !draft->health.at)
 		config_error(reader, draft->on_down, "on_down: reset needs \"health\": without it no backend fails its checks");
-	if (draft->health.at && !reader->problems->errors)
-		config_warning(reader, draft->health.at,
-			       "health is read but not acted on: this version does not probe, and every backend whose way "
-			       "resolves gets flows");
 }

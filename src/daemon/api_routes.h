@@ -20,6 +20,15 @@ json_t *status_announce(const struct director *director);
 /* How far the drain of a backend is, {state, since_s, deadline_left_s, flows}; null when it is not drained. */
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend);
 
+/* Of a service's backend, by its place, its check: {state, type, via, since_s, last, own}; null when it is not probed. */
+json_t *status_health(const struct director *director, const struct fleet_service *service, size_t backend);
+
+/* Whether enough of a service's backends are up: {verdict, up, needed, of, when_all_down}. */
+json_t *status_quorum(const struct fleet_service *service);
+
+/* What runs the checks: {checks, running, begun, not_sent, late_ms, latest_ms, reason}. */
+json_t *status_probes(const struct director *director);
+
 /* What differs between two rings, which many services may share: so it is not worked out again for the next. All zero at
  * the beginning of a report. */
 struct status_memo {

@@ -43,14 +43,15 @@ static bool is_pending(void *context, const struct fleet_backend *backend)
 	return backend->target && resolver_target_state(backend->target) == RESOLVER_PENDING;
 }
 
-/* Where nothing is probed, it is known when the ways to the backends are, or after a moment. */
+/* Where nothing is probed, it is known when the ways to the backends are, or after a moment; else when the first probes have
+ * ended. */
 static bool is_known(void *context, const struct fleet_service *service, uint64_t waited_ms)
 {
-	for (size_t i = 0; i < service->config->backend_count && waited_ms < WAYS_AFTER_MS; i++)
-		if (service->config->backends[i].weight && !service->backends[i]->adjacency &&
-		    is_pending(context, service->backends[i]))
-			return false;
-	return true;
+	const struct director *director = context;
+
+	if (!service->config->health && waited_ms >= WAYS_AFTER_MS)
+		return true;
+	return !fleet_service_is_waiting(director->fleet, service);
 }
 
 /* ---- what the resolver brings --------------------------------------------------------------------------------- */
@@ -171,8 +172,10 @@ void director_flush(struct director *director)
 {
 	struct err e;
 
-	if (fleet_flush(director->fleet, &e))
-		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	do {
+		if (fleet_flush(director->fleet, &e))
+			log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	} while (director_follow_health(director));
 	announcer_follow(director->announcer);
 	reclaim_later(director);
 }
@@ -202,6 +205,8 @@ static void tick(uv_timer_t *timer)
 
 	if (fleet_tick(director->fleet, &e))
 		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
+	if (director_follow_health(director))
+		director_flush(director);
 	announcer_follow(director->announcer);
 	reclaim_later(director);
 	if (!uv_is_active((uv_handle_t *)&director->sweep_timer))
@@ -241,7 +246,8 @@ static void open_timers(struct director *director)
 	uv_timer_init(director->loop, &director->tick_timer);
 	uv_timer_init(director->loop, &director->sweep_timer);
 	uv_timer_init(director->loop, &director->drain_timer);
-	director->drain_timer.data = director;
+	uv_timer_init(director->loop, &director->health_timer);
+	director->drain_timer.data = director->health_timer.data = director;
 	director->tick_timer.data = director->sweep_timer.data = director;
 	director->confirm_timer.data = director->reclaim_timer.data = director->ready_timer.data = director;
 }
@@ -335,8 +341,14 @@ static int open_parts(struct director *director, const struct config *config, co
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle,
 					       surroundings_changed};
-	const struct fleet_hooks hooks = {
-		.context = director, .watch = watch, .unwatch = unwatch, .is_pending = is_pending, .is_known = is_known};
+	const struct fleet_hooks hooks = {.context = director,
+					  .watch = watch,
+					  .unwatch = unwatch,
+					  .is_pending = is_pending,
+					  .is_known = is_known,
+					  .take_check = director_take_check,
+					  .drop_check = director_drop_check,
+					  .health_of = director_health_of};
 	struct dataplane_limits limits;
 	int code;
 
@@ -360,6 +372,9 @@ static int open_parts(struct director *director, const struct config *config, co
 	log_migration(&director->plane);
 	if (director->is_adopting)
 		remember_ways_in(director);
+	code = director_open_probes(director, e);
+	if (code)
+		return code;
 	director->fleet = fleet_create(&director->plane, &hooks, e);
 	director->rates = rates_create(director->loop, &director->plane);
 	director->probe_way = probe_way_open(&director->plane, director->resolver, director->options.state, e);
@@ -506,7 +521,8 @@ int director_start(uv_loop_t *loop, const struct director_options *options, stru
 void director_stop(struct director *director)
 {
 	uv_timer_t *timers[] = {&director->confirm_timer, &director->reclaim_timer, &director->ready_timer,
-				&director->tick_timer, &director->sweep_timer, &director->drain_timer};
+				&director->tick_timer, &director->sweep_timer, &director->drain_timer,
+				&director->health_timer};
 
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		if (timers[i]->data)
@@ -516,6 +532,7 @@ void director_stop(struct director *director)
 	announcer_destroy(director->announcer);
 	rates_destroy(director->rates);
 	fleet_destroy(director->fleet);
+	probes_destroy(director->probes);
 	ports_destroy(director->ports);
 	probe_way_close(director->probe_way);
 	if (director->resolver)
@@ -523,6 +540,7 @@ void director_stop(struct director *director)
 	director->announcer = NULL;
 	director->rates = NULL;
 	director->fleet = NULL;
+	director->probes = NULL;
 	director->ports = NULL;
 	director->probe_way = NULL;
 	director->resolver = NULL;

@@ -20,6 +20,7 @@
 #include "daemon/fleet.h"
 #include "daemon/ports.h"
 #include "daemon/probe_way.h"
+#include "daemon/probes.h"
 #include "daemon/rates.h"
 #include "daemon/resolver.h"
 #include "daemon/state.h"
@@ -41,17 +42,20 @@ struct director {
 	struct probe_way *probe_way;
 	struct announcer *announcer;
 	struct rates *rates;
+	struct probes *probes;
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */
 	struct config *running; /* the same with the overrides */
-	uv_timer_t confirm_timer, reclaim_timer, ready_timer, tick_timer, sweep_timer, drain_timer;
+	uv_timer_t confirm_timer, reclaim_timer, ready_timer, tick_timer, sweep_timer, drain_timer, health_timer;
 	uv_poll_t claim_poll;	/* who asks whether the machine is claimed */
 	uint64_t started_ms; /* uv_now */
 	int claim_fd;	     /* of the machine: one daemon at a time; -1: none */
 	bool is_adopting;    /* packets were served when it started, so what is amiss must not stop it */
 	bool is_making;	     /* it has begun to make what a start that fails must take away */
 	unsigned int burst_ready, burst_failed; /* backends that changed since the last idle */
+	unsigned int burst_up, burst_failing;	/* checks that changed since the last flush for their sake */
 	bool is_ready; /* sd_notify has been told */
+	bool is_local_told; /* the log knows of probes that cannot be sent */
 };
 
 /* What a change did, or why it was refused. */

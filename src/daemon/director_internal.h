@@ -28,6 +28,22 @@ void director_watch_drains(struct director *director);
 /* The same at the start; what was cut off is so again, as its flows may not have been forgotten yet. */
 void director_resume_drains(struct director *director);
 
+/* What the fleet asks of health: director_health.c. */
+void *director_take_check(void *context, const struct config_service *service, const struct ip *vip,
+			  const struct fleet_backend *backend, enum health_state state);
+void director_drop_check(void *context, void *check);
+const struct health *director_health_of(const void *check);
+
+/* Open what runs the checks. Returns 0 or -ENOMEM with *e written. */
+int director_open_probes(struct director *director, struct err *e);
+
+/* Rings have been built: tell of services that are down or in panic, or no more, and see who counts as dead then. Returns
+ * whether rings are to be built again. */
+bool director_follow_health(struct director *director);
+
+/* The check of a service at its backend of that place, or NULL. */
+const struct check *director_check(const struct fleet_service *service, size_t backend);
+
 /* A backend's way is known: write its adjacency. Needs director->running. */
 void director_resolve(struct director *director, struct fleet_backend *backend);
 

@@ -99,6 +99,7 @@ struct fleet_service {
 	void **checks;			 /* the hooks', a reference each; NULL: not probed, none, or not this backend */
 	struct quorum_member *members;	 /* the same, as its last ring was built for them */
 	struct quorum quorum;		 /* and what came of them */
+	enum quorum_verdict told;	 /* of that, by the director to the log */
 	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */
 	struct fleet_ring *before;	 /* held; NULL: none */
 	struct motion motion;
@@ -201,7 +202,7 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
  * has no service yet. Returns 0, or -ENOMEM with *e written. */
 int fleet_expect_formers(struct fleet *fleet, const struct config *former, struct err *e);
 
-/* Forget the mirror. The data plane stays as it is; hooks are not called. */
+/* Forget the mirror. The data plane stays as it is; of the hooks only drop_check is called. */
 void fleet_destroy(struct fleet *fleet);
 
 /* Make the data plane serve just this configuration.
@@ -217,6 +218,9 @@ void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, 
 
 /* The state of a check has changed: services that it speaks for at this backend are marked. */
 void fleet_health_changed(struct fleet *fleet, const struct fleet_backend *backend, const void *check);
+
+/* Whether it is about to be known how the service's backends are: the way to one is sought, or its first probe under way. */
+bool fleet_service_is_waiting(const struct fleet *fleet, const struct fleet_service *service);
 
 /* Nobody answers at a backend's address, or somebody does again. To packets a dead one has no way; probes still find it. */
 void fleet_backend_dead(struct fleet *fleet, struct fleet_backend *backend, bool is_dead);

@@ -144,6 +144,11 @@ bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *co
 	return false;
 }
 
+bool fleet_service_is_waiting(const struct fleet *fleet, const struct fleet_service *service)
+{
+	return fleet_is_waiting(fleet, service->config, service->backends, service->checks);
+}
+
 /* ---- what follows --------------------------------------------------------------------------------------------------- */
 
 static bool is_checked_by(const struct fleet_service *service, const struct fleet_backend *backend, const void *check)

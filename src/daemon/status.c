@@ -98,7 +98,7 @@ json_t *status_drain(const struct director *director, const char *service, const
 
 static const char *backend_state(const struct fleet_backend *backend)
 {
-	if (backend->adjacency)
+	if (backend->way)
 		return "ready";
 	if (!backend->target || resolver_target_state(backend->target) == RESOLVER_PENDING)
 		return "pending";
@@ -145,10 +145,10 @@ static json_t *source_json(const struct hp_adjacency *adjacency)
 
 static void put_way(const struct director *director, json_t *into, const struct fleet_backend *backend)
 {
-	const struct hp_adjacency *adjacency = &director->plane.adjacencies[backend->adjacency];
+	const struct hp_adjacency *adjacency = &director->plane.adjacencies[backend->way];
 	struct resolver_link link;
 
-	if (!backend->adjacency)
+	if (!backend->way)
 		return;
 	if (resolver_link_numbered(director->resolver, adjacency->ifindex, &link))
 		json_object_set_new(into, "interface", json_string(link.name));
@@ -181,13 +181,15 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 				"weight", (int)configured->weight, "configured_weight",
 				(int)written->backends[index].weight, "state", backend_state(backend),
 				"reason",
-				backend->target && !backend->adjacency ? resolver_target_reason(backend->target) : "", "share",
+				backend->target && !backend->way ? resolver_target_reason(backend->target) : "", "share",
 				service->ring ? (double)slots / service->ring->size : 0.0);
 
 	dataplane_backend_sum(&director->plane, backend->number, cell);
 	put_counts(out, dataplane_sent(cell), cell[HP_CELL_BYTES], rates_backend(director->rates, backend->number));
 	json_object_set_new(out, "verdicts", counts_json(cell, HP_BACKEND_CELLS));
 	put_way(director, out, backend);
+	json_object_set_new(out, "fallback", json_boolean(configured->is_fallback));
+	json_object_set_new(out, "health", status_health(director, service, index));
 	json_object_set_new(out, "ramp", ramp_json(service, index));
 	json_object_set_new(out, "drain", status_drain(director, service->config->name, &configured->address));
 	return out;
@@ -243,6 +245,12 @@ static bool has_way_in(const struct director *director)
 	return false;
 }
 
+static const char *panic_text(const struct fleet_service *service)
+{
+	return service->config->when_all_down == CONFIG_ALL_DOWN_FALLBACK ? "PANIC: too few backends are up, the fallback serves"
+									  : "PANIC: too few backends are up, all get flows";
+}
+
 static const char *service_state(const struct director *director, const struct fleet_service *service, const char **reason)
 {
 	bool is_pending = false, has_weight = false;
@@ -250,14 +258,20 @@ static const char *service_state(const struct director *director, const struct f
 	*reason = "no interface takes packets in";
 	if (!has_way_in(director))
 		return "down";
-	*reason = "";
+	*reason = service->ring && service->quorum.verdict == QUORUM_PANICS ? panic_text(service) : "";
 	if (service->ring)
 		return "up";
+	if (service->config->health && service->quorum.verdict == QUORUM_WAITS) {
+		*reason = "no backend has answered yet";
+		return "starting";
+	}
 	for (size_t i = 0; i < service->config->backend_count; i++) {
 		is_pending |= !strcmp(backend_state(service->backends[i]), "pending");
 		has_weight |= service->config->backends[i].weight > 0;
 	}
-	*reason = !has_weight ? "every backend has weight 0 or is drained" : "no backend is usable";
+	*reason = !has_weight		      ? "every backend has weight 0 or is drained"
+		  : service->quorum.needed > 1 ? "too few backends are usable"
+					       : "no backend is usable";
 	return is_pending ? "starting" : "down";
 }
 
@@ -381,6 +395,7 @@ static json_t *service_json(const struct director *director, size_t index, struc
 			backends_json(director, service, director->base->services[index]));
 	json_object_set_new(out, "local_vips", local_vips);
 	json_object_set_new(out, "announced_vips", announced_vips);
+	json_object_set_new(out, "quorum", status_quorum(service));
 	put_continuity(director, config, memo, out);
 	put_sums(director, config, out);
 	return out;
@@ -535,6 +550,7 @@ json_t *status_report(const struct director *director, const char *service)
 			verdicts_json(director), "capacity", capacity_json(director));
 	json_object_set_new(out, "probe_way", status_probe_way(director));
 	json_object_set_new(out, "announce", status_announce(director));
+	json_object_set_new(out, "probes", status_probes(director));
 	json_object_set_new(out, "rings_built", json_integer((json_int_t)director->fleet->rings_built));
 	return out;
 }

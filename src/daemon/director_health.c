@@ -1,0 +1,311 @@
+/* From health to the ring: what comes of checks marks the services that they speak for, makes backends dead or alive, and is
+ * told to the log. Checks are run by probes.h; who takes flows is the fleet's to say. */
+#include "daemon/director_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define BURST_LOGGED_MOST 20
+
+/* ---- what the fleet asks ------------------------------------------------------------------------------------------------ */
+
+void *director_take_check(void *context, const struct config_service *service, const struct ip *vip,
+			  const struct fleet_backend *backend, enum health_state state)
+{
+	struct director *director = context;
+	const struct config_health *health = service->health;
+	struct check_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.backend = backend->identity.address;
+	if (!health->via_backend) {
+		key.vip = *vip;
+		key.number = backend->number;
+	}
+	if (health->type != CONFIG_PROBE_ICMP)
+		key.port = health->port ? health->port : service->port;
+	return probes_take(director->probes, health, &key, state);
+}
+
+void director_drop_check(void *context, void *check)
+{
+	struct director *director = context;
+
+	probes_drop(director->probes, check);
+}
+
+const struct health *director_health_of(const void *check)
+{
+	return check_health(check);
+}
+
+const struct check *director_check(const struct fleet_service *service, size_t backend)
+{
+	return service->checks ? service->checks[backend] : NULL;
+}
+
+/* ---- who is dead ------------------------------------------------------------------------------------------------------- */
+
+/* What a service says of a backend of it: one that is not probed, or that gets flows whatever its health, keeps it alive. */
+static enum check_reach reach_by(const struct fleet_service *service, const struct fleet_backend *backend)
+{
+	const struct check *check = NULL;
+
+	for (size_t i = 0; i < service->config->backend_count; i++)
+		if (service->backends[i] == backend)
+			check = director_check(service, i);
+	if (!check || (service->quorum.verdict == QUORUM_PANICS && service->config->when_all_down == CONFIG_ALL_DOWN_ALL))
+		return CHECK_REACH_YES;
+	return check_reach(check);
+}
+
+/* Dead when nobody hears of it; and until somebody does. */
+static bool is_dead(const struct fleet_backend *backend)
+{
+	bool is_dead = backend->service_count > 0;
+
+	for (size_t i = 0; i < backend->service_count && is_dead; i++)
+		switch (reach_by(backend->services[i], backend)) {
+		case CHECK_REACH_UNKNOWN:
+			is_dead = backend->is_dead;
+			break;
+		case CHECK_REACH_YES:
+			is_dead = false;
+			break;
+		case CHECK_REACH_NO:
+			break;
+		}
+	return is_dead;
+}
+
+/* Returns whether it is another now. */
+static bool judge_backend(struct director *director, struct fleet_backend *backend)
+{
+	bool dies = is_dead(backend);
+	char address[IP_TEXT_BYTES];
+
+	if (dies == backend->is_dead)
+		return false;
+	fleet_backend_dead(director->fleet, backend, dies);
+	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+		return true;
+	ip_format(&backend->identity.address, address);
+	if (dies)
+		log_event(LOG_WARNING, "backend_dead backend=%s forward=%s reason=\"its checks and its own address are silent\"",
+			  address, config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
+	else
+		log_event(LOG_NOTICE, "backend_alive backend=%s forward=%s", address,
+			  config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
+	return true;
+}
+
+/* Every method that the address is used with. */
+static bool judge_address(struct director *director, const struct ip *address)
+{
+	bool has_changed = false;
+
+	for (uint32_t method = HP_METHOD_NONE + 1; method < HP_METHOD_COUNT; method++) {
+		struct fleet_backend *backend;
+		struct fleet_identity identity;
+
+		memset(&identity, 0, sizeof(identity));
+		identity.address = *address;
+		identity.method = method;
+		backend = fleet_backend_find(director->fleet, &identity);
+		has_changed |= backend && judge_backend(director, backend);
+	}
+	return has_changed;
+}
+
+/* ---- what comes of checks -------------------------------------------------------------------------------------------- */
+
+static void flush(uv_timer_t *timer)
+{
+	struct director *director = timer->data;
+
+	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+		log_event(LOG_NOTICE, "health_changed up=%u failing=%u", director->burst_up, director->burst_failing);
+	director_flush(director);
+	director->burst_up = director->burst_failing = 0;
+}
+
+/* Changes of one turn of the loop are one. */
+static void flush_soon(struct director *director)
+{
+	if (!uv_is_active((uv_handle_t *)&director->health_timer))
+		uv_timer_start(&director->health_timer, flush, 0, 0);
+}
+
+static const char *place_text(const struct check *check, char *text, size_t room)
+{
+	const struct check_key *key = check_key(check);
+	char address[IP_TEXT_BYTES], port[8] = "";
+
+	ip_format(key->number ? &key->vip : &key->backend, address);
+	if (key->port)
+		snprintf(port, sizeof(port), ":%u", key->port);
+	snprintf(text, room, key->port && strchr(address, ':') ? "[%s]%s" : "%s%s", address, port);
+	return text;
+}
+
+/* The words of an answer, as they can stand in a line of the log. */
+static const char *answer_text(const struct health_result *result, char text[static HEALTH_TEXT_BYTES])
+{
+	snprintf(text, HEALTH_TEXT_BYTES, "%s", result->text[0] ? result->text : health_answer_text(result->answer));
+	for (char *c = text; *c; c++)
+		if (*c == '"')
+			*c = '\'';
+	return text;
+}
+
+static void log_check(struct director *director, const struct check *check)
+{
+	const struct health_result *last = check_last(check);
+	char backend[IP_TEXT_BYTES], place[IP_TEXT_BYTES + 12], text[HEALTH_TEXT_BYTES];
+	bool is_up = check_health(check)->state == HEALTH_STATE_UP;
+
+	director->burst_up += is_up;
+	director->burst_failing += !is_up;
+	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+		return;
+	ip_format(&check_key(check)->backend, backend);
+	place_text(check, place, sizeof(place));
+	if (is_up)
+		log_event(LOG_NOTICE, "backend_up backend=%s asked=%s type=%s took_ms=%.1f", backend, place,
+			  config_probe_name(check_policy(check)->type), last->took_us / 1000.0);
+	else
+		log_event(LOG_WARNING, "backend_failing backend=%s asked=%s type=%s answer=%s reason=\"%s\" took_ms=%.1f",
+			  backend, place, config_probe_name(check_policy(check)->type), health_answer_name(last->answer),
+			  answer_text(last, text), last->took_us / 1000.0);
+}
+
+static void tell_fleet(struct director *director, const struct check *check)
+{
+	const struct ip *address = &check_key(check)->backend;
+
+	for (uint32_t method = HP_METHOD_NONE + 1; method < HP_METHOD_COUNT; method++) {
+		struct fleet_backend *backend;
+		struct fleet_identity identity;
+
+		memset(&identity, 0, sizeof(identity));
+		identity.address = *address;
+		identity.method = method;
+		backend = fleet_backend_find(director->fleet, &identity);
+		if (backend)
+			fleet_health_changed(director->fleet, backend, check);
+	}
+}
+
+static void changed(void *context, struct check *check, bool is_state)
+{
+	struct director *director = context;
+
+	if (is_state) {
+		log_check(director, check);
+		tell_fleet(director, check);
+	}
+	judge_address(director, &check_key(check)->backend);
+	flush_soon(director);
+}
+
+static enum check_way way(void *context, const struct check_key *key, uint32_t *mark, struct err *e)
+{
+	const struct director *director = context;
+	const struct fleet_backend *backend = director->fleet->by_number[key->number];
+	const char *reason = probe_way_reason(director->probe_way, &key->vip);
+
+	*mark = probe_way_mark(director->probe_way, key->number);
+	if (!reason && !*mark)
+		reason = "the mask of `probes` has no room for the backend's number";
+	if (reason) {
+		err_set(e, -EHOSTUNREACH, "%s", reason);
+		return CHECK_WAY_CLOSED;
+	}
+	if (!backend || backend->way)
+		return CHECK_WAY_OPEN;
+	if (!backend->target || resolver_target_state(backend->target) != RESOLVER_FAILED)
+		return CHECK_WAY_PENDING;
+	err_set(e, -EHOSTUNREACH, "no way: %s", resolver_target_reason(backend->target));
+	return CHECK_WAY_LOST;
+}
+
+int director_open_probes(struct director *director, struct err *e)
+{
+	const struct probes_events events = {.context = director, .way = way, .changed = changed};
+
+	director->probes = probes_create(director->loop, &events);
+	return director->probes ? 0 : err_set(e, -ENOMEM, "%m");
+}
+
+/* ---- services ------------------------------------------------------------------------------------------------------- */
+
+static void log_verdict(const struct fleet_service *service)
+{
+	const struct quorum *quorum = &service->quorum;
+	const char *name = service->config->name;
+
+	switch (quorum->verdict) {
+	case QUORUM_SERVES:
+		log_event(LOG_NOTICE, "service_up service=%s up=%zu needed=%zu", name, quorum->up, quorum->needed);
+		return;
+	case QUORUM_PANICS:
+		log_event(LOG_ERR, "service_panics service=%s up=%zu needed=%zu flows_go_to=%s", name, quorum->up, quorum->needed,
+			  config_all_down_name(service->config->when_all_down));
+		return;
+	case QUORUM_DROPS:
+		log_event(LOG_ERR, "service_down service=%s up=%zu needed=%zu", name, quorum->up, quorum->needed);
+		return;
+	case QUORUM_WAITS:
+		return;
+	}
+}
+
+/* A service that begins well, or that is not known yet, is no news. */
+static bool is_news(const struct fleet_service *service)
+{
+	bool was_bad = service->told == QUORUM_PANICS || service->told == QUORUM_DROPS;
+
+	return service->quorum.verdict != QUORUM_WAITS && (was_bad || service->quorum.verdict != QUORUM_SERVES) &&
+	       (service->config->health || service->quorum.verdict == QUORUM_PANICS);
+}
+
+/* What this host cannot ask for says nothing of backends, so that it has to be said here. */
+static void tell_local(struct director *director)
+{
+	struct probes_facts facts;
+	bool is_local;
+
+	probes_facts(director->probes, &facts);
+	is_local = facts.local > 0;
+	if (is_local == director->is_local_told)
+		return;
+	director->is_local_told = is_local;
+	if (is_local)
+		log_event(LOG_ERR, "probes_not_sent checks=%llu reason=\"%s\"", (unsigned long long)facts.local,
+			  facts.local_text);
+	else
+		log_event(LOG_NOTICE, "probes_sent_again");
+}
+
+bool director_follow_health(struct director *director)
+{
+	unsigned int logged = 0;
+	bool has_changed = false;
+
+	for (struct fleet_service *s = director->fleet->services; s; s = s->hh.next) {
+		if (!s->config || s->told == s->quorum.verdict || s->quorum.verdict == QUORUM_WAITS)
+			continue;
+		if (is_news(s) && logged++ < BURST_LOGGED_MOST)
+			log_verdict(s);
+		s->told = s->quorum.verdict;
+		for (size_t i = 0; s->config->health && i < s->config->backend_count; i++)
+			has_changed |= judge_backend(director, s->backends[i]);
+	}
+	if (logged > BURST_LOGGED_MOST)
+		log_event(LOG_WARNING, "services_changed services=%u", logged);
+	tell_local(director);
+	return has_changed;
+}
