@@ -1,12 +1,15 @@
 #!/bin/bash
 # Everything loads and works on the oldest kernel that we claim, Debian 12's stock one: the director and its tracing twin,
-# the backend's tunnels and MSS filter; l2, ipip and gue, IPv4 and IPv6; and outlives its daemon there as well.
+# the way of probes, the backend's tunnels and MSS filter; l2, ipip and gue, IPv4 and IPv6; and outlives its daemon there as
+# well.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
+[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend marked ip ethtool curl nginx jq \
+	tcpdump tc
 . rig/rig.sh
 . rig/expect.sh
 . rig/servers.sh
+. rig/marked.sh
 
 RIG_FILE_BYTES=300000
 LONG="X-Long: $(printf %07000d 0)"
@@ -28,6 +31,8 @@ works() {
 	expect "$1: a file is complete" cmp "$RIG_DIR/got" "$RIG_DIR/file"
 	expect_text "$1: a request of full segments is answered" "hello from backend1" web_get "$RIG_VIP4" "" -H "$LONG"
 	expect_text "$1: by IPv6 too" "hello from backend1" web_get "$RIG_VIP6" "" -H "$LONG"
+	expect_text "$1: a marked socket of the director reaches it" "taken by backend1" marked "$RIG_VIP4" 1 100000
+	expect_text "$1: by IPv6 too" "taken by backend1" marked "$RIG_VIP6" 1 100000
 }
 
 # services FORWARD
@@ -43,7 +48,8 @@ rig_up l2 || exit 1
 need "the backend takes the VIP" backend_up 1 "$RIG_VIP4" l2
 need "and the IPv6 one" backend_up 1 "$RIG_VIP6" l2
 need "nginx runs for IPv4" web_up 1 "$RIG_VIP4"
-sed -i "s/listen 10/listen [$RIG_VIP6]:80; &/" "$RIG_DIR/web1/nginx.conf"
+sed -i "s/listen 10/listen [$RIG_VIP6]:80; &/; s/server {/& location = \/upload { return 200 \"taken by backend1\"; }/" \
+	"$RIG_DIR/web1/nginx.conf"
 stop nginx1
 serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
 services l2
@@ -85,6 +91,8 @@ stop halfproxyd TERM
 expect "unload succeeds" unload
 expect_not "no pin is left" test -e "$RIG_PINS"
 expect_equal "no program either" 0 "$(links)"
+expect_equal "and no rule, filter or qdisc for probes" "" "$(host director sh -c 'ip rule show prio 48; ip -6 rule show prio 48
+	tc filter show dev eth0 egress; tc qdisc show dev eth0 | grep clsact')"
 expect "the backend is put back" host backend1 "$BUILD/halfproxy-backend" down
 expect_equal "its program is gone as well" "" "$(host backend1 ip -o link show dev eth0 | grep -o 'prog/xdp')"
 finish
