@@ -243,9 +243,11 @@ static bool is_about_certificate(int alert)
 
 static void judge_alert(struct http *http)
 {
-	const char *words = SSL_alert_desc_string_long(http->certificate.alert);
+	int alert = http->certificate.alert;
+	const char *words = alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required" /* OpenSSL 3.0 has no words for it */
+								  : SSL_alert_desc_string_long(alert);
 
-	if (!is_about_certificate(http->certificate.alert))
+	if (!is_about_certificate(alert))
 		probe_say(&http->probe, HEALTH_WRONG, "TLS: the server says: %s", words);
 	else if (http->probe.health->certificate)
 		probe_say(&http->probe, HEALTH_CERTIFICATE, "the server refuses the certificate shown to it: %s",

@@ -123,13 +123,12 @@ static void ready(uv_poll_t *poll, int status, int events)
 	int running,
 		what = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
 
-	if (status < 0) {
+	curl_multi_socket_action(curl->multi, watched->fd, status < 0 ? CURL_CSELECT_ERR : what, &running);
+	/* libuv stops at an error. Reading what ICMP said takes the error away, so libcurl has to see it first. */
+	if (status < 0 && !uv_is_closing((uv_handle_t *)poll)) {
 		read_errors(watched->http, watched->fd);
-		what = CURL_CSELECT_ERR;
-	}
-	curl_multi_socket_action(curl->multi, watched->fd, what, &running);
-	if (status < 0 && !uv_is_closing((uv_handle_t *)poll)) /* libuv stops at an error */
 		uv_poll_start(poll, watched->events, ready);
+	}
 	hand_back(curl);
 }
 
