@@ -8,9 +8,12 @@
 # This machine's clock, its network cards and what else no test can mend.
 DOCTOR_USUAL=${DOCTOR_USUAL-'["CLOCK_UNSYNCHRONISED"]'}
 
-# The names of all causes found, one a line; the command printed for one of them.
+# What the doctor said last of a fault, as JSON.
+DOCTOR_SAID='{"items": []}'
+
+# The names of all causes found, one a line; the command that was printed for one of them when it was provoked.
 doctor_names() { doctor --json | jq -r --argjson usual "$DOCTOR_USUAL" '[.items[].id] - [""] - $usual | unique[]'; }
-doctor_command() { doctor --json | jq -r --arg id "$1" '[.items[] | select(.id == $id).command][0]'; }
+doctor_command() { jq -r --arg id "$1" '[.items[] | select(.id == $id).command][0]' <<<"$DOCTOR_SAID"; }
 
 # Nothing is wrong but what is usual here, and the exit status says so.
 doctor_content() {
@@ -25,12 +28,11 @@ doctor_content() {
 
 # provoke SENTENCE NAME LEVEL COMMAND...: after the command the doctor names the cause, at that level.
 provoke() {
-	local said
 	"${@:4}" >/dev/null || echo "could not provoke: ${*:4}"
-	said=$(doctor --json)
+	DOCTOR_SAID=$(doctor --json)
 	jq -e --arg id "$2" --arg level "$3" '[.items[] | select(.id == $id and .level == $level)] | length > 0' \
-		<<<"$said" >/dev/null
-	expect_result $? "$1 is $2, ${3}" "$(jq -c '.items[] | select(.level != "ok")' <<<"$said")"
+		<<<"$DOCTOR_SAID" >/dev/null
+	expect_result $? "$1 is $2, ${3}" "$(jq -c '.items[] | select(.level != "ok")' <<<"$DOCTOR_SAID")"
 }
 
 # by_command SENTENCE NAME LEVEL COMMAND...: so it does, and the very command that it prints mends it.

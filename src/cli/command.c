@@ -13,6 +13,7 @@
 #include "base/ip.h"
 #include "cli/announce.h"
 #include "cli/client.h"
+#include "cli/doctor.h"
 #include "cli/drain_wait.h"
 #include "cli/show.h"
 #include "core/config_parse.h"
@@ -441,5 +442,7 @@ const struct command command_table[] = {
 	{"maintenance", "on|off [--wait]", "have routers lead packets to other directors, or here again", 1, 1, maintenance},
 	{"active", "", "answer for the VIPs, and tell the segments so", 0, 0, active},
 	{"standby", "", "leave the VIPs to another director", 0, 0, standby},
+	{"doctor", "[--fix]", "what is wrong here and around, and what mends it; exit 0 ok, 1 warnings, 2 wrong", 0, 0,
+		doctor_run},
 	{0},
 };

@@ -13,6 +13,7 @@ struct command_call {
 	bool is_waiting;      /* --wait */
 	const char *limit;    /* of --limit, NULL none */
 	bool is_under_way;    /* --under-way */
+	bool is_fixing;	      /* --fix */
 	int argc; /* behind the command's name */
 	char **argv;
 };
@@ -20,7 +21,8 @@ struct command_call {
 struct command {
 	const char *name, *arguments, *help;
 	int least, most; /* arguments */
-	/* Returns the exit status: 0 done, 1 refused (for diff: there are differences), 2 could not be asked. */
+	/* Returns the exit status: 0 done, 1 refused (for diff: there are differences), 2 could not be asked. Of doctor: see
+	 * cli/doctor.h. */
 	int (*run)(const struct command_call *call);
 };
 

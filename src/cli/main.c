@@ -51,6 +51,7 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {"wait", no_argument, NULL, 'w'},
 					     {"protocol", required_argument, NULL, 'p'},
 					     {"under-way", no_argument, NULL, 'u'},
+					     {"fix", no_argument, NULL, 'f'},
 					     {"version", no_argument, NULL, 'V'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
@@ -83,6 +84,9 @@ static int read_options(int argc, char **argv, struct command_call *call)
 		case 'u':
 			call->is_under_way = true;
 			break;
+		case 'f':
+			call->is_fixing = true;
+			break;
 		case 'V':
 			puts("halfproxy " HP_VERSION);
 			return 0;
@@ -110,7 +114,8 @@ static bool takes_options(const struct command *command, const struct command_ca
 		const char *name;
 		bool is_given;
 	} rows[] = {{"--confirm", call->confirm},	{"--deadline", call->deadline}, {"--limit", call->limit},
-		    {"--wait", call->is_waiting},	{"--protocol", call->protocol}, {"--under-way", call->is_under_way}};
+		    {"--wait", call->is_waiting},	{"--protocol", call->protocol}, {"--under-way", call->is_under_way},
+		    {"--fix", call->is_fixing}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!rows[i].is_given || strstr(command->arguments, rows[i].name))

@@ -68,6 +68,9 @@ void look_host(struct judge_host *out, int pid);
 /* What ethtool says of a link. */
 void look_nic(const struct look_link *link, struct judge_nic *out);
 
+/* The name of a loaded BPF program, "" where it is not told. Returns name. */
+const char *look_program(uint32_t number, char name[static 16]);
+
 /* Run a program found in PATH or beside the system's own, its standard output into a text of at most `most` bytes that the
  * caller frees. NULL where it is not there, fails, or says more. */
 char *look_run(const char *const *argv, size_t most);

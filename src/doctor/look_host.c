@@ -121,6 +121,24 @@ static int try_load(void)
 	return fd < 0 ? errno : 0;
 }
 
+const char *look_program(uint32_t number, char name[static 16])
+{
+	union bpf_attr attr = {.prog_id = number};
+	auto_close int fd = (int)syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr));
+	struct bpf_prog_info info = {0};
+
+	name[0] = '\0';
+	if (fd < 0)
+		return name;
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uintptr_t)&info;
+	if (!syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)))
+		memcpy(name, info.name, 16);
+	return name;
+}
+
 static enum judge_clock look_clock(void)
 {
 	struct timex time = {0};

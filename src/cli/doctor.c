@@ -1,0 +1,162 @@
+/* doctor: what is wrong on this director and around it: see doctor.h. */
+#include "cli/doctor.h"
+
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/reply.h"
+#include "cli/show.h"
+#include "doctor/mend.h"
+
+#define STATUS_UNKNOWN 3
+
+/* ---- what is known -------------------------------------------------------------------------------------------------------- */
+
+static bool has_vip(const struct doctor *doctor, const struct ip *ip)
+{
+	for (size_t i = 0; i < doctor->vip_count; i++)
+		if (ip_equal(&doctor->vips[i], ip))
+			return true;
+	return false;
+}
+
+static void read_vips(struct doctor *doctor)
+{
+	const json_t *services = json_object_get(doctor->status, "services"), *service, *vip;
+	size_t i, j;
+
+	REPLY_EACH(services, i, service)
+		REPLY_EACH(json_object_get(service, "vips"), j, vip) {
+			const char *text = json_string_value(vip);
+			struct ip ip, *grown;
+
+			if (!text || !ip_parse(&ip, text) || has_vip(doctor, &ip))
+				continue;
+			grown = realloc(doctor->vips, (doctor->vip_count + 1) * sizeof(*grown));
+			if (!grown)
+				return;
+			doctor->vips = grown;
+			doctor->vips[doctor->vip_count++] = ip;
+		}
+}
+
+/* The daemon's report, or a warning that none answers. */
+static void ask_daemon(const struct command_call *call, struct doctor *doctor)
+{
+	struct client_reply reply = {0};
+	struct err e = {""};
+
+	if (!client_ask(call->socket, "GET", "/v1/status", "", 0, &reply, &e) && reply.status == 200) {
+		doctor->status = reply.body;
+		read_vips(doctor);
+		findings_ok(doctor->findings, "daemon", "halfproxyd %s answers, process %.0f",
+			    reply_text(doctor->status, "version"), reply_number(doctor->status, "pid"));
+		return;
+	}
+	json_decref(reply.body);
+	finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_DAEMON_SILENT, "daemon",
+				      "halfproxyd does not answer: VIPs and backends are not known, and this host alone is "
+					"looked "
+				      "at"), "%s", *e.text ? e.text : "it answered, and not with a status");
+}
+
+bool doctor_uses(const struct doctor *doctor, const struct look_link *link)
+{
+	const json_t *row;
+	size_t i;
+
+	if (link->flags & IFF_LOOPBACK)
+		return false;
+	REPLY_EACH(json_object_get(doctor->status, "interfaces"), i, row)
+		if (!strcmp(reply_text(row, "name"), link->name))
+			return true;
+	return !doctor->status;
+}
+
+/* ---- the examination ------------------------------------------------------------------------------------------------------ */
+
+static int examine(const struct command_call *call, struct findings *findings, struct err *e)
+{
+	struct doctor doctor = {.findings = findings};
+	struct judge_host host;
+	int code = look_at(&doctor.look, e);
+
+	if (code)
+		return code;
+	ask_daemon(call, &doctor);
+	doctor_daemon(&doctor);
+	doctor_director_host(&doctor);
+	doctor_neighbours(&doctor);
+	look_host(&host, (int)reply_number(doctor.status, "pid"));
+	/* The VIPs' connections wait elsewhere. */
+	host.somaxconn = -1;
+	judge_host(&host, findings);
+	json_decref(doctor.status);
+	free(doctor.vips);
+	look_free(&doctor.look);
+	return 0;
+}
+
+static void mend(const struct command_call *call, const struct findings *findings, json_t *fixed)
+{
+	char done[256];
+	struct err e;
+
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct finding *item = &findings->items[i];
+		int code = mend_item(item, done, sizeof(done), &e);
+
+		if (code < 0)
+			fprintf(stderr, "halfproxy: %s: %s\n", cause_text(item->cause)->name, e.text);
+		if (code <= 0)
+			continue;
+		json_array_append_new(fixed, json_string(done));
+		if (!call->is_json)
+			printf("fixed    %s\n", done);
+	}
+}
+
+static int tell(const struct command_call *call, const struct findings *findings, json_t *fixed)
+{
+	json_t *body;
+
+	if (call->is_json) {
+		body = findings_json(findings, json_incref(fixed));
+		show_json(stdout, body);
+		json_decref(body);
+	} else {
+		findings_print(findings, stdout);
+	}
+	return findings_status(findings);
+}
+
+int doctor_run(const struct command_call *call)
+{
+	struct findings findings = {0};
+	json_t *fixed = json_array();
+	struct err e;
+	int code;
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "halfproxy: doctor: only root can see all that it looks at\n");
+		json_decref(fixed);
+		return STATUS_UNKNOWN;
+	}
+	code = examine(call, &findings, &e);
+	if (!code && call->is_fixing) {
+		mend(call, &findings, fixed);
+		findings_free(&findings);
+		code = examine(call, &findings, &e);
+	}
+	if (code)
+		fprintf(stderr, "halfproxy: %s\n", e.text);
+	code = code ? STATUS_UNKNOWN : tell(call, &findings, fixed);
+	json_decref(fixed);
+	findings_free(&findings);
+	return code;
+}

@@ -1,0 +1,147 @@
+/* The doctor on what the daemon says: see doctor.h. */
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/doctor.h"
+#include "cli/reply.h"
+
+/* ---- interfaces ----------------------------------------------------------------------------------------------------------- */
+
+static void tell_down(const struct doctor *doctor, const char *name, const char *what)
+{
+	struct finding *item =
+		findings_add(doctor->findings, FINDING_WRONG, CAUSE_INTERFACE_DOWN, "interface", "%s %s", name, what);
+
+	finding_evidence(item, "as halfproxyd sees it");
+	if (!strcmp(what, "is down"))
+		finding_command(item, (const char *const[]){"if", name, NULL});
+}
+
+/* Attaching has failed: because another program is there, or because the driver does not want any. */
+static void tell_failed(const struct doctor *doctor, const char *name, const char *reason)
+{
+	const struct look_link *link = look_link_named(&doctor->look, name);
+	bool is_taken = link && link->xdp_program;
+	struct finding *item;
+
+	item = findings_add(doctor->findings, FINDING_WRONG, is_taken ? CAUSE_XDP_TAKEN : CAUSE_XDP_REFUSED, "interface",
+			    is_taken ? "somebody else's XDP program is on %s" : "%s takes no XDP program", name);
+	finding_evidence(item, "%s", reason);
+	if (is_taken)
+		finding_command(item, (const char *const[]){"if", name, NULL});
+}
+
+static void judge_interface(const struct doctor *doctor, const json_t *row)
+{
+	const char *name = reply_text(row, "name"), *state = reply_text(row, "state");
+	const struct look_link *link = look_link_named(&doctor->look, name);
+	struct judge_nic nic;
+
+	if (!strcmp(state, "failed")) {
+		tell_failed(doctor, name, reply_text(row, "reason"));
+	} else if (!strcmp(state, "missing") || !link) {
+		tell_down(doctor, name, "is not there");
+	} else if (json_is_false(json_object_get(row, "up"))) {
+		tell_down(doctor, name, link->flags & IFF_UP ? "has no carrier" : "is down");
+	} else if (!strcmp(reply_text(row, "role"), "ingress")) {
+		look_nic(link, &nic);
+		judge_nic(&nic, doctor->findings);
+	}
+}
+
+/* ---- services and backends ------------------------------------------------------------------------------------------------ */
+
+static void judge_service(const struct doctor *doctor, const json_t *row)
+{
+	const char *state = reply_text(row, "state"), *reason = reply_text(row, "reason");
+
+	if (!strcmp(state, "up") || !strcmp(state, "starting"))
+		return;
+	finding_evidence(findings_add(doctor->findings, FINDING_WRONG, CAUSE_NO_BACKEND, "service", "%s serves nobody",
+				      reply_text(row, "name")),
+			 "it is %s%s%s", state, *reason ? ": " : "", reason);
+}
+
+/* A route that is missing is another cause than a neighbour that is silent. */
+static enum cause cause_of(const char *reason)
+{
+	return strstr(reason, "has no route") || strstr(reason, "gateway") ? CAUSE_NO_WAY : CAUSE_NEXT_HOP_UNRESOLVED;
+}
+
+static bool was_told(const struct doctor *doctor, const char *text)
+{
+	for (size_t i = 0; i < doctor->findings->count; i++)
+		if (!strcmp(doctor->findings->items[i].text, text))
+			return true;
+	return false;
+}
+
+/* A backend of many services is told once. */
+static void judge_backend(const struct doctor *doctor, const json_t *row)
+{
+	const char *state = reply_text(row, "state"), *reason = reply_text(row, "reason");
+	char text[96];
+
+	snprintf(text, sizeof(text), "backend %s gets nothing: it is %s", reply_text(row, "address"), state);
+	if (!strcmp(state, "ready") || was_told(doctor, text))
+		return;
+	finding_evidence(findings_add(doctor->findings, !strcmp(state, "pending") ? FINDING_WARNING : FINDING_WRONG,
+				      cause_of(reason), "backend", "%s", text),
+			 "%s", *reason ? reason : "its way is still looked for");
+}
+
+static void judge_services(const struct doctor *doctor)
+{
+	const json_t *services = json_object_get(doctor->status, "services"), *service, *backend;
+	size_t i, j, told = doctor->findings->count;
+
+	REPLY_EACH(services, i, service) {
+		judge_service(doctor, service);
+		REPLY_EACH(json_object_get(service, "backends"), j, backend)
+			judge_backend(doctor, backend);
+	}
+	if (doctor->findings->count == told)
+		findings_ok(doctor->findings, "services", "each of %zu has backends, and the way to all of them is known",
+			    json_array_size(services));
+}
+
+/* Where no daemon says what it found, a program of another name than ours on an interface is what it would find. */
+static void judge_programs(const struct doctor *doctor)
+{
+	for (size_t i = 0; i < doctor->look.link_count; i++) {
+		const struct look_link *link = &doctor->look.links[i];
+		struct finding *item;
+		char name[16];
+
+		if (!link->xdp_program)
+			continue;
+		look_program(link->xdp_program, name);
+		if (!strcmp(name, "halfproxy") || !strcmp(name, "pass")) {
+			findings_ok(doctor->findings, "interface", "%s runs halfproxy's program %s", link->name, name);
+			continue;
+		}
+		item = findings_add(doctor->findings, FINDING_WARNING, CAUSE_XDP_TAKEN, "interface",
+				    "somebody else's XDP program is on %s, where halfproxyd could not attach its own",
+					link->name);
+		finding_evidence(item, "program %u%s%s", link->xdp_program, *name ? ", " : "", name);
+		finding_command(item, (const char *const[]){"if", link->name, NULL});
+	}
+}
+
+void doctor_daemon(const struct doctor *doctor)
+{
+	const json_t *row;
+	size_t i;
+
+	if (!doctor->status) {
+		judge_programs(doctor);
+		return;
+	}
+	REPLY_EACH(json_object_get(doctor->status, "interfaces"), i, row)
+		judge_interface(doctor, row);
+	judge_services(doctor);
+	if (json_is_true(json_object_get(json_object_get(json_object_get(doctor->status, "capacity"), "flows"), "full")))
+		findings_add(doctor->findings, FINDING_WARNING, CAUSE_FLOWS_FULL, "flows",
+			"the table of remembered flows is full");
+}

@@ -1,0 +1,138 @@
+#!/bin/bash
+# halfproxy doctor: faults made for real on the director and around it are named, and what it prints mends them.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. rig/rig.sh
+. rig/expect.sh
+. rig/doctor.sh
+
+doctor() { hp doctor "$@"; }
+at() { host director "$@"; }
+set_to() { at sh -c "echo $2 >/proc/sys/net/$1"; }
+agent() { host backend1 "$BUILD/halfproxy-backend" "$@"; }
+# two_services BACKEND...: a service of each family
+two_services() {
+	service web 10.2.0.1 tcp 80 l2 "$@"
+	service six fd00:2::1 tcp 80 l2 fd00:3::1 fd00:3::2
+}
+
+rig_up l2 2 || exit 1
+provoke "no daemon" DAEMON_SILENT warning true
+expect_equal "... which is no more than a warning" 1 "$(hp doctor >/dev/null; echo $?)"
+for n in 1 2; do
+	need "backend$n" backend_up $n 10.2.0.1 l2
+	need "backend$n, IPv6" backend_up $n fd00:2::1 l2
+done
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "a director" director_up
+need "that reaches its backends" eventually 10 all_ready
+capture switch p-director asked "arp or icmp6"
+expect "all is well" doctor_content
+captures_end
+expect_equal "it asked the segment as who looks whether an address is free" 2 \
+	"$(packets asked 'arp[6:2] = 1 and arp[14:4] = 0' | grep -c 'Request who-has 10.2.0.1 .*tell 0.0.0.0')"
+expect_equal "... in both families" 2 "$(packets asked 'icmp6' | grep -c ':: > ff02::1:ff00:1: ICMP6, neighbor solicitation, who has fd00:2::1')"
+expect_equal "... by frames that tshark finds well formed" "" "$(malformed asked 'arp or icmpv6')"
+
+# ---- who else answers --------------------------------------------------------------------------------------------------
+by_agent() { # SENTENCE: what the doctor of the backend prints mends it
+	host backend1 env PATH="$BUILD:$PATH" sh -c "$(agent doctor --json | jq -r '[.items[] | select(.command != "" and
+		.level == "wrong").command][0]')" >/dev/null
+	expect "... mended by what the backend's doctor prints" doctor_content
+}
+provoke "a backend with the VIP on the network" ARP_ANSWERED wrong host backend1 ip address add 10.2.0.1/32 dev eth0
+expect_text "... it answers ARP, since arp_ignore spares it not" "somebody else answers ARP for 10.2.0.1: backend 10.3.0.1" doctor
+by_agent
+loud() { host backend1 sh -c 'echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore'; }
+provoke "a backend that is not silent" ARP_ANSWERED wrong loud
+agent doctor --fix >/dev/null
+expect "... mended by --fix of its own doctor" doctor_content
+provoke "a backend with an IPv6 VIP on the network" ARP_ANSWERED wrong \
+	host backend1 ip address add fd00:2::1/128 dev eth0 nodad
+expect_text "... by neighbour discovery" "answers neighbour solicitations for fd00:2::1: backend" doctor
+by_agent
+
+# ---- the host ----------------------------------------------------------------------------------------------------------
+by_command "a VIP that is this host's" VIP_LOCAL wrong at ip address add 10.2.0.1/32 dev eth0
+by_command "an IPv6 VIP that is" VIP_LOCAL wrong at ip address add fd00:2::1/128 dev lo
+by_both "a strict reverse path filter" RP_FILTER wrong set_to ipv4/conf/eth1/rp_filter 1
+by_command "forwarding" DIRECTOR_FORWARDS warning set_to ipv4/ip_forward 1
+by_command "forwarding of IPv6" DIRECTOR_FORWARDS warning set_to ipv6/conf/all/forwarding 1
+drops_invalid() {
+	at nft 'table inet filter { chain input { type filter hook input priority 0; ct state invalid drop; }; }'
+}
+by_command "a rule that drops what conntrack calls invalid" HALF_OPEN_DROPPED warning drops_invalid
+at nft flush ruleset
+overwrites() {
+	at nft 'table inet mangle { chain output { type route hook output priority mangle; meta mark set 0x1; }; }'
+}
+by_command "a rule that overwrites marks" MARK_OVERWRITTEN wrong overwrites
+at nft flush ruleset
+rules() {
+	at ip rule show | grep -q 0x48000000 || at ip rule add fwmark 0x48000000/0xff000000 lookup 4848 priority 48
+	at ip rule add lookup 99 priority 47
+}
+provoke "a rule before the one for probes" RULE_BEFORE wrong rules
+at ip rule del priority 47
+expect "... and without it all is well" doctor_content
+
+# ---- the way to backends -------------------------------------------------------------------------------------------------
+narrow() { host backend2 ip link set eth0 mtu "$1" && host switch ip link set p-backend2 mtu "$1"; }
+provoke "a path that takes less than it seems" PATH_MTU warning narrow 1400
+expect_text "... to the very byte" "with DF set, 1400 bytes are answered and 1401 are not" doctor
+narrow 1500
+expect "... and a wider one is well again" doctor_content
+two_services 10.3.0.1 10.3.0.77 | director_file
+need "another backend" hp reload
+expect "a backend that is not there" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
+	jq -e '.items[] | select(.id == \"NEXT_HOP_UNRESOLVED\" and .level == \"wrong\")'"
+expect_text "... is told" "backend 10.3.0.77 gets nothing: it is failed" doctor
+two_services 10.3.0.77 | director_file
+need "no other backend" hp reload
+expect "a service without backends" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
+	jq -e '.items[] | select(.id == \"NO_BACKEND\" and .level == \"wrong\")'"
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "the first ones" hp reload
+expect "... and all is well again" eventually 10 doctor_content
+
+# ---- interfaces ------------------------------------------------------------------------------------------------------------
+at ip link add eth8 type veth peer name eth9
+at ip link set eth8 up
+at ip link set eth9 up
+RIG_INTERFACES="eth0, eth8"
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "another interface" hp reload
+at ip link set eth8 down
+eventually 5 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy status --json |
+	jq -e '.interfaces[] | select(.name == \"eth8\" and (.up | not))'"
+provoke "an interface that is down" INTERFACE_DOWN wrong true
+at sh -c "$(doctor_command INTERFACE_DOWN)"
+expect "... mended by the command printed" eventually 5 doctor_content
+RIG_INTERFACES=eth0
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "one interface again" hp reload
+stop halfproxyd
+"$(command -v clang-19 || command -v clang)" -target bpf -O2 -g -I"/usr/include/$(uname -m)-linux-gnu" -Dpass=stranger \
+	-c rig/pass.bpf.c -o "$RIG_DIR/stranger.o"
+at ip link set dev eth8 xdpdrv obj "$RIG_DIR/stranger.o" sec xdp
+provoke "somebody else's program, which halfproxyd would not start for" XDP_TAKEN warning true
+expect_text "... by its name" ", stranger" doctor
+at sh -c "$(doctor_command XDP_TAKEN)"
+expect_equal "... mended by the command printed" DAEMON_SILENT "$(doctor_names)"
+RIG_INTERFACES="{name: eth0, mode: generic}"
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "a director by generic XDP" director_up
+need "that reaches its backends" eventually 10 all_ready
+at ethtool -K eth0 gro on
+provoke "generic XDP" XDP_GENERIC warning true
+DOCTOR_USUAL='["CLOCK_UNSYNCHRONISED", "XDP_GENERIC"]'
+by_command "GRO before it" RECEIVE_MERGED warning true
+
+# ---- the command line --------------------------------------------------------------------------------------------------
+expect_equal "JSON has every field" true "$(doctor --json | jq '(keys == ["fixed", "items", "ok", "warnings", "wrong"]) and
+	all(.items[]; keys == ["command", "evidence", "id", "item", "level", "mend", "safe", "text"])')"
+refuses "--fix elsewhere" "--fix does not belong to status" hp status --fix
+expect_equal "who is not root is told, with status 3" "halfproxy: doctor: only root can see all that it looks at, status 3" \
+	"$(at setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/halfproxy" doctor 2>&1), status $(
+		at setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/halfproxy" doctor >/dev/null 2>&1; echo $?)"
+finish
