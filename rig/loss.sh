@@ -26,7 +26,7 @@ loss_counted() {
 }
 
 loss_drops() {
-	local end n ends=("router director0" "director eth0" "director eth1" "switch p-director")
+	local end n ends=("router director0" "director eth0" "director eth1" "switch p-director" "router other0" "director2 eth0")
 	for ((n = 1; n <= RIG_BACKENDS; n++)); do ends+=("switch p-backend$n" "backend$n eth0"); done
 	for end in "${ends[@]}"; do
 		host "${end% *}" ethtool -S "${end#* }" 2>/dev/null | grep -E '(_drops|_errors|_err):'

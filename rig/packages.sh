@@ -3,6 +3,7 @@
 #
 # Not a package manager: it asks dpkg what is there, installs what is not, and is silent when nothing is missing.
 
+# bird2, frr and keepalived are those whose configurations dist/ ships: they announce VIPs in the tests as they do for users.
 # shellcheck disable=SC2034 # used by name
 {
 PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-dev linux-libc-dev libbpf-dev libuv1-dev
@@ -10,7 +11,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 	libcmocka-dev libsystemd-dev"	# libcurl, openssl, c-ares: probes of https and dns
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping util-linux strace openssl openssh-server openssh-client"
+	iputils-ping util-linux strace openssl openssh-server openssh-client bird2 frr keepalived"
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 
@@ -85,7 +86,7 @@ packages_elsewhere() {
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
 			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace openssl:openssl \
-			sshd:openssh-server ssh:openssh-client; do
+			sshd:openssh-server ssh:openssh-client bird:bird2 vtysh:frr keepalived:keepalived; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != guest ] || for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox cpio:cpio depmod:kmod \
