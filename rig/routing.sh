@@ -4,7 +4,8 @@
 #
 #     routing_up bird|frr        topology, backends, both directors with their routing daemons, the router with BIRD
 #     routing_start 1|2, routing_end 1|2 [SIGNAL]    the routing daemons of a director
-#     routing_ways VIP           the directors that the router leads a VIP's packets to: "1 2", "1", "2" or ""
+#     routing_leads WAYS         whether the router leads all VIPs' packets to just these directors: "1 2", "1" or "2"
+#     routing_ways VIP           the directors that the router leads a VIP's packets to
 #     routing_dies 1|2           a director falls silent, as one whose machine dies: its cable stays
 #     routing_revives 1|2
 #
@@ -60,9 +61,9 @@ routing_ways() { # VIP
 	host router ip $family route show "$1" | grep -oE 'dev (director0|other0)' | sort -u |
 		sed 's/dev director0/1/; s/dev other0/2/' | sort | paste -sd ' '
 }
-routing_leads() { # WAYS VIP...
+routing_leads() { # WAYS: for all VIPs
 	local vip
-	for vip in "${@:2}"; do [ "$(routing_ways "$vip")" = "$1" ] || return 1; done
+	for vip in "${ROUTING_VIPS[@]}"; do [ "$(routing_ways "$vip")" = "$1" ] || return 1; done
 }
 
 # ---- routing daemons of a director ---------------------------------------------------------------------------------------
@@ -72,10 +73,28 @@ routing_bird() { # DIRECTOR
 	serve "director$(routing_number "$1")" "bird$1" bird -f -c "$RIG_DIR/bird$1.conf" -s "$RIG_DIR/bird$1.ctl"
 }
 
+# zebra and its fellows, each with its socket in a folder that they own, are told the whole file by vtysh, as FRR's service does.
+routing_frr() { # DIRECTOR
+	local dir=$RIG_DIR/frr$1 daemon
+	rm -rf "$dir"
+	install -d -o frr -g frr "$dir"
+	routing_shipped "$1" frr.conf >"$dir/frr.conf"
+	touch "$dir/vtysh.conf"
+	for daemon in zebra bgpd bfdd; do
+		serve "director$(routing_number "$1")" "$daemon$1" "/usr/lib/frr/$daemon" --vty_socket "$dir" -z "$dir/zserv.api" \
+			-i "$dir/$daemon.pid" -f /dev/null --log stdout
+		eventually 10 test -S "$dir/$daemon.vty" || return 1
+	done
+	routing_vtysh "$1" -b
+}
+routing_vtysh() { # DIRECTOR ARGUMENT...
+	host "director$(routing_number "$1")" vtysh --vty_socket "$RIG_DIR/frr$1" --config_dir "$RIG_DIR/frr$1" "${@:2}"
+}
+
 routing_start() { "routing_$ROUTING_KIND" "$1"; }
 routing_end() { # DIRECTOR [SIGNAL]
 	local name
-	for name in ${ROUTING_DAEMONS:-bird}; do { stop "$name$1" "${2:-TERM}"; } 2>/dev/null; done
+	for name in bird bgpd bfdd zebra; do { stop "$name$1" "${2:-TERM}"; } 2>/dev/null; done
 }
 
 routing_hp() { # DIRECTOR COMMAND...: one of the verbs of rig.sh at that director
@@ -103,21 +122,27 @@ routing_revives() { # DIRECTOR
 
 # ---- clients, and what became of them --------------------------------------------------------------------------------------
 
+# 32 connections that are held, and others that come and go.
 routing_clients() {
-	serve client keep "$BUILD/held" keep 192.168.1.1 "$RIG_VIP4" 80 24 40
-	serve client keep6 "$BUILD/held" keep fd00:1::1 "$RIG_VIP6" 80 8 100
+	serve client keep "$BUILD/held" keep 192.168.1.1 "$RIG_VIP4" 80 $((32 - 8 * (${#ROUTING_VIPS[@]} - 1))) 40
 	serve client new "$BUILD/held" new 192.168.1.2 "$RIG_VIP4" 80 2 40
+	if [ ${#ROUTING_VIPS[@]} = 2 ]; then
+		serve client keep6 "$BUILD/held" keep fd00:1::1 "$RIG_VIP6" 80 8 100
+	fi
 	eventually 10 routing_open
 }
-routing_open() { [ "$(held_lines open keep keep6)" -ge 32 ]; }
+# shellcheck disable=SC2086 # names are words
+routing_open() { [ "$(held_lines open ${ROUTING_CLIENTS/new/})" -ge 32 ]; }
 
 # routing_unbroken WHAT: no connection broke since the last time, held ones or new ones
 routing_unbroken() {
 	local broken answered
-	broken=$(held_lines broken keep keep6 new) answered=$(held_lines answered new)
-	expect_result "$([ "$broken" = "${ROUTING_BROKEN:-0}" ] && [ "$answered" -gt "${ROUTING_ANSWERED:-0}" ]; echo $?)" \
-		"$1: $((broken - ${ROUTING_BROKEN:-0})) of 32 held connections and of $((answered - ${ROUTING_ANSWERED:-0})) new ones broken" \
-		"$(held_broken keep keep6 new | head -n 8)"
+	# shellcheck disable=SC2086 # names are words
+	broken=$(held_lines broken $ROUTING_CLIENTS) answered=$(held_lines answered new)
+	# shellcheck disable=SC2086
+	expect_result "$([ "$broken" = "$ROUTING_BROKEN" ] && [ "$answered" -gt "$ROUTING_ANSWERED" ]; echo $?)" \
+		"$1: $((broken - ROUTING_BROKEN)) of 32 held connections and of $((answered - ROUTING_ANSWERED)) new ones broken" \
+		"$(held_broken $ROUTING_CLIENTS | head -n 8)"
 	ROUTING_BROKEN=$broken ROUTING_ANSWERED=$answered
 }
 
@@ -133,7 +158,7 @@ routing_sends() {
 # Nothing is under way when counting begins and ends.
 routing_pause() { # STOP|CONT
 	local name
-	for name in keep keep6 new; do kill -"$1" "$(cat "$RIG_DIR/$name.pid")"; done
+	for name in $ROUTING_CLIENTS; do kill -"$1" "$(cat "$RIG_DIR/$name.pid")"; done
 	[ "$1" = CONT ] || sleep 0.3
 }
 routing_watch() {
@@ -154,9 +179,12 @@ routing_loss() {
 
 # ---- all of it ----------------------------------------------------------------------------------------------------------------
 
+# FRR imports tables below 253 alone, and of IPv4.
 routing_file() {
 	{ service web "$RIG_VIP4" tcp 80 ipip 10.3.0.{1,2,3}
-	service web6 "$RIG_VIP6" tcp 80 ipip fd00:3::{1,2,3}; } | RIG_INTERFACES="{name: eth0, announce: none}" director_file
+	[ "$ROUTING_KIND" = frr ] || service web6 "$RIG_VIP6" tcp 80 ipip fd00:3::{1,2,3}; } |
+		RIG_INTERFACES="{name: eth0, announce: none}" director_file
+	[ "$ROUTING_KIND" != frr ] || sed -i '1i announce: {table: 100}' "$RIG_DIR/halfproxy$(rig_number).yaml"
 }
 
 routing_servers() {
@@ -170,7 +198,9 @@ routing_servers() {
 }
 
 routing_up() {
-	ROUTING_KIND=$1
+	ROUTING_KIND=$1 ROUTING_VIPS=("$RIG_VIP4" "$RIG_VIP6")
+	ROUTING_CLIENTS="keep keep6 new" ROUTING_BROKEN=0 ROUTING_ANSWERED=0
+	[ "$1" != frr ] || ROUTING_VIPS=("$RIG_VIP4") ROUTING_CLIENTS="keep new"
 	rig_up ipip 3 && rig_second ipip || exit 1
 	address client eth0 192.168.1.2/24 fd00:1::2/64
 	need "backends serve" routing_servers
@@ -180,6 +210,6 @@ routing_up() {
 	need "their backends are ready" eval "eventually 10 all_ready && eventually 10 second all_ready"
 	routing_router
 	need "and their routing daemons" eval "routing_start 1 && routing_start 2"
-	need "the router leads to both" eventually 15 routing_leads "1 2" "$RIG_VIP4" "$RIG_VIP6"
+	need "the router leads to both" eventually 20 routing_leads "1 2"
 	need "clients are served" routing_clients
 }
