@@ -1,8 +1,9 @@
 /* Probe: what this host itself sends to a VIP, at tc egress of the interface that probes leave by (src/daemon/probe_way.h).
  *
  * The mark of the socket names the backend. The packet gets the headers that the forward step would put in front of it and
- * may be forwarded no more, and leaves by the same port; nothing is picked, remembered or counted for a service. What bears no mark is dropped: it would
- * come back from the router as a client's, or find no way at all. Packets of anybody else are not touched. */
+ * may be forwarded no more, and leaves by the same port; nothing is picked, remembered or counted for a service. What bears
+ * no mark is dropped: it would come back from the router as a client's, or find no way at all. Packets of anybody else are
+ * not touched. */
 #ifndef HP_PROBE_H
 #define HP_PROBE_H
 

@@ -232,7 +232,7 @@ int probe_netlink_routes(struct probe_netlink *netlink, int family, uint32_t tab
 	if (table)
 		mnl_attr_put_u32(request.message, RTA_TABLE, table);
 	else
-		head->rtm_protocol = PROBE_NETLINK_PROTOCOL;
+		head->rtm_protocol = RESOLVER_PROTOCOL;
 	code = run(netlink, &request, take_route, &reader);
 	return code == -ENOENT ? 0 : code;
 }
@@ -293,7 +293,7 @@ static int take_neighbour(const struct nlmsghdr *message, void *context)
 	const struct reader *reader = context;
 	struct probe_neighbour neighbour;
 
-	if (read_neighbour(message, &neighbour) && neighbour.protocol == PROBE_NETLINK_PROTOCOL)
+	if (read_neighbour(message, &neighbour) && neighbour.protocol == RESOLVER_PROTOCOL)
 		reader->each.neighbour(reader->context, &neighbour);
 	return MNL_CB_OK;
 }
@@ -328,7 +328,7 @@ int probe_netlink_neighbour_make(struct probe_netlink *netlink, const struct pro
 
 	head->ndm_state = NUD_PERMANENT;
 	mnl_attr_put(request.message, NDA_LLADDR, sizeof(neighbour->mac), neighbour->mac);
-	mnl_attr_put_u8(request.message, NDA_PROTOCOL, PROBE_NETLINK_PROTOCOL);
+	mnl_attr_put_u8(request.message, NDA_PROTOCOL, RESOLVER_PROTOCOL);
 	return run(netlink, &request, NULL, NULL);
 }
 

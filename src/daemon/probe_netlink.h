@@ -1,5 +1,6 @@
-/* What the way of a probe asks of rtnetlink: rules, routes, neighbours and addresses, read, made and removed. Knows what they
- * are, not what they are for (probe_way.c does). Calls wait for the kernel's answer, which comes at once. */
+/* What the way of a probe asks of rtnetlink: rules, routes, neighbours and addresses, read, made and removed. What is made has
+ * the protocol number RESOLVER_PROTOCOL. Knows what they are, not what they are for (probe_way.c does). Calls wait for the
+ * kernel's answer, which comes at once. */
 #ifndef HP_DAEMON_PROBE_NETLINK_H
 #define HP_DAEMON_PROBE_NETLINK_H
 
@@ -9,9 +10,7 @@
 
 #include "base/err.h"
 #include "base/ip.h"
-
-/* The protocol number of all that is made here, as of the neighbours of resolver.h. */
-#define PROBE_NETLINK_PROTOCOL 217
+#include "daemon/resolver.h"
 
 struct probe_netlink;
 

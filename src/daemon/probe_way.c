@@ -53,13 +53,13 @@ static int family_of(const struct ip *address)
 
 static bool is_ours(const struct probe_rule *rule)
 {
-	return rule->protocol == PROBE_NETLINK_PROTOCOL && rule->priority == RULE_PRIORITY && rule->mask;
+	return rule->protocol == RESOLVER_PROTOCOL && rule->priority == RULE_PRIORITY && rule->mask;
 }
 
 static struct probe_rule wanted_rule(const struct probe_way *way, size_t f)
 {
 	return (struct probe_rule){.family = families[f], .priority = RULE_PRIORITY, .mark = way->probes.mark,
-				   .mask = way->probes.mask, .table = way->probes.table, .protocol = PROBE_NETLINK_PROTOCOL};
+				   .mask = way->probes.mask, .table = way->probes.table, .protocol = RESOLVER_PROTOCOL};
 }
 
 static bool same_rule(const struct probe_rule *a, const struct probe_rule *b)
@@ -134,7 +134,7 @@ struct routes {
 
 static bool is_our_route(const struct probe_route *route)
 {
-	return route->protocol == PROBE_NETLINK_PROTOCOL &&
+	return route->protocol == RESOLVER_PROTOCOL &&
 	       ip_equal(&route->gateway, &gateways[route->family == AF_INET ? 0 : 1]);
 }
 
@@ -162,7 +162,7 @@ static int keep_route(struct probe_way *way, size_t f)
 
 	routes.wanted = (struct probe_route){.family = families[f], .table = way->probes.table, .ifindex = way->link.ifindex,
 					     .gateway = gateways[f], .source = way->family[f].source,
-					     .protocol = PROBE_NETLINK_PROTOCOL};
+					     .protocol = RESOLVER_PROTOCOL};
 	code = probe_netlink_routes(way->netlink, families[f], way->probes.table, see_route, &routes);
 	if (!code && !routes.is_there)
 		code = probe_netlink_route_make(way->netlink, &routes.wanted);

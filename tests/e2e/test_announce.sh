@@ -10,11 +10,11 @@ cd "$(dirname "$0")/../.." || exit 1
 RIG_VIP_LONE=10.2.0.5 # its backend does not exist
 TABLE=4849
 
-# The routes of ours in a table, sorted: VIP DEV. routes [TABLE]
+# The routes of ours to single addresses in a table, sorted: VIP DEV. routes [TABLE]
 routes() {
 	{ host director ip -4 -o route show table "${1:-$TABLE}" proto 217
 	host director ip -6 -o route show table "${1:-$TABLE}" proto 217; } 2>/dev/null |
-		sed -E 's/^([^ ]+) dev ([^ ]+).*/\1 \2/' | sort
+		sed -nE 's/^([^ ]+) dev ([^ ]+).*/\1 \2/p' | grep -v ^default | sort
 }
 has_routes() { [ "$(routes "${2-}")" = "$1" ]; }
 soon() { eventually 3 has_routes "$@"; }
