@@ -117,6 +117,14 @@ static void judge_rp_filter(struct doctor *doctor)
 		findings_ok(doctor->findings, "rp_filter", "strict on none of %zu interfaces in the path", count);
 }
 
+/* What the kernel dropped since it came up; what it means now the other items say. */
+static void tell_counters(struct doctor *doctor)
+{
+	findings_ok(doctor->findings, "counters", "IpInAddrErrors %lld (for addresses that were not here), "
+						  "TcpExtIPReversePathFilter %lld", look_counter("Ip", "InAddrErrors"),
+		    look_counter("TcpExt", "IPReversePathFilter"));
+}
+
 /* ---- tunnels -------------------------------------------------------------------------------------------------------------- */
 
 const char *doctor_kernel_tunnel(const struct look *look, bool is_inner4, bool is_outer4)
@@ -239,6 +247,7 @@ void doctor_way(struct doctor *doctor)
 	judge_interface(doctor);
 	if (setup_has_family(&doctor->setup, 4))
 		judge_rp_filter(doctor);
+	tell_counters(doctor);
 	judge_route(doctor, 4);
 	judge_route(doctor, 6);
 	if (!setup_has_tunnel(&doctor->setup))

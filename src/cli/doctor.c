@@ -1,6 +1,7 @@
 /* doctor: what is wrong on this director and around it: see doctor.h. */
 #include "cli/doctor.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,24 +46,34 @@ static void read_vips(struct doctor *doctor)
 		}
 }
 
-/* The daemon's report, or a warning that none answers. */
-static void ask_daemon(const struct command_call *call, struct doctor *doctor)
+json_t *doctor_ask(const struct command_call *call, struct err *e)
 {
 	struct client_reply reply = {0};
-	struct err e = {""};
 
-	if (!client_ask(call->socket, "GET", "/v1/status", "", 0, &reply, &e) && reply.status == 200) {
-		doctor->status = reply.body;
+	if (client_ask(call->socket, "GET", "/v1/status", "", 0, &reply, e))
+		return NULL;
+	if (reply.status == 200)
+		return reply.body;
+	json_decref(reply.body);
+	err_set(e, -EPROTO, "it answered %u, and not with a status", reply.status);
+	return NULL;
+}
+
+static void ask_daemon(struct doctor *doctor)
+{
+	struct err e;
+
+	doctor->status = doctor_ask(doctor->call, &e);
+	if (doctor->status) {
 		read_vips(doctor);
 		findings_ok(doctor->findings, "daemon", "halfproxyd %s answers, process %.0f",
 			    reply_text(doctor->status, "version"), reply_number(doctor->status, "pid"));
 		return;
 	}
-	json_decref(reply.body);
 	finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_DAEMON_SILENT, "daemon",
 				      "halfproxyd does not answer: VIPs and backends are not known, and this host alone is "
-					"looked "
-				      "at"), "%s", *e.text ? e.text : "it answered, and not with a status");
+					"looked at"),
+			 "%s", e.text);
 }
 
 bool doctor_uses(const struct doctor *doctor, const struct look_link *link)
@@ -82,16 +93,17 @@ bool doctor_uses(const struct doctor *doctor, const struct look_link *link)
 
 static int examine(const struct command_call *call, struct findings *findings, struct err *e)
 {
-	struct doctor doctor = {.findings = findings};
+	struct doctor doctor = {.call = call, .findings = findings};
 	struct judge_host host;
 	int code = look_at(&doctor.look, e);
 
 	if (code)
 		return code;
-	ask_daemon(call, &doctor);
+	ask_daemon(&doctor);
 	doctor_daemon(&doctor);
 	doctor_director_host(&doctor);
 	doctor_neighbours(&doctor);
+	doctor_growth(&doctor);
 	look_host(&host, (int)reply_number(doctor.status, "pid"));
 	/* The VIPs' connections wait elsewhere. */
 	host.somaxconn = -1;

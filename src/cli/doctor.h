@@ -9,6 +9,7 @@
 #include "doctor/look.h"
 
 struct doctor {
+	const struct command_call *call;
 	json_t *status; /* the daemon's report; NULL when none answers */
 	struct look look;
 	struct ip *vips; /* of all services, each once */
@@ -21,6 +22,12 @@ int doctor_run(const struct command_call *call);
 
 /* What the daemon says: interfaces, services, backends. doctor_daemon.c */
 void doctor_daemon(const struct doctor *doctor);
+
+/* What has grown in the daemon's counters since its report: packets that come back, or are too long. doctor_daemon.c */
+void doctor_growth(const struct doctor *doctor);
+
+/* The daemon's report, owned by the caller; NULL with *e written when none answers. */
+json_t *doctor_ask(const struct command_call *call, struct err *e);
 
 /* The host: VIPs that are its own, reverse path filter, forwarding, packet filters and routing rules. doctor_host.c */
 void doctor_director_host(const struct doctor *doctor);

@@ -66,7 +66,9 @@ static void judge_service(const struct doctor *doctor, const json_t *row)
 /* A route that is missing is another cause than a neighbour that is silent. */
 static enum cause cause_of(const char *reason)
 {
-	return strstr(reason, "has no route") || strstr(reason, "gateway") ? CAUSE_NO_WAY : CAUSE_NEXT_HOP_UNRESOLVED;
+	if (strstr(reason, "own segment"))
+		return CAUSE_NOT_ON_SEGMENT;
+	return strstr(reason, "does not answer") || !*reason ? CAUSE_NEXT_HOP_UNRESOLVED : CAUSE_NO_WAY;
 }
 
 static bool was_told(const struct doctor *doctor, const char *text)
@@ -105,6 +107,52 @@ static void judge_services(const struct doctor *doctor)
 		findings_ok(doctor->findings, "services", "each of %zu has backends, and the way to all of them is known",
 			    json_array_size(services));
 }
+
+/* ---- what grows ------------------------------------------------------------------------------------------------------------ */
+
+static json_int_t count_of(const json_t *backend, const char *verdict)
+{
+	return json_integer_value(json_object_get(json_object_get(backend, "verdicts"), verdict));
+}
+
+static void judge_growth(const struct doctor *doctor, const json_t *before, const json_t *after)
+{
+	json_int_t looped = count_of(after, "LOOPED") - count_of(before, "LOOPED");
+	json_int_t too_big = count_of(after, "TOO_BIG") - count_of(before, "TOO_BIG");
+	const char *address = reply_text(after, "address");
+
+	if (strcmp(address, reply_text(before, "address")) != 0)
+		return;
+	if (looped > 0)
+		finding_evidence(findings_add(doctor->findings, FINDING_WRONG, CAUSE_VIP_MISSING, "backend",
+					      "packets come back from backend %s: it lacks the VIP, and forwards", address),
+				 "LOOPED grew by %lld while the doctor looked", (long long)looped);
+	if (too_big > 0)
+		finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_PATH_MTU, "backend",
+					      "packets for backend %s are longer than its path takes, and are dropped", address),
+				 "TOO_BIG grew by %lld while the doctor looked", (long long)too_big);
+}
+
+/* Totals tell of any time since the start, and what is mended would look wrong for ever. */
+void doctor_growth(const struct doctor *doctor)
+{
+	const json_t *former = json_object_get(doctor->status, "services"), *service, *backend;
+	struct err e;
+	json_t *now = doctor->status ? doctor_ask(doctor->call, &e) : NULL;
+	size_t i, j;
+
+	REPLY_EACH(json_object_get(now, "services"), i, service) {
+		const json_t *was = json_array_get(former, i);
+
+		if (strcmp(reply_text(service, "name"), reply_text(was, "name")) != 0)
+			continue;
+		REPLY_EACH(json_object_get(service, "backends"), j, backend)
+			judge_growth(doctor, json_array_get(json_object_get(was, "backends"), j), backend);
+	}
+	json_decref(now);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------- */
 
 /* Where no daemon says what it found, a program of another name than ours on an interface is what it would find. */
 static void judge_programs(const struct doctor *doctor)

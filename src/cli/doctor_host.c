@@ -122,6 +122,39 @@ static void judge_filters(const struct doctor *doctor)
 	judge_rules(doctor->look.rules, doctor->look.rule_count, what.mark, what.mask, doctor->findings);
 }
 
+/* Whether some backend of the family is probed down the path of its packets. */
+static bool is_probed(const struct doctor *doctor, int family)
+{
+	const json_t *services = json_object_get(doctor->status, "services"), *service, *backend;
+	size_t i, j;
+
+	REPLY_EACH(services, i, service)
+		REPLY_EACH(json_object_get(service, "backends"), j, backend) {
+			const json_t *health = json_object_get(backend, "health");
+			bool is4 = !strchr(reply_text(backend, "address"), ':');
+
+			if (is4 == (family == 4) && json_is_object(health) && !strcmp(reply_text(health, "via"), "vip"))
+				return true;
+		}
+	return false;
+}
+
+/* The daemon keeps that way, and says why it cannot. */
+static void judge_way(const struct doctor *doctor, int family)
+{
+	const json_t *way = json_object_get(doctor->status, "probe_way");
+	const json_t *row = json_object_get(way, family == 4 ? "ipv4" : "ipv6");
+
+	if (!strcmp(reply_text(row, "state"), "closed") && is_probed(doctor, family))
+		finding_evidence(findings_add(doctor->findings, FINDING_WRONG, CAUSE_PROBE_NOT_SENT, "probes",
+					      "probes of IPv%d cannot leave this host", family),
+				 "%s", reply_text(row, "reason"));
+	else if (family == 4 && *reply_text(way, "warning"))
+		finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_RULE_BEFORE, "probes",
+					      "something else is in the way that probes take"),
+				 "%s", reply_text(way, "warning"));
+}
+
 void doctor_director_host(const struct doctor *doctor)
 {
 	judge_local(doctor);
@@ -129,4 +162,6 @@ void doctor_director_host(const struct doctor *doctor)
 	judge_forwarding(doctor, 4, "net/ipv4/ip_forward");
 	judge_forwarding(doctor, 6, "net/ipv6/conf/all/forwarding");
 	judge_filters(doctor);
+	judge_way(doctor, 4);
+	judge_way(doctor, 6);
 }

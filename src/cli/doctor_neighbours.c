@@ -63,6 +63,12 @@ static bool is_own(const struct doctor *doctor, const uint8_t mac[static 6])
 	return false;
 }
 
+static bool is_standby(const struct doctor *doctor)
+{
+	return !strcmp(reply_text(json_object_get(doctor->status, "announce"), "role"), "standby");
+}
+
+/* Returns whether there was anything to tell. */
 static bool tell_answer(const struct doctor *doctor, const struct segment_answer *answer)
 {
 	const struct look_link *link = look_link_numbered(&doctor->look, answer->ifindex);
@@ -72,6 +78,12 @@ static bool tell_answer(const struct doctor *doctor, const struct segment_answer
 	if (is_own(doctor, mac))
 		return false;
 	name_neighbour(doctor, answer, who, sizeof(who));
+	/* To another director this one has left the VIPs; a backend must not answer even then. */
+	if (is_standby(doctor) && strncmp(who, "backend ", strlen("backend ")) != 0) {
+		findings_ok(doctor->findings, "segment", "%s is answered for by %s, and this director is on standby",
+			    ip_format(&answer->ip, text), who);
+		return true;
+	}
 	finding_evidence(findings_add(doctor->findings, FINDING_WRONG, CAUSE_ARP_ANSWERED, "segment",
 				      "somebody else answers %s for %s: %s", ip_is4(&answer->ip) ? "ARP" : "neighbour "
 					"solicitations",

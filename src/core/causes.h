@@ -15,7 +15,7 @@
 
 /* clang-format off */
 #define CAUSES(X) \
-	X(VIP_MISSING, CAUSE_BACKEND | CAUSE_PROBE, \
+	X(VIP_MISSING, CAUSE_BACKEND | CAUSE_DIRECTOR | CAUSE_PROBE, \
 	  "connections to the VIP time out, while the backend's own address works; IpInAddrErrors rises there", \
 	  "the backend does not have the VIP as an address", \
 	  "`ip address show dev lo` on the backend", \
@@ -92,7 +92,7 @@
 	  "`ip -6 neigh show proxy` on the backend", \
 	  "take the entry off", \
 	  "ip -6 neigh del proxy {vip} dev {if}") \
-	X(RP_FILTER, CAUSE_BACKEND | CAUSE_DIRECTOR | CAUSE_PROBE, \
+	X(RP_FILTER, CAUSE_BACKEND | CAUSE_DIRECTOR, \
 	  "a SYN arrives and no SYN-ACK leaves, or the director's probes time out while clients are fine", \
 	  "strict reverse path filtering, with two interfaces or a tunnel: max(all, interface) of rp_filter is 1", \
 	  "TcpExtIPReversePathFilter rises in `nstat -a`", \
@@ -178,6 +178,12 @@
 	  "there is no route to the backend", \
 	  "`ip route get BACKEND` on the director; who sent the ICMP error", \
 	  "mend the route", \
+	  "") \
+	X(NOT_ON_SEGMENT, CAUSE_DIRECTOR, \
+	  "a backend of l2 is not `ready`", \
+	  "l2 sends the client's own packet to the backend's MAC address, and a router in between would send it straight back", \
+	  "`halfproxy status`; `ip route get BACKEND` on the director names a gateway", \
+	  "take `forward: ipip` or `gue`, or give the director a leg in the backend's segment", \
 	  "") \
 	X(NO_BACKEND, CAUSE_DIRECTOR, \
 	  "nothing answers at the VIP; NO_BACKEND grows in `halfproxy status`", \
@@ -331,7 +337,7 @@
 	  "the service's own log", \
 	  "mend the service", \
 	  "") \
-	X(PROBE_NOT_SENT, CAUSE_PROBE, \
+	X(PROBE_NOT_SENT, CAUSE_DIRECTOR | CAUSE_PROBE, \
 	  "checks fail one and all", \
 	  "the director could not send the probe", \
 	  "`halfproxy doctor` on the director", \

@@ -16,6 +16,7 @@ void judge_path(const struct judge_path *path, struct findings *findings)
 	struct finding *item;
 
 	ip_format(&path->backend, text);
+	snprintf(mtu, sizeof(mtu), "%u", path->largest);
 	if (!path->answers) {
 		findings_ok(findings, "path", "%s answers no ping, so the path's MTU was not measured", text);
 		return;
@@ -27,8 +28,7 @@ void judge_path(const struct judge_path *path, struct findings *findings)
 	/* Backends that were told a smaller MTU make clients send less, which does not help what is no TCP. */
 	item = findings_add(findings, FINDING_WARNING, CAUSE_PATH_MTU, "path",
 			    "packets of %u bytes, the MTU of this host's end, do not reach %s", path->mtu, text);
-	finding_evidence(item, "with DF set, %u bytes are answered and %u are not", path->largest, path->largest + 1);
-	snprintf(mtu, sizeof(mtu), "%u", path->largest);
-	if (path->is_tunnelled)
-		finding_command(item, (const char *const[]){"mtu", mtu, NULL});
+	finding_evidence(item, "with DF set, %u bytes are answered and %u are not%s%s%s", path->largest, path->largest + 1,
+			 path->is_tunnelled ? "; there, `halfproxy-backend up --mtu " : "", path->is_tunnelled ? mtu : "",
+			 path->is_tunnelled ? "` makes clients send less" : "");
 }

@@ -14,6 +14,7 @@ agent() { host backend1 "$BUILD/halfproxy-backend" "$@"; }
 two_services() {
 	service web 10.2.0.1 tcp 80 l2 "$@"
 	service six fd00:2::1 tcp 80 l2 fd00:3::1 fd00:3::2
+	service dns 10.2.0.1 udp 53 l2 10.3.0.1
 }
 
 rig_up l2 2 || exit 1
@@ -52,6 +53,18 @@ provoke "a backend with an IPv6 VIP on the network" ARP_ANSWERED wrong \
 expect_text "... by neighbour discovery" "answers neighbour solicitations for fd00:2::1: backend" doctor
 by_agent
 
+hp standby >/dev/null
+provoke "on standby a backend must not answer either" ARP_ANSWERED wrong host backend1 ip address add 10.2.0.1/32 dev eth0
+host backend1 ip address del 10.2.0.1/32 dev eth0
+host router ip address add 10.2.0.1/32 dev director0
+at ping -c 1 -W 1 10.2.0.254 >/dev/null # so that it is a neighbour
+expect_text "... but another director may" \
+	"10.2.0.1 is answered for by the machine that has 10.2.0.254, and this director is on standby" doctor
+hp active >/dev/null
+provoke "which it must not when this one is active" ARP_ANSWERED wrong true
+host router ip address del 10.2.0.1/32 dev director0
+expect "... and all is well again" doctor_content
+
 # ---- the host ----------------------------------------------------------------------------------------------------------
 by_command "a VIP that is this host's" VIP_LOCAL wrong at ip address add 10.2.0.1/32 dev eth0
 by_command "an IPv6 VIP that is" VIP_LOCAL wrong at ip address add fd00:2::1/128 dev lo
@@ -82,6 +95,30 @@ provoke "a path that takes less than it seems" PATH_MTU warning narrow 1400
 expect_text "... to the very byte" "with DF set, 1400 bytes are answered and 1401 are not" doctor
 narrow 1500
 expect "... and a wider one is well again" doctor_content
+two_services 10.3.0.1 192.168.1.1 | director_file
+need "a backend behind a router" hp reload
+provoke "one that l2 does not reach" NOT_ON_SEGMENT wrong true
+large() { # datagrams of 1500 bytes for half a minute, whatever ICMP says
+	cat >"$RIG_DIR/large.py" <<-'END'
+		import socket, time
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.setsockopt(socket.IPPROTO_IP, 10, 3)
+		for _ in range(600):
+		    s.sendto(bytes(1472), ('10.2.0.1', 53))
+		    time.sleep(0.05)
+	END
+	two_services 10.3.0.1 10.3.0.2 | director_file
+	hp reload
+	at ip link set eth1 mtu 1400
+	eventually 5 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy status --json |
+		jq -e '.services[0].backends[0].mtu == 1400'"
+	serve client large /usr/bin/python3 "$RIG_DIR/large.py"
+}
+provoke "packets that are too long" PATH_MTU warning large
+expect_text "... are seen as they grow" "packets for backend 10.3.0.1 are longer than its path takes" doctor
+stop large
+at ip link set eth1 mtu 1500
+expect "... and without them all is well" eventually 5 doctor_content
 two_services 10.3.0.1 10.3.0.77 | director_file
 need "another backend" hp reload
 expect "a backend that is not there" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |

@@ -106,6 +106,16 @@ wrong "halfproxyd.8 has events that are never logged" \
 wrong "docs/troubleshooting.md is not what \`./run docs\` makes of the list of causes" \
 	"$("$BUILD/troubleshooting" | diff docs/troubleshooting.md - | head -n 20)"
 
+# Who is said to find a cause does.
+found() { # FLAG FILE...
+	sed -nE "s/^\tX\\(([A-Z_]+), .*$1.*/\1/p" src/core/causes.h | while read -r name; do
+		grep -qE "\b(CAUSE_)$name\b" "${@:2}" || echo "$name"
+	done
+}
+wrong "causes that the backend's doctor does not find" "$(found CAUSE_BACKEND src/backend/doctor*.c src/core/judge_*.c)"
+wrong "causes that the director's doctor does not find" "$(found CAUSE_DIRECTOR src/cli/doctor*.c src/core/judge_*.c)"
+wrong "causes that no verdict has" "$(found CAUSE_PROBE src/core/verdict.c)"
+
 # ---- examples work -------------------------------------------------------------------------------------------------
 
 wrong "the example of halfproxy.yaml.5 is no configuration" \

@@ -64,13 +64,15 @@ static void answers_are_read(void **state)
 static const struct {
 	const char *what;
 	struct judge_path path;
-	const char *found, *command;
+	const char *found, *seen;
 } rows[] = {
 	{"full size arrives", {.mtu = 1500, .answers = true, .largest = 1500}, "", ""},
 	{"who answers no ping is not judged", {.mtu = 1500}, "", ""},
-	{"less arrives", {.mtu = 1500, .answers = true, .largest = 1400}, "PATH_MTU", ""},
+	{"less arrives", {.mtu = 1500, .answers = true, .largest = 1400}, "PATH_MTU",
+	 "with DF set, 1400 bytes are answered and 1401 are not"},
 	{"less arrives through a tunnel", {.mtu = 1500, .answers = true, .largest = 1400, .is_tunnelled = true}, "PATH_MTU",
-	 "halfproxy-backend up --mtu 1400"},
+	 "with DF set, 1400 bytes are answered and 1401 are not; "
+	 "there, `halfproxy-backend up --mtu 1400` makes clients send less"},
 };
 
 static void paths_are_judged(void **state)
@@ -82,7 +84,7 @@ static void paths_are_judged(void **state)
 		assert_true(ip_parse(&path.backend, "10.3.0.1"));
 		judge_path(&path, &findings);
 		assert_judged(rows[i].what, &findings, rows[i].found);
-		assert_text(rows[i].what, findings.items[0].command, rows[i].command);
+		assert_text(rows[i].what, findings.items[0].evidence, rows[i].seen);
 		findings_free(&findings);
 	}
 }
