@@ -45,6 +45,9 @@ json_t *status_tables(const struct director *director);
 /* The way of probes: {interface, mark, mask, table, ipv4, ipv6: {state, source, reason}, warning, events}. */
 json_t *status_probe_way(const struct director *director);
 
+/* The latest ICMP error about tunnels to a backend: {error, text, from, mtu, age_s, count}; null: none was heard. */
+json_t *status_icmp(const struct director *director, const struct ip *backend);
+
 /* The whole of GET /v1/flows: of all services or of one, with so many flows at most; NULL with *e written when they
  * cannot be read. */
 json_t *flows_report(struct director *director, const char *service, uint32_t limit, struct err *e);

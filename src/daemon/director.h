@@ -18,6 +18,7 @@
 #include "daemon/announcer.h"
 #include "daemon/dataplane.h"
 #include "daemon/fleet.h"
+#include "daemon/icmp_evidence.h"
 #include "daemon/ports.h"
 #include "daemon/probe_way.h"
 #include "daemon/probes.h"
@@ -41,6 +42,7 @@ struct director {
 	struct ports *ports;
 	struct probe_way *probe_way;
 	struct announcer *announcer;
+	struct icmp_evidence *icmp; /* NULL: it cannot be heard */
 	struct rates *rates;
 	struct probes *probes;
 	struct state state;	/* texts and overrides; what is kept in files */

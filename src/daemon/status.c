@@ -191,6 +191,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	json_object_set_new(out, "fallback", json_boolean(configured->is_fallback));
 	json_object_set_new(out, "health", status_health(director, service, index));
 	json_object_set_new(out, "mark", json_integer(probe_way_mark(director->probe_way, backend->number)));
+	json_object_set_new(out, "icmp", status_icmp(director, &configured->address));
 	json_object_set_new(out, "ramp", ramp_json(service, index));
 	json_object_set_new(out, "drain", status_drain(director, service->config->name, &configured->address));
 	return out;

@@ -1,4 +1,4 @@
-/* The part of the status report about the way of probes. */
+/* The parts of the status report about the way of probes, and about what was heard on it. */
 #include "daemon/api_routes.h"
 
 #include "daemon/director.h"
@@ -28,6 +28,18 @@ static json_t *events_json(const struct probe_way_facts *facts)
 		json_object_set_new(out, events[i].name, json_pack("{s:I, s:s}", "count", (json_int_t)facts->packets[i], "text",
 								   events[i].text));
 	return out;
+}
+
+json_t *status_icmp(const struct director *director, const struct ip *backend)
+{
+	struct icmp_evidence_item item;
+	char from[IP_TEXT_BYTES];
+
+	if (!icmp_evidence_of(director->icmp, backend, 0, &item))
+		return json_null();
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "error", icmp_error_name(item.error), "text",
+			 icmp_error_text(item.error), "from", ip_format(&item.from, from), "mtu", (json_int_t)item.mtu, "age_s",
+			 (json_int_t)((uv_now(director->loop) - item.at_ms) / 1000), "count", (json_int_t)item.count);
 }
 
 json_t *status_probe_way(const struct director *director)
