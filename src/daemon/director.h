@@ -55,7 +55,8 @@ struct director {
 	bool is_adopting;    /* packets were served when it started, so what is amiss must not stop it */
 	bool is_making;	     /* it has begun to make what a start that fails must take away */
 	unsigned int burst_ready, burst_failed; /* backends that changed since the last idle */
-	unsigned int burst_up, burst_failing;	/* checks that changed since the last flush for their sake */
+	unsigned int burst_up, burst_failing, burst_services; /* that changed in this burst, which the log is spared */
+	uint64_t burst_ms; /* when it began, uv_now */
 	bool is_ready; /* sd_notify has been told */
 	bool is_local_told; /* the log knows of probes that cannot be sent */
 };

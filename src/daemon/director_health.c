@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #define BURST_LOGGED_MOST 20
+#define BURST_MS 1000
 
 /* ---- what the fleet asks ------------------------------------------------------------------------------------------------ */
 
@@ -124,12 +125,7 @@ static bool judge_address(struct director *director, const struct ip *address)
 
 static void flush(uv_timer_t *timer)
 {
-	struct director *director = timer->data;
-
-	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
-		log_event(LOG_NOTICE, "health_changed up=%u failing=%u", director->burst_up, director->burst_failing);
-	director_flush(director);
-	director->burst_up = director->burst_failing = 0;
+	director_flush(timer->data);
 }
 
 /* Changes of one turn of the loop are one. */
@@ -151,6 +147,24 @@ static const char *place_text(const struct check *check, char *text, size_t room
 	return text;
 }
 
+/* Of what changes within a second so many are named, and the others counted. */
+static void begin_burst(struct director *director)
+{
+	if (!(director->burst_up | director->burst_failing | director->burst_services))
+		director->burst_ms = uv_now(director->loop);
+}
+
+static void end_burst(struct director *director)
+{
+	if (uv_now(director->loop) - director->burst_ms < BURST_MS)
+		return;
+	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+		log_event(LOG_NOTICE, "health_changed up=%u failing=%u", director->burst_up, director->burst_failing);
+	if (director->burst_services > BURST_LOGGED_MOST)
+		log_event(LOG_WARNING, "services_changed services=%u", director->burst_services);
+	director->burst_up = director->burst_failing = director->burst_services = 0;
+}
+
 /* The words of an answer, as they can stand in a line of the log. */
 static const char *answer_text(const struct health_result *result, char text[static HEALTH_TEXT_BYTES])
 {
@@ -167,6 +181,7 @@ static void log_check(struct director *director, const struct check *check)
 	char backend[IP_TEXT_BYTES], place[IP_TEXT_BYTES + 12], text[HEALTH_TEXT_BYTES];
 	bool is_up = check_health(check)->state == HEALTH_STATE_UP;
 
+	begin_burst(director);
 	director->burst_up += is_up;
 	director->burst_failing += !is_up;
 	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
@@ -182,30 +197,13 @@ static void log_check(struct director *director, const struct check *check)
 			  answer_text(last, text), last->took_us / 1000.0);
 }
 
-static void tell_fleet(struct director *director, const struct check *check)
-{
-	const struct ip *address = &check_key(check)->backend;
-
-	for (uint32_t method = HP_METHOD_NONE + 1; method < HP_METHOD_COUNT; method++) {
-		struct fleet_backend *backend;
-		struct fleet_identity identity;
-
-		memset(&identity, 0, sizeof(identity));
-		identity.address = *address;
-		identity.method = method;
-		backend = fleet_backend_find(director->fleet, &identity);
-		if (backend)
-			fleet_health_changed(director->fleet, backend, check);
-	}
-}
-
 static void changed(void *context, struct check *check, bool is_state)
 {
 	struct director *director = context;
 
 	if (is_state) {
 		log_check(director, check);
-		tell_fleet(director, check);
+		fleet_health_changed(director->fleet, check);
 	}
 	judge_address(director, &check_key(check)->backend);
 	flush_soon(director);
@@ -292,20 +290,22 @@ static void tell_local(struct director *director)
 
 bool director_follow_health(struct director *director)
 {
-	unsigned int logged = 0;
 	bool has_changed = false;
+	struct fleet_service *s;
 
-	for (struct fleet_service *s = director->fleet->services; s; s = s->hh.next) {
-		if (!s->config || s->told == s->quorum.verdict || s->quorum.verdict == QUORUM_WAITS)
+	while ((s = fleet_next_untold(director->fleet)) != NULL) {
+		if (s->told == s->quorum.verdict || s->quorum.verdict == QUORUM_WAITS)
 			continue;
-		if (is_news(s) && logged++ < BURST_LOGGED_MOST)
-			log_verdict(s);
+		if (is_news(s)) {
+			begin_burst(director);
+			if (director->burst_services++ < BURST_LOGGED_MOST)
+				log_verdict(s);
+		}
 		s->told = s->quorum.verdict;
 		for (size_t i = 0; s->config->health && i < s->config->backend_count; i++)
 			has_changed |= judge_backend(director, s->backends[i]);
 	}
-	if (logged > BURST_LOGGED_MOST)
-		log_event(LOG_WARNING, "services_changed services=%u", logged);
+	end_burst(director);
 	tell_local(director);
 	return has_changed;
 }

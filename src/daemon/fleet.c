@@ -276,6 +276,7 @@ static int show_next(struct fleet *fleet, struct fleet_service *service, struct 
 		return -ENOMEM;
 	free(service->members);
 	service->members = members;
+	fleet_judged(fleet, service);
 	if (service->former)
 		return fleet_former_show(fleet, service, e);
 	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends, members);
@@ -495,6 +496,7 @@ void fleet_destroy(struct fleet *fleet)
 		HASH_DEL(fleet->services, service);
 		forget_departures(service);
 		fleet_former_free(service->former);
+		fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
 		fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
 		free(service->backends);
 		config_service_drop(service->config);

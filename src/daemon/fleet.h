@@ -100,6 +100,8 @@ struct fleet_service {
 	struct quorum_member *members;	 /* the same, as its last ring was built for them */
 	struct quorum quorum;		 /* and what came of them */
 	enum quorum_verdict told;	 /* of that, by the director to the log */
+	bool is_untold;			 /* it stands in the fleet's list of those that have been judged since */
+	struct fleet_service *next_untold;
 	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */
 	struct fleet_ring *before;	 /* held; NULL: none */
 	struct motion motion;
@@ -114,6 +116,14 @@ struct fleet_service {
 	bool is_up; /* counted by its VIP */
 	bool is_dirty;
 	uint64_t seen; /* the last comparison that marked it as wanted */
+	UT_hash_handle hh;
+};
+
+/* The services that a check speaks for, each as often as it does. */
+struct fleet_check {
+	const void *check; /* key; the hooks' */
+	struct fleet_service **services;
+	size_t count, room;
 	UT_hash_handle hh;
 };
 
@@ -165,6 +175,8 @@ struct fleet {
 	struct fleet_backend **by_number; /* by number */
 	struct fleet_ring *rings;
 	struct fleet_vip *vips;
+	struct fleet_check *checks;
+	struct fleet_service *untold; /* services whose verdict may be another one, for whoever tells of it */
 	struct extents service_numbers;
 	struct extents backend_numbers;
 	struct extents blocks;
@@ -216,8 +228,11 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
  * marked; fleet_flush rebuilds their rings. */
 void fleet_backend_resolved(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record);
 
-/* The state of a check has changed: services that it speaks for at this backend are marked. */
-void fleet_health_changed(struct fleet *fleet, const struct fleet_backend *backend, const void *check);
+/* The state of a check has changed: services that it speaks for are marked. */
+void fleet_health_changed(struct fleet *fleet, const void *check);
+
+/* Take a service out of the list of those that have been judged since they were last taken; NULL when none is left. */
+struct fleet_service *fleet_next_untold(struct fleet *fleet);
 
 /* Whether it is about to be known how the service's backends are: the way to one is sought, or its first probe under way. */
 bool fleet_service_is_waiting(const struct fleet *fleet, const struct fleet_service *service);

@@ -189,12 +189,15 @@ static void replace_backends(struct fleet *fleet, struct fleet_service *service,
 		fleet_backend_drop(fleet, old[i]);
 	}
 	free(old);
+	fleet_checks_join(fleet, step->checks, step->backend_count, service);
+	fleet_checks_part(fleet, service->checks, old_count, service);
 	fleet_checks_drop(fleet, service->checks, old_count);
 	free(service->members);
 	service->backends = step->backends;
 	service->checks = step->checks;
 	service->members = step->members;
 	service->quorum = step->quorum;
+	fleet_judged(fleet, service);
 	fleet_ramps_set(fleet, service, step->ramps);
 	config_service_drop(service->config);
 	service->config = config_service_hold(step->config);
@@ -274,6 +277,8 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	fleet_former_end(fleet, service);
 	fleet_withdraw(fleet, service);
 	fleet_vip_drop(fleet, service->vip);
+	fleet_forget_judged(fleet, service);
+	fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
 	fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
 	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
 		fleet_backend_part(service->backends[i], service);

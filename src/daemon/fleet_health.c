@@ -82,6 +82,70 @@ void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count)
 	free(checks);
 }
 
+static struct fleet_check *row_of(struct fleet *fleet, const void *check)
+{
+	struct fleet_check *row;
+
+	HASH_FIND_PTR(fleet->checks, &check, row);
+	if (row)
+		return row;
+	row = calloc(1, sizeof(*row));
+	if (!row)
+		return NULL;
+	row->check = check;
+	HASH_ADD_PTR(fleet->checks, check, row);
+	return row;
+}
+
+static void join(struct fleet *fleet, const void *check, struct fleet_service *service)
+{
+	struct fleet_check *row = row_of(fleet, check);
+	struct fleet_service **grown;
+
+	if (row && row->count == row->room) {
+		size_t room = row->room ? row->room * 2 : 1;
+
+		grown = realloc(row->services, room * sizeof(struct fleet_service *));
+		if (!grown)
+			return;
+		row->services = grown;
+		row->room = room;
+	}
+	if (row)
+		row->services[row->count++] = service;
+}
+
+static void part(struct fleet *fleet, const void *check, const struct fleet_service *service)
+{
+	struct fleet_check *row;
+
+	HASH_FIND_PTR(fleet->checks, &check, row);
+	for (size_t i = 0; row && i < row->count; i++)
+		if (row->services[i] == service) {
+			row->services[i] = row->services[--row->count];
+			break;
+		}
+	if (!row || row->count)
+		return;
+	HASH_DEL(fleet->checks, row);
+	free(row->services);
+	free(row);
+}
+
+void fleet_checks_join(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service)
+{
+	for (size_t i = 0; checks && i < count; i++)
+		if (checks[i])
+			join(fleet, checks[i], service);
+}
+
+void fleet_checks_part(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service)
+{
+	for (size_t i = 0; checks && i < count; i++)
+		if (checks[i])
+			part(fleet, checks[i], service);
+}
+
 /* ---- who takes flows ------------------------------------------------------------------------------------------------ */
 
 bool fleet_way_is_pending(const struct fleet *fleet, const struct fleet_backend *backend)
@@ -151,25 +215,47 @@ bool fleet_service_is_waiting(const struct fleet *fleet, const struct fleet_serv
 
 /* ---- what follows --------------------------------------------------------------------------------------------------- */
 
-static bool is_checked_by(const struct fleet_service *service, const struct fleet_backend *backend, const void *check)
+void fleet_health_changed(struct fleet *fleet, const void *check)
 {
-	for (size_t i = 0; service->checks && i < service->config->backend_count; i++)
-		if (service->checks[i] == check && service->backends[i] == backend)
-			return true;
-	return false;
+	bool is_failing = health_of(fleet, check)->state == HEALTH_STATE_FAILING;
+	struct fleet_check *row;
+
+	HASH_FIND_PTR(fleet->checks, &check, row);
+	for (size_t i = 0; row && i < row->count; i++) {
+		if (is_failing)
+			row->services[i]->held_until_ms = 0; /* nothing that may come is worth flows that get no answer */
+		fleet_mark(fleet, row->services[i]);
+	}
 }
 
-void fleet_health_changed(struct fleet *fleet, const struct fleet_backend *backend, const void *check)
+void fleet_judged(struct fleet *fleet, struct fleet_service *service)
 {
-	for (size_t i = 0; i < backend->service_count; i++) {
-		struct fleet_service *service = backend->services[i];
+	if (service->is_untold)
+		return;
+	service->is_untold = true;
+	service->next_untold = fleet->untold;
+	fleet->untold = service;
+}
 
-		if (!is_checked_by(service, backend, check))
-			continue;
-		if (health_of(fleet, check)->state == HEALTH_STATE_FAILING)
-			service->held_until_ms = 0; /* nothing that may come is worth flows that get no answer */
-		fleet_mark(fleet, service);
+struct fleet_service *fleet_next_untold(struct fleet *fleet)
+{
+	struct fleet_service *service = fleet->untold;
+
+	if (service) {
+		fleet->untold = service->next_untold;
+		service->is_untold = false;
 	}
+	return service;
+}
+
+void fleet_forget_judged(struct fleet *fleet, struct fleet_service *service)
+{
+	struct fleet_service **at = &fleet->untold;
+
+	while (*at && *at != service)
+		at = &(*at)->next_untold;
+	if (*at)
+		*at = service->next_untold;
 }
 
 static bool is_failing(const struct fleet_service *service, const struct fleet_backend *backend)

@@ -41,6 +41,15 @@ int fleet_checks_take(struct fleet *fleet, const struct config_service *config, 
 		      struct err *e);
 void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count);
 
+/* Note or forget that they speak for this service. Without memory a change of theirs is seen when the service is next built. */
+void fleet_checks_join(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service);
+void fleet_checks_part(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service);
+
+/* A service has been judged. */
+void fleet_judged(struct fleet *fleet, struct fleet_service *service);
+/* It ends. */
+void fleet_forget_judged(struct fleet *fleet, struct fleet_service *service);
+
 /* Flows of backends that fail their checks go elsewhere, where on_down says so. Returns 0, or -ENOSPC or -ENOMEM with *e
  * written: to be tried again. */
 int fleet_reset_failing(struct fleet *fleet, struct fleet_service *service, struct err *e);

@@ -10,7 +10,10 @@
 #include "daemon/probe.h"
 
 #define FIRST_A_MS 5  /* so many new checks begin in each millisecond */
+#define BEGIN_A_MS 20 /* so many probes may: after a standstill all are due, and a burst would lose packets of its own */
 #define PENDING_MS 20 /* until it is looked again whether a way is known */
+#define SPARE_US   100000
+#define BUSY_MOST  3  /* answers in a row that may be missed since this host was busy, until they count */
 
 /* A health that checks have, once for all that are equal. */
 struct policy {
@@ -34,6 +37,7 @@ struct check {
 	uint64_t since_ms;
 	struct health_result last, own;
 	bool has_own; /* own holds something */
+	unsigned int busy; /* answers in a row that were missed since this host was busy */
 	enum check_reach reach;
 	struct probe_target target, own_target;
 	struct config_health own_policy; /* how the own address is asked */
@@ -51,6 +55,8 @@ struct probes {
 	uint64_t random;
 	uint64_t first_ms; /* when the next new check may begin, and how many do then */
 	unsigned int first_count;
+	uint64_t begun_ms; /* when the last probe began, and how many did then */
+	unsigned int begun_count;
 	struct probes_facts facts;
 };
 
@@ -216,14 +222,31 @@ static void take(struct check *check, const struct health_result *result)
 	follow_reach(check);
 }
 
+/* Whether it was waited for an answer much longer than there was time for: then this host stood still, and packets may have
+ * been lost here. */
+static bool was_busy(const struct check *check, const struct health_result *result)
+{
+	uint64_t timeout_us = check->policy->health->timeout_ms * (uint64_t)1000;
+	uint64_t spare_us = timeout_us / 2 > SPARE_US ? timeout_us / 2 : SPARE_US;
+
+	return (result->answer == HEALTH_SILENT || result->answer == HEALTH_SLOW) && result->took_us > timeout_us + spare_us;
+}
+
 static void done(void *context, const struct health_result *result)
 {
 	struct check *check = context;
+	struct health_result missed = *result;
 
 	check->probe = NULL;
 	check->probes->facts.running--;
 	uv_update_time(check->probes->loop);
-	take(check, result);
+	check->busy = was_busy(check, result) ? check->busy + 1 : 0;
+	if (check->busy && check->busy <= BUSY_MOST) {
+		missed.answer = HEALTH_LOCAL;
+		snprintf(missed.text, sizeof(missed.text), "this host was too busy: it came to look after %u ms, not %u",
+			 result->took_us / 1000, check->policy->health->timeout_ms);
+	}
+	take(check, &missed);
 }
 
 static void count_lateness(struct probes *probes, const struct check *check)
@@ -246,6 +269,17 @@ static void cannot(struct check *check, enum health_answer answer, const struct 
 	take(check, &result);
 }
 
+/* How long a probe that is due has to wait for those that are in the same millisecond. */
+static uint64_t crowd_ms(struct probes *probes)
+{
+	uint64_t now = uv_now(probes->loop);
+
+	if (probes->begun_ms != now)
+		probes->begun_count = 0;
+	probes->begun_ms = now;
+	return probes->begun_count++ / BEGIN_A_MS;
+}
+
 static enum check_way way_of(struct check *check, struct err *e)
 {
 	const struct probes_events *events = &check->probes->events;
@@ -259,8 +293,13 @@ static void begin(uv_timer_t *timer)
 	struct check *check = timer->data;
 	struct probes *probes = check->probes;
 	const struct config_health *health = check->policy->health;
+	uint64_t wait_ms = crowd_ms(probes);
 	struct err e = {0};
 
+	if (wait_ms) {
+		uv_timer_start(&check->timer, begin, wait_ms, 0);
+		return;
+	}
 	switch (way_of(check, &e)) {
 	case CHECK_WAY_OPEN:
 		break;

@@ -53,7 +53,7 @@ static void set(struct lab *lab, uint8_t last, enum health_state state)
 		if (checks[i].references && checks[i].backend->identity.address.byte[15] == last) {
 			checks[i].health.state = state;
 			checks[i].health.is_answered = true;
-			fleet_health_changed(lab->fleet, checks[i].backend, &checks[i]);
+			fleet_health_changed(lab->fleet, &checks[i]);
 		}
 	assert_int_equal(fleet_flush(lab->fleet, &e), 0);
 }
