@@ -63,29 +63,53 @@ static enum check_reach reach_by(const struct fleet_service *service, const stru
 	return check_reach(check);
 }
 
-/* Dead when nobody hears of it; and until somebody does. */
-static bool is_dead(const struct fleet_backend *backend)
+/* Whether what one says of it leaves it dead. */
+static bool leaves_dead(const struct fleet_backend *backend, enum check_reach reach)
 {
-	bool is_dead = backend->service_count > 0;
+	switch (reach) {
+	case CHECK_REACH_UNKNOWN:
+		return backend->is_dead;
+	case CHECK_REACH_YES:
+		return false;
+	case CHECK_REACH_NO:
+		return true;
+	}
+	return false;
+}
 
-	for (size_t i = 0; i < backend->service_count && is_dead; i++)
-		switch (reach_by(backend->services[i], backend)) {
-		case CHECK_REACH_UNKNOWN:
-			is_dead = backend->is_dead;
-			break;
-		case CHECK_REACH_YES:
-			is_dead = false;
-			break;
-		case CHECK_REACH_NO:
-			break;
+/* The same of the services that list it no more, and that it may have flows of. Returns how many there are, or -1 when one
+ * keeps it alive. */
+static int departures_leave_dead(const struct fleet *fleet, const struct fleet_backend *backend)
+{
+	int count = 0;
+
+	for (const struct fleet_service *s = fleet->departing ? fleet->services : NULL; s; s = s->hh.next)
+		for (const struct fleet_departure *d = s->departures; d; d = d->next) {
+			if (d->backend != backend || d->is_cut || !d->deadline_s)
+				continue;
+			if (!leaves_dead(backend, d->check ? check_reach(d->check) : CHECK_REACH_YES))
+				return -1;
+			count++;
 		}
-	return is_dead;
+	return count;
+}
+
+/* Dead when nobody hears of it; and until somebody does. */
+static bool is_dead(const struct fleet *fleet, const struct fleet_backend *backend)
+{
+	int departures;
+
+	for (size_t i = 0; i < backend->service_count; i++)
+		if (!leaves_dead(backend, reach_by(backend->services[i], backend)))
+			return false;
+	departures = departures_leave_dead(fleet, backend);
+	return departures > 0 || (!departures && backend->service_count > 0);
 }
 
 /* Returns whether it is another now. */
 static bool judge_backend(struct director *director, struct fleet_backend *backend)
 {
-	bool dies = is_dead(backend);
+	bool dies = is_dead(director->fleet, backend);
 	char address[IP_TEXT_BYTES];
 
 	if (dies == backend->is_dead)

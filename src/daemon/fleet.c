@@ -473,12 +473,14 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	return fleet;
 }
 
-static void forget_departures(struct fleet_service *service)
+static void forget_departures(struct fleet *fleet, struct fleet_service *service)
 {
 	while (service->departures) {
 		struct fleet_departure *departure = service->departures;
 
 		service->departures = departure->next;
+		if (departure->check)
+			fleet->hooks.drop_check(fleet->hooks.context, departure->check);
 		free(departure);
 	}
 }
@@ -494,7 +496,7 @@ void fleet_destroy(struct fleet *fleet)
 		return;
 	HASH_ITER(hh, fleet->services, service, next_service) {
 		HASH_DEL(fleet->services, service);
-		forget_departures(service);
+		forget_departures(fleet, service);
 		fleet_former_free(service->former);
 		fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
 		fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);

@@ -59,6 +59,7 @@ struct fleet_ring {
 /* A backend that a service's flows may still be with, though the configuration gives it no new ones. */
 struct fleet_departure {
 	struct fleet_backend *backend; /* a reference */
+	void *check;		       /* a reference; of one that the service no longer lists, if it was probed; else NULL */
 	uint64_t deadline_s;	       /* boot clock: when what is left is cut off; 0: never */
 	bool is_cut;
 	uint64_t cut_in; /* the pass that may find that nothing is left after the cut */

@@ -19,10 +19,28 @@ static struct fleet_departure *find(const struct fleet_service *service, const s
 	return departure;
 }
 
+static void drop_check(struct fleet *fleet, struct fleet_departure *departure)
+{
+	if (departure->check)
+		fleet->hooks.drop_check(fleet->hooks.context, departure->check);
+	departure->check = NULL;
+}
+
+/* Who is taken out is asked on, so that its flows need not wait for one that is dead. service is as it was before. */
+static void keep_check(struct fleet *fleet, const struct fleet_service *service, struct fleet_departure *departure)
+{
+	for (size_t i = 0; !departure->check && service->checks && i < service->config->backend_count; i++)
+		if (service->backends[i] == departure->backend && service->checks[i])
+			departure->check = fleet->hooks.take_check(fleet->hooks.context, service->config, &service->key.vip,
+								   departure->backend,
+								   fleet->hooks.health_of(service->checks[i])->state);
+}
+
 static void end(struct fleet *fleet, struct fleet_departure **at)
 {
 	struct fleet_departure *departure = *at;
 
+	drop_check(fleet, departure);
 	*at = departure->next;
 	fleet->departing--;
 	fleet->plane->identities[departure->backend->number].departed_s = 0; /* of another departure it dates too late at most */
@@ -98,6 +116,10 @@ static void depart(struct fleet *fleet, struct fleet_service *service, struct fl
 		departure->flows = backend->flows; /* at most, until the next pass has counted */
 	}
 	departure->deadline_s = listed ? 0 : deadline(fleet, backend, config->deadline_s, !service->config);
+	if (listed)
+		drop_check(fleet, departure);
+	else
+		keep_check(fleet, service, departure);
 }
 
 /* Listed backends bear `stamp`, those with weight the stamp after it. */

@@ -343,6 +343,42 @@ static void a_failing_one_is_not_waited_with(void **state)
 	close_lab(lab);
 }
 
+static unsigned int references_of(uint8_t last)
+{
+	for (size_t i = 0; i < CHECKS; i++)
+		if (checks[i].references && checks[i].backend->identity.address.byte[15] == last)
+			return checks[i].references;
+	return 0;
+}
+
+/* Its flows need not wait for one that is dead. */
+static void one_that_is_taken_out_is_asked_on(void **state)
+{
+	struct lab *lab = open_lab(SERVICE(""));
+	int before[FLOWS], reached[FLOWS];
+
+	all_up(lab);
+	send_all(lab, 10000, SYN, before);
+	lab_apply(lab, "services:\n- {name: web, vip: 10.2.0.1, port: 80, forward: ipip, health: {type: tcp}, "
+		       "backends: [10.3.0.1, 10.3.0.3]}\n");
+	expect("new flows", send_all(lab, 20000, SYN, reached), B1 | B3);
+	send_all(lab, 10000, ACK, reached);
+	assert_memory_equal(before, reached, sizeof(before));
+	assert_int_equal(references_of(2), 1);
+	set_dead(lab, 2, true);
+	expect("old flows", send_all(lab, 10000, ACK, reached), B1 | B3);
+	set_dead(lab, 2, false);
+	lab_apply(lab, SERVICE(""));
+	assert_int_equal(references_of(2), 1); /* the service's own */
+	expect("it is listed again", send_all(lab, 30000, SYN, reached), B1 | B2 | B3);
+	lab_apply(lab, "services:\n- {name: web, vip: 10.2.0.1, port: 80, forward: ipip, health: {type: tcp}, "
+		       "backends: [10.3.0.1, 10.3.0.3]}\n");
+	lab_rest(lab);
+	lab_end_windows(lab);
+	assert_int_equal(references_of(2), 0);
+	close_lab(lab);
+}
+
 /* A daemon that starts anew: who is in the live ring is up, who was dead is dead, and the others have to answer. */
 static void what_packets_see_is_taken_over(void **state)
 {
@@ -392,6 +428,7 @@ int main(void)
 		cmocka_unit_test(the_fallback_serves_in_panic_alone),
 		cmocka_unit_test(another_health_begins_with_what_is_known),
 		cmocka_unit_test(a_failing_one_is_not_waited_with),
+		cmocka_unit_test(one_that_is_taken_out_is_asked_on),
 		cmocka_unit_test(what_packets_see_is_taken_over),
 	};
 
