@@ -177,10 +177,13 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *context, 
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct http *http = context;
+	const struct probe_target *target = http->probe.target;
+	struct sockaddr_storage at;
 
 	(void)purpose;
-	(void)address;
-	http->fd = probe_socket(http->probe.target, SOCK_STREAM, IPPROTO_TCP, &http->here);
+	address->addrlen = probe_sockaddr(&at, &target->address, target->port);
+	memcpy(&address->addr, &at, address->addrlen);
+	http->fd = probe_socket(target, SOCK_STREAM, IPPROTO_TCP, &http->here);
 	http->is_refused_here = http->fd < 0;
 	return http->fd < 0 ? CURL_SOCKET_BAD : http->fd;
 }
@@ -191,9 +194,10 @@ static int close_socket(void *context, curl_socket_t fd)
 	struct sockaddr_storage at;
 	socklen_t bytes = sizeof(at);
 
-	if (!http->is_connected)
+	if (!http->header_bytes) {
 		http->is_connected = !getpeername(fd, (struct sockaddr *)&at, &bytes);
-	read_errors(http, fd);
+		read_errors(http, fd);
+	}
 	http->fd = -1;
 	return close(fd);
 }

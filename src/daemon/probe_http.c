@@ -176,7 +176,7 @@ static void late(struct probe *probe)
 	curl_easy_getinfo(http->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
 	probe_curl_remove(probe->shared, http); /* closes the socket, which tells whether it was connected */
-	if (!http->is_connected)
+	if (!http->is_connected && !http->header_bytes)
 		probe_say(probe, HEALTH_SILENT, "no answer within %s", allowed);
 	else if (http->is_tls && !tls_us)
 		probe_say(probe, HEALTH_SLOW, "connected, but the TLS handshake was not complete within %s", allowed);
@@ -201,17 +201,18 @@ static const struct probe_deeds deeds = {.late = late, .release = release};
 
 /* ---- the request -------------------------------------------------------------------------------------------------------- */
 
-/* Whom to ask, as the server is told it, and where that is. */
+/* Whom to ask, as the server is told it. Where that is, open_socket() says: libcurl gets one place for all, as with many it
+ * searches through all that are in use for each that it is done with. */
 static CURLcode set_target(struct http *http)
 {
 	const struct probe_target *target = http->probe.target;
-	const char *host = http->probe.health->host;
+	const char *host = http->probe.health->host, *place = ip_is4(&target->address) ? "192.0.2.1" : "[2001:db8::1]";
 	char text[IP_TEXT_BYTES], address[IP_TEXT_BYTES + 2], url[400], to[100];
 	CURLcode code;
 
 	snprintf(address, sizeof(address), ip_is4(&target->address) ? "%s" : "[%s]", ip_format(&target->address, text));
 	snprintf(url, sizeof(url), "%s://%s:%u/", http->is_tls ? "https" : "http", host ? host : address, target->port);
-	snprintf(to, sizeof(to), "::%s:%u", address, target->port);
+	snprintf(to, sizeof(to), "::%s:%u", place, target->port);
 	http->connect_to = curl_slist_append(NULL, to);
 	http->headers = curl_slist_append(NULL, "Connection: close");
 	if (!http->connect_to || !http->headers)
@@ -236,6 +237,7 @@ static CURLcode set_manners(struct http *http)
 		{CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
 		{CURLOPT_HTTP09_ALLOWED, 0},
 		{CURLOPT_SSL_SESSIONID_CACHE, 0},
+		{CURLOPT_TCP_NODELAY, 0}, /* what is sent is one packet */
 	};
 	CURL *easy = http->easy;
 	CURLcode code = CURLE_OK;
