@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define LAST_LOOK_MS 1
 
@@ -18,12 +19,25 @@ const struct probe_kind *const probe_kinds[CONFIG_PROBE_COUNT] = {
 	[CONFIG_PROBE_SCRIPT] = &probe_script,
 };
 
+/* Ten thousand probes that hang are ten thousand descriptors. The soft limit is for programs that use select(2). */
+static void allow_descriptors(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 struct probe_shared *probe_shared_create(uv_loop_t *loop)
 {
 	struct probe_shared *shared = calloc(1, sizeof(*shared));
 
-	if (shared)
-		shared->loop = loop;
+	if (!shared)
+		return NULL;
+	shared->loop = loop;
+	allow_descriptors();
 	return shared;
 }
 
