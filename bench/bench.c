@@ -1,4 +1,4 @@
-/* bench: what a packet, a ring and a configuration cost on this machine, as a table or as JSON. */
+/* bench: what packets, rings, configurations and probes cost on this machine, as a table or as JSON. */
 #include "bench.h"
 
 #include <signal.h>
@@ -117,6 +117,21 @@ static void show_configuration(const json_t *configuration)
 		printf("%-20s %10.*f\n", key, json_is_integer(value) ? 0 : 2, json_number_value(value));
 }
 
+static void show_probes(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("\nProbes by one CPU, how many of the backends answered, and how long after it was due each began\n\n"
+	       "%-6s %8s %12s %8s %9s %6s %9s %10s %8s %8s\n",
+	       "kind", "backends", "every ms", "up", "probes/s", "CPU", "us a probe", "late: half", "99 %", "worst ms");
+	json_array_foreach(rows, i, row)
+		printf("%-6s %8.0f %12.0f %8.0f %9.0f %4.0f %% %9.1f %10.2f %8.2f %8.2f\n", text(row, "kind"),
+		       number(row, "checks"), number(row, "interval_ms"), number(row, "up"), number(row, "probes_s"),
+		       number(row, "cpu_share") * 100, number(row, "cpu_us"), number(row, "late_median_ms"),
+		       number(row, "late_99_ms"), number(row, "late_worst_ms"));
+}
+
 struct part {
 	const char *name;
 	json_t *(*measure)(struct err *e);
@@ -128,6 +143,7 @@ static const struct part parts[] = {
 	{"motion", bench_motion, show_motion},
 	{"maglev", bench_maglev, show_maglev},
 	{"configuration", bench_configuration, show_configuration},
+	{"probes", bench_probes, show_probes},
 };
 
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -147,7 +163,7 @@ static int usage(const char *wrong)
 	if (!is_asked)
 		fprintf(stderr, "bench: \"%s\" is no part and no option\n", wrong);
 	fprintf(is_asked ? stdout : stderr,
-		"usage: bench [--json] [--against OURS.BPF.O] [packets] [motion] [maglev] [configuration]\n\n"
+		"usage: bench [--json] [--against OURS.BPF.O] [packets] [motion] [maglev] [configuration] [probes]\n\n"
 		"All parts when none is named, each printed when it is measured: packets and motion take some minutes.\n");
 	return is_asked ? 0 : 2;
 }

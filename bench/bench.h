@@ -1,4 +1,4 @@
-/* What is measured: packets through the loaded program, rings, configurations. Each part measures and reports; how
+/* What is measured: packets through the loaded program, rings, configurations, probes. Each part measures and reports; how
  * reports are shown is bench.c's. */
 #ifndef HP_BENCH_H
 #define HP_BENCH_H
@@ -25,10 +25,13 @@ double bench_wall_s(void);
  *                all flows.
  * maglev         object {backends, slots, ms, rings: [...]}
  * configuration  object {services, backends, load_s, memory_mb, ...}; the daemon is run as a process of its own, in a
- *                network namespace of its own. */
+ *                network namespace of its own.
+ * probes         array of {kind, checks, interval_ms, up, probes_s, cpu_share, cpu_us, late_median_ms, late_99_ms,
+ *                late_worst_ms}: cpu_share of one CPU, cpu_us a probe; how long after it was due a probe began. */
 json_t *bench_packets(struct err *e);
 json_t *bench_motion(struct err *e);
 json_t *bench_maglev(struct err *e);
 json_t *bench_configuration(struct err *e);
+json_t *bench_probes(struct err *e);
 
 #endif
