@@ -23,6 +23,9 @@ int doctor_run(const struct command_call *call);
 /* What the daemon says: interfaces, services, backends. doctor_daemon.c */
 void doctor_daemon(const struct doctor *doctor);
 
+/* A backend of a service that fails its check: why, by the daemon's last answers. doctor_health.c */
+void doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend);
+
 /* What has grown in the daemon's counters since its report: packets that come back, or are too long. doctor_daemon.c */
 void doctor_growth(const struct doctor *doctor);
 

@@ -100,8 +100,10 @@ static void judge_services(const struct doctor *doctor)
 
 	REPLY_EACH(services, i, service) {
 		judge_service(doctor, service);
-		REPLY_EACH(json_object_get(service, "backends"), j, backend)
+		REPLY_EACH(json_object_get(service, "backends"), j, backend) {
 			judge_backend(doctor, backend);
+			doctor_health(doctor, service, backend);
+		}
 	}
 	if (doctor->findings->count == told)
 		findings_ok(doctor->findings, "services", "each of %zu has backends, and the way to all of them is known",

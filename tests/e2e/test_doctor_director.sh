@@ -108,7 +108,7 @@ large() { # datagrams of 1500 bytes for half a minute, whatever ICMP says
 		    time.sleep(0.05)
 	END
 	two_services 10.3.0.1 10.3.0.2 | director_file
-	hp reload
+	hp reload &&
 	at ip link set eth1 mtu 1400
 	eventually 5 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy status --json |
 		jq -e '.services[0].backends[0].mtu == 1400'"
@@ -131,6 +131,30 @@ expect "a service without backends" eventually 10 sh -c "nsenter --net=/run/netn
 two_services 10.3.0.1 10.3.0.2 | director_file
 need "the first ones" hp reload
 expect "... and all is well again" eventually 10 doctor_content
+
+# ---- checks --------------------------------------------------------------------------------------------------------------
+with_check() { # a service of port 81 that is checked down the path of its packets
+	{
+		two_services 10.3.0.1 10.3.0.2
+		service checked 10.2.0.1 tcp 81 l2 10.3.0.1
+		echo "    health: {type: tcp, interval: 300ms, timeout: 300ms, fall: 2, rise: 1}"
+	} | director_file
+	hp reload &&
+	eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy status --json |
+		jq -e '.services[].backends[].health.state? == \"failing\"'"
+}
+provoke "a backend on whose VIP nothing listens" NOT_LISTENING wrong with_check
+expect_text "... in words" "10.3.0.1 of service checked is failing: nothing listens on 10.2.0.1:81 (RST from the VIP)" doctor
+serve backend1 listener socat TCP4-LISTEN:81,fork,reuseaddr,bind=10.2.0.1 SYSTEM:true
+expect "... mended by a service there" eventually 10 doctor_content
+host backend1 ip address del 10.2.0.1/32 dev lo
+expect "a VIP that is missing" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
+	jq -e '.items[] | select(.id == \"VIP_MISSING\" and .level == \"wrong\")'"
+host backend1 "$BUILD/halfproxy-backend" doctor --fix >/dev/null
+expect "... mended by --fix of the backend's doctor" eventually 10 doctor_content
+stop listener
+two_services 10.3.0.1 10.3.0.2 | director_file
+need "no checks" hp reload
 
 # ---- interfaces ------------------------------------------------------------------------------------------------------------
 at ip link add eth8 type veth peer name eth9

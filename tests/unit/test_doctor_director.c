@@ -1,6 +1,7 @@
 /* The director's doctor: questions to the segment and their answers as frames, and what pings say of a path. Pure. */
 #include "unit/judged.h"
 
+#include "cli/doctor.h"
 #include "core/judge_path.h"
 #include "doctor/segment.h"
 
@@ -102,12 +103,54 @@ static void lengths_are_found_by_halves(void **state)
 	}
 }
 
+#define SERVICE "{\"name\":\"web\",\"vips\":[\"10.2.0.1\",\"fd00:2::1\"],\"port\":80,\"forward\":\"ipip\"}"
+#define HEALTH(state, last, own)                                                                           \
+	"{\"address\":\"10.3.0.1\",\"health\":{\"state\":\"" state "\",\"type\":\"tcp\",\"via\":\"vip\"," \
+	"\"last\":" last ",\"own\":" own "}}"
+#define ANSWER(name, from) "{\"answer\":\"" name "\",\"text\":\"\",\"from\":\"" from "\",\"took_ms\":1.5}"
+
+static const struct {
+	const char *what, *backend, *found, *text;
+} health_rows[] = {
+	{"no check", "{\"address\":\"10.3.0.1\",\"health\":null}", "", ""},
+	{"up", HEALTH("up", ANSWER("good", ""), "null"), "", ""},
+	{"not asked yet", HEALTH("unknown", "null", "null"), "", ""},
+	{"refused", HEALTH("failing", ANSWER("refused", "10.2.0.1"), "null"), "WRONG NOT_LISTENING",
+	 "10.3.0.1 of service web is failing: nothing listens on 10.2.0.1:80 (RST from the VIP)"},
+	{"silent, while its own address answers", HEALTH("failing", ANSWER("silent", ""), ANSWER("good", "")),
+	 "WRONG NOT_DECAPSULATED", NULL},
+	{"silent, while its own address refuses", HEALTH("failing", ANSWER("silent", ""), ANSWER("refused", "")),
+	 "WRONG NOT_DECAPSULATED", NULL},
+	{"silent altogether", HEALTH("dead", ANSWER("silent", ""), ANSWER("silent", "")), "WRONG BACKEND_SILENT",
+	 "10.3.0.1 of service web is dead: 10.3.0.1 does not answer at all"},
+	{"an answer of a later version", HEALTH("failing", ANSWER("bored", ""), "null"), "", ""},
+	{"nothing that makes sense", "{\"health\":{\"state\":\"failing\",\"last\":[]}}", "", ""},
+};
+
+static void failing_checks_are_judged(void **state)
+{
+	for (size_t i = 0; i < COUNT(health_rows); i++) {
+		json_t *service = json_loads(SERVICE, 0, NULL), *backend = json_loads(health_rows[i].backend, 0, NULL);
+		struct findings findings = {0};
+		const struct doctor doctor = {.findings = &findings};
+
+		assert_non_null(backend);
+		doctor_health(&doctor, service, backend);
+		assert_judged(health_rows[i].what, &findings, health_rows[i].found);
+		if (health_rows[i].text && *health_rows[i].text)
+			assert_text(health_rows[i].what, findings.items[0].text, health_rows[i].text);
+		findings_free(&findings);
+		json_decref(service);
+		json_decref(backend);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_question_by_arp_tells_no_address), cmocka_unit_test(a_question_by_nd_tells_no_address),
 		cmocka_unit_test(answers_are_read), cmocka_unit_test(paths_are_judged),
-		cmocka_unit_test(lengths_are_found_by_halves)};
+		cmocka_unit_test(lengths_are_found_by_halves), cmocka_unit_test(failing_checks_are_judged)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
