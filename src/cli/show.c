@@ -170,12 +170,18 @@ static void show_answer(char *text, size_t room, const char *before, const json_
 /* Why a backend is not up, and since when; begins with a semicolon. */
 static void show_health(char *text, size_t room, const json_t *health)
 {
-	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "";
+	char since[SHOW_TIME_BYTES], last[500] = "", own[200] = "";
+	const json_t *verdict = json_object_get(health, "verdict");
 	const char *state = reply_text(health, "state"), *answer = reply_text(json_object_get(health, "last"), "answer");
 
 	text[0] = '\0';
-	if (!*state || (!strcmp(state, "up") && (!*answer || !strcmp(answer, "good"))))
+	if (!*state || (!json_is_object(verdict) && !strcmp(state, "up") && (!*answer || !strcmp(answer, "good"))))
 		return;
+	if (json_is_object(verdict)) {
+		snprintf(text, room, "; %s for %s: %s", state, show_time(reply_seconds(health, "since_s"), since),
+			 reply_text(verdict, "text"));
+		return;
+	}
 	show_answer(last, sizeof(last), ": ", json_object_get(health, "last"));
 	show_answer(own, sizeof(own), "; own address: ", json_object_get(health, "own"));
 	snprintf(text, room, "; %s for %s%s%s", state, show_time(reply_seconds(health, "since_s"), since), last, own);
@@ -183,7 +189,7 @@ static void show_health(char *text, size_t room, const json_t *health)
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[500];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[600];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));

@@ -78,7 +78,7 @@ struct config_health {
 	char *path, *host;		    /* http, https; host NULL: the address that is asked */
 	uint16_t status_first, status_last; /* of http, that are accepted */
 	char *send;			    /* udp */
-	size_t send_bytes;
+	size_t send_bytes; /* icmp: of the payload, at least */
 	char *expect; /* udp: how the answer begins; http: a text in the body; dns: an address in the answer; NULL: any */
 	size_t expect_bytes;
 	char *name; /* dns: what is asked for */

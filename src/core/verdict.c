@@ -100,17 +100,14 @@ static bool judge_passive(const struct verdict_evidence *evidence, const struct 
 
 /* ---- silence ------------------------------------------------------------------------------------------------------------- */
 
-/* The backend lives, its VIP says nothing at all. From here it cannot be told apart what the backend's own doctor can. */
+/* The backend lives, its VIP says nothing at all. From here it cannot be told apart what the backend's own doctor can; but a
+ * host that does not open a tunnel says so by ICMP as a rule, and one that lacks an address drops what is for it in silence. */
 static void judge_mute(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)
 {
-	if (is_tunnel(evidence))
-		say(out, CAUSE_NOT_DECAPSULATED, false,
-		    "tunnel is not decapsulated (silence, while %s answers), or VIP %s is not on the backend, or its answers "
-		    "are lost on the way back: `halfproxy-backend doctor` there tells", names->backend, names->vip);
-	else
-		say(out, CAUSE_VIP_MISSING, false,
-		    "VIP %s is not on the backend (silence, while %s answers), or its answers are lost on the way back: "
-		    "`halfproxy-backend doctor` there tells", names->vip, names->backend);
+	say(out, CAUSE_VIP_MISSING, false,
+	    "VIP %s is not on the backend (silence, while %s answers)%s, or its answers are lost on the way back: "
+	    "`halfproxy-backend doctor` there tells",
+	    names->vip, names->backend, is_tunnel(evidence) ? ", or the tunnel is not decapsulated there" : "");
 }
 
 static void judge_silence(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)

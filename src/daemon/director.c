@@ -238,30 +238,6 @@ static void watch_claim(struct director *director)
 	uv_poll_start(&director->claim_poll, UV_READABLE, claim_asked);
 }
 
-static bool is_tunnelled_to(void *context, const struct ip *address)
-{
-	const struct director *director = context;
-
-	for (uint32_t method = HP_METHOD_L2 + 1; method < HP_METHOD_COUNT; method++) {
-		struct fleet_identity identity = {*address, method};
-
-		if (fleet_backend_find(director->fleet, &identity))
-			return true;
-	}
-	return false;
-}
-
-/* Without what is said by ICMP, verdicts on backends are less certain, and that is all. */
-static void hear_icmp(struct director *director)
-{
-	const struct icmp_evidence_hooks hooks = {director, is_tunnelled_to};
-	struct err e;
-
-	director->icmp = icmp_evidence_open(director->loop, &hooks, &e);
-	if (!director->icmp)
-		log_event(LOG_WARNING, "icmp_unheard error=\"%s\"", e.text);
-}
-
 static void open_timers(struct director *director)
 {
 	uv_timer_init(director->loop, &director->confirm_timer);
@@ -404,7 +380,7 @@ static int open_parts(struct director *director, const struct config *config, co
 	director->probe_way = probe_way_open(&director->plane, director->resolver, director->options.state, e);
 	if (!director->fleet || !director->rates || !director->probe_way)
 		return -ENOMEM;
-	hear_icmp(director);
+	director_hear_icmp(director);
 	code = director_announce_open(director, config, e);
 	return code || !before ? code : fleet_expect_formers(director->fleet, before, e);
 }
@@ -557,10 +533,10 @@ void director_stop(struct director *director)
 	announcer_destroy(director->announcer);
 	rates_destroy(director->rates);
 	fleet_destroy(director->fleet);
+	director_close_diagnoses(director);
 	probes_destroy(director->probes);
 	ports_destroy(director->ports);
 	probe_way_close(director->probe_way);
-	icmp_evidence_close(director->icmp);
 	if (director->resolver)
 		resolver_destroy(director->resolver);
 	director->announcer = NULL;
@@ -569,7 +545,6 @@ void director_stop(struct director *director)
 	director->probes = NULL;
 	director->ports = NULL;
 	director->probe_way = NULL;
-	director->icmp = NULL;
 	director->resolver = NULL;
 }
 

@@ -17,6 +17,7 @@
 #include "core/config_parse.h"
 #include "daemon/announcer.h"
 #include "daemon/dataplane.h"
+#include "daemon/diagnoses.h"
 #include "daemon/fleet.h"
 #include "daemon/icmp_evidence.h"
 #include "daemon/ports.h"
@@ -45,6 +46,8 @@ struct director {
 	struct icmp_evidence *icmp; /* NULL: it cannot be heard */
 	struct rates *rates;
 	struct probes *probes;
+	struct inquests *inquests;
+	struct diagnoses *diagnoses;
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */
 	struct config *running; /* the same with the overrides */

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 
-#define BURST_LOGGED_MOST 20
 #define BURST_MS 1000
 
 /* ---- what the fleet asks ------------------------------------------------------------------------------------------------ */
@@ -115,7 +114,7 @@ static bool judge_backend(struct director *director, struct fleet_backend *backe
 	if (dies == backend->is_dead)
 		return false;
 	fleet_backend_dead(director->fleet, backend, dies);
-	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+	if (director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED)
 		return true;
 	ip_format(&backend->identity.address, address);
 	if (dies)
@@ -182,9 +181,9 @@ static void end_burst(struct director *director)
 {
 	if (uv_now(director->loop) - director->burst_ms < BURST_MS)
 		return;
-	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+	if (director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED)
 		log_event(LOG_NOTICE, "health_changed up=%u failing=%u", director->burst_up, director->burst_failing);
-	if (director->burst_services > BURST_LOGGED_MOST)
+	if (director->burst_services > DIRECTOR_BURST_LOGGED)
 		log_event(LOG_WARNING, "services_changed services=%u", director->burst_services);
 	director->burst_up = director->burst_failing = director->burst_services = 0;
 }
@@ -208,7 +207,7 @@ static void log_check(struct director *director, const struct check *check)
 	begin_burst(director);
 	director->burst_up += is_up;
 	director->burst_failing += !is_up;
-	if (director->burst_up + director->burst_failing > BURST_LOGGED_MOST)
+	if (director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED)
 		return;
 	ip_format(&check_key(check)->backend, backend);
 	place_text(check, place, sizeof(place));
@@ -228,9 +227,18 @@ static void changed(void *context, struct check *check, bool is_state)
 	if (is_state) {
 		log_check(director, check);
 		fleet_health_changed(director->fleet, check);
+		diagnoses_follow(director->diagnoses, check);
 	}
 	judge_address(director, &check_key(check)->backend);
 	flush_soon(director);
+}
+
+static void ended(void *context, struct check *check)
+{
+	struct director *director = context;
+
+	if (director->diagnoses)
+		diagnoses_forget(director->diagnoses, check);
 }
 
 static enum check_way way(void *context, const struct check_key *key, uint32_t *mark, struct err *e)
@@ -256,10 +264,10 @@ static enum check_way way(void *context, const struct check_key *key, uint32_t *
 
 int director_open_probes(struct director *director, struct err *e)
 {
-	const struct probes_events events = {.context = director, .way = way, .changed = changed};
+	const struct probes_events events = {.context = director, .way = way, .changed = changed, .ended = ended};
 
 	director->probes = probes_create(director->loop, &events);
-	return director->probes ? 0 : err_set(e, -ENOMEM, "%m");
+	return director->probes ? director_open_diagnoses(director, e) : err_set(e, -ENOMEM, "%m");
 }
 
 /* ---- services ------------------------------------------------------------------------------------------------------- */
@@ -322,7 +330,7 @@ bool director_follow_health(struct director *director)
 			continue;
 		if (is_news(s)) {
 			begin_burst(director);
-			if (director->burst_services++ < BURST_LOGGED_MOST)
+			if (director->burst_services++ < DIRECTOR_BURST_LOGGED)
 				log_verdict(s);
 		}
 		s->told = s->quorum.verdict;

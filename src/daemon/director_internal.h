@@ -34,6 +34,16 @@ void *director_take_check(void *context, const struct config_service *service, c
 void director_drop_check(void *context, void *check);
 const struct health *director_health_of(const void *check);
 
+#define DIRECTOR_BURST_LOGGED 20 /* of changes of health in one moment so many are logged one by one */
+
+/* Hear what ICMP says of tunnels, where this host may. */
+void director_hear_icmp(struct director *director);
+
+/* What finds out why checks fail: opened with what runs them, closed before, with the ears for ICMP. Returns 0 or -ENOMEM with
+ * *e written. */
+int director_open_diagnoses(struct director *director, struct err *e);
+void director_close_diagnoses(struct director *director);
+
 /* Open what runs the checks. Returns 0 or -ENOMEM with *e written. */
 int director_open_probes(struct director *director, struct err *e);
 

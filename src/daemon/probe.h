@@ -19,6 +19,7 @@ struct probe_target {
 	struct ip backend; /* for scripts and messages */
 	uint16_t port;	   /* host order; 0 where the kind has none */
 	uint32_t mark;	   /* SO_MARK of its sockets, which leads it to the backend; 0: none */
+	uint16_t from_port; /* that its socket is bound to, host order; 0: any */
 };
 
 struct probe;

@@ -190,6 +190,14 @@ static int filter(const struct probe_echo *echo)
 	return setsockopt(echo->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
+static int forbid_fragments(const struct probe_echo *echo)
+{
+	int how4 = IP_PMTUDISC_PROBE, how6 = IPV6_PMTUDISC_PROBE;
+
+	return echo->is4 ? setsockopt(echo->fd, IPPROTO_IP, IP_MTU_DISCOVER, &how4, sizeof(how4))
+			 : setsockopt(echo->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &how6, sizeof(how6));
+}
+
 static int open_socket(struct probe_echo *echo, struct err *e)
 {
 	const struct probe_target unmarked = {.address = echo->is4 ? ip_from4("\0\0\0\0") : (struct ip){{0}}};
@@ -200,6 +208,8 @@ static int open_socket(struct probe_echo *echo, struct err *e)
 		return err_add(e, echo->fd, "icmp checks need CAP_NET_RAW");
 	if (getrandom(&echo->identifier, sizeof(echo->identifier), 0) < 0)
 		return err_set(e, -errno, "an identifier for echo requests: %m");
+	if (forbid_fragments(echo) < 0)
+		return err_set(e, -errno, "forbidding fragments of echo requests: %m");
 	code = filter(echo);
 	if (code)
 		return err_set(e, code, "filter of a raw socket: %s", strerror(-code));
@@ -275,16 +285,21 @@ static bool take_place(struct probe_echo *echo, struct ask *ask)
 	return false;
 }
 
-static ssize_t send_marked(int fd, const struct probe_target *target, struct echo *request)
+/* bytes: of the payload, with the nonce. Zeros count for nothing in the checksum. */
+static ssize_t send_marked(int fd, const struct probe_target *target, struct echo *request, size_t bytes)
 {
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(target->mark))];
 	} control = {
 		.head = {.cmsg_len = CMSG_LEN(sizeof(target->mark)), .cmsg_level = SOL_SOCKET, .cmsg_type = SO_MARK}};
-	struct iovec part = {.iov_base = request, .iov_len = sizeof(*request)};
+	static const uint8_t zeros[UINT16_MAX];
+	struct iovec parts[2] = {{.iov_base = request, .iov_len = sizeof(*request)}, {.iov_base = (void *)zeros}};
 	struct sockaddr_storage to;
-	struct msghdr message = {.msg_name = &to, .msg_iov = &part, .msg_iovlen = 1};
+	struct msghdr message = {.msg_name = &to, .msg_iov = parts, .msg_iovlen = 2};
+
+	if (bytes > NONCE_BYTES)
+		parts[1].iov_len = (bytes < sizeof(zeros) ? bytes : sizeof(zeros)) - NONCE_BYTES;
 
 	message.msg_namelen = probe_sockaddr(&to, &target->address, 0);
 	if (target->mark) {
@@ -303,11 +318,12 @@ static int ask_now(struct ask *ask, struct err *e)
 		.sequence = htons(ask->place),
 	};
 	const struct probe_target *target = ask->probe.target;
+	size_t bytes = ask->probe.health->send_bytes;
 
 	memcpy(request.nonce, ask->nonce, NONCE_BYTES);
 	request.checksum = ask->echo->is4 ? checksum(&request, sizeof(request)) : 0;
 	/* The first error may be about another's packet: the socket tells of it whatever it is asked to do next. */
-	if (send_marked(ask->echo->fd, target, &request) < 0 && send_marked(ask->echo->fd, target, &request) < 0)
+	if (send_marked(ask->echo->fd, target, &request, bytes) < 0 && send_marked(ask->echo->fd, target, &request, bytes) < 0)
 		return err_set(e, -errno, "sending an echo request: %m");
 	return 0;
 }

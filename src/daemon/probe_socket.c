@@ -58,6 +58,15 @@ static int prepare(int fd, const struct probe_target *target, int type, struct e
 	return 0;
 }
 
+static int bind_port(int fd, int family, uint16_t port, struct err *e)
+{
+	struct sockaddr_storage at;
+	struct ip any = family == AF_INET ? ip_from4("\0\0\0\0") : (struct ip){{0}};
+	socklen_t bytes = probe_sockaddr(&at, &any, port);
+
+	return bind(fd, (struct sockaddr *)&at, bytes) < 0 ? err_set(e, -errno, "source port %u of a probe: %m", port) : 0;
+}
+
 int probe_socket(const struct probe_target *target, int type, int protocol, struct err *e)
 {
 	int family = ip_is4(&target->address) ? AF_INET : AF_INET6, code;
@@ -66,6 +75,8 @@ int probe_socket(const struct probe_target *target, int type, int protocol, stru
 	if (fd < 0)
 		return err_set(e, -errno, "socket of a probe: %m");
 	code = prepare(fd, target, type, e);
+	if (!code && target->from_port)
+		code = bind_port(fd, family, target->from_port, e);
 	return code ? code : take_fd(&fd);
 }
 

@@ -418,6 +418,8 @@ void probes_drop(struct probes *probes, struct check *check)
 {
 	if (--check->references)
 		return;
+	if (probes->events.ended)
+		probes->events.ended(probes->events.context, check);
 	if (check->probe) {
 		probe_kinds[check->policy->health->type]->end(check->probe);
 		probes->facts.running--;
@@ -459,6 +461,11 @@ void probes_destroy(struct probes *probes)
 	}
 	probe_shared_destroy(probes->shared);
 	free(probes);
+}
+
+struct probe_shared *probes_shared(const struct probes *probes)
+{
+	return probes->shared;
 }
 
 /* ---- what is asked of them ------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "core/config.h"
 #include "core/health.h"
+#include "daemon/probe.h"
 
 struct probes;
 struct check;
@@ -47,6 +48,8 @@ struct probes_events {
 	enum check_way (*way)(void *context, const struct check_key *key, uint32_t *mark, struct err *e);
 	/* A check's state is another one now, or what is known of its reach. Must not drop the check. */
 	void (*changed)(void *context, struct check *check, bool is_state);
+	/* Nobody holds a check any more. May be NULL. */
+	void (*ended)(void *context, struct check *check);
 };
 
 /* events  copied. Returns it, owned by the caller, or NULL without memory. */
@@ -60,6 +63,9 @@ void probes_destroy(struct probes *probes);
 struct check *probes_take(struct probes *probes, const struct config_health *health, const struct check_key *key,
 			  enum health_state state);
 void probes_drop(struct probes *probes, struct check *check);
+
+/* What its probes share, for others that ask; lives as long as it. */
+struct probe_shared *probes_shared(const struct probes *probes);
 
 const struct health *check_health(const struct check *check);
 const struct config_health *check_policy(const struct check *check);

@@ -20,6 +20,14 @@ static json_t *result_json(const struct health_result *result)
 			 result->text[0] ? result->text : text, "from", from, "took_ms", result->took_us / 1000.0);
 }
 
+static json_t *verdict_json(const struct verdict *verdict)
+{
+	if (!verdict)
+		return json_null();
+	return json_pack("{s:s, s:b, s:s}", "cause", cause_text(verdict->cause)->name, "certain", verdict->is_certain, "text",
+			 verdict->text);
+}
+
 json_t *status_health(const struct director *director, const struct fleet_service *service, size_t backend)
 {
 	const struct check *check = director_check(service, backend);
@@ -28,10 +36,11 @@ json_t *status_health(const struct director *director, const struct fleet_servic
 	if (!check)
 		return json_null();
 	policy = check_policy(check);
-	return json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "state", state_name(service->backends[backend], check), "type",
+	return json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "state", state_name(service->backends[backend], check), "type",
 			 config_probe_name(policy->type), "via", policy->via_backend ? "backend" : "vip", "since_s",
 			 (json_int_t)(check_age_ms(director->probes, check) / 1000), "last", result_json(check_last(check)),
-			 "own", result_json(check_own(check)));
+			 "own", result_json(check_own(check)), "verdict",
+			 verdict_json(diagnoses_of(director->diagnoses, check)));
 }
 
 json_t *status_quorum(const struct fleet_service *service)

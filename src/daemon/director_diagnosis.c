@@ -1,0 +1,146 @@
+/* Why a check fails, from what the director has: where an inquest asks, what is known without asking, and who is told. */
+#include "daemon/director_internal.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+
+static const struct fleet_backend *backend_of(const struct director *director, const struct check *check)
+{
+	return director->fleet ? director->fleet->by_number[check_key(check)->number] : NULL;
+}
+
+/* The longest packet for a VIP that the way to the backend takes; 0: no way. */
+static uint32_t room_of(const struct director *director, const struct fleet_backend *backend)
+{
+	const struct hp_adjacency *adjacency = backend ? &director->plane.adjacencies[backend->way] : NULL;
+
+	return adjacency && backend->way ? (uint32_t)adjacency->mtu - adjacency->outer_bytes : 0;
+}
+
+static bool describe(void *context, const struct check *check, struct inquest_case *out)
+{
+	const struct director *director = context;
+	const struct check_key *key = check_key(check);
+	const struct fleet_backend *backend = backend_of(director, check);
+
+	*out = (struct inquest_case){
+		.vip = key->vip,
+		.backend = key->backend,
+		.port = key->port,
+		.method = "",
+		.health = check_policy(check),
+	};
+	if (!key->number)
+		return true;
+	if (!backend)
+		return false;
+	out->method = config_forward_name(adjacency_forward((enum hp_method)backend->identity.method));
+	out->mark = backend->way ? probe_way_mark(director->probe_way, key->number) : 0;
+	out->mtu = room_of(director, backend);
+	return true;
+}
+
+static uint64_t looped(void *context, const struct check *check)
+{
+	const struct director *director = context;
+	const struct fleet_backend *backend = backend_of(director, check);
+	uint64_t cell[HP_BACKEND_CELLS] = {0};
+
+	if (backend)
+		dataplane_backend_sum(&director->plane, backend->number, cell);
+	return cell[HP_LOOPED];
+}
+
+/* What ICMP has said of tunnels to the backend since the check began to go wrong. */
+static void recall_icmp(const struct director *director, const struct check *check, struct verdict_evidence *evidence)
+{
+	static const enum verdict_icmp kinds[ICMP_ERROR_COUNT] = {
+		[ICMP_ERROR_NO_PROTOCOL] = VERDICT_NO_PROTOCOL, [ICMP_ERROR_NO_PORT] = VERDICT_NO_PORT,
+		[ICMP_ERROR_NO_HOST] = VERDICT_NO_HOST,		[ICMP_ERROR_PROHIBITED] = VERDICT_PROHIBITED,
+		[ICMP_ERROR_TOO_BIG] = VERDICT_TOO_BIG,		[ICMP_ERROR_EXPIRED] = VERDICT_NO_HOST,
+	};
+	const struct config_health *health = check_policy(check);
+	uint64_t now = uv_now(director->loop), ms = check_age_ms(director->probes, check);
+	struct icmp_evidence_item item;
+
+	ms += (uint64_t)health->interval_ms * health->fall + health->timeout_ms;
+	if (!icmp_evidence_of(director->icmp, &check_key(check)->backend, now > ms ? now - ms : 0, &item))
+		return;
+	evidence->icmp = kinds[item.error];
+	evidence->icmp_from = item.from;
+}
+
+static void recall(void *context, const struct check *check, struct verdict_evidence *evidence)
+{
+	const struct director *director = context;
+	const struct fleet_backend *backend = backend_of(director, check);
+
+	evidence->is_unresolved = backend && backend->target && !backend->way &&
+				  resolver_target_state(backend->target) == RESOLVER_FAILED;
+	if (backend && backend->identity.method != HP_METHOD_L2)
+		recall_icmp(director, check, evidence);
+}
+
+static void told(void *context, const struct check *check, const struct verdict *verdict)
+{
+	const struct director *director = context;
+	const struct check_key *key = check_key(check);
+	char backend[IP_TEXT_BYTES], vip[IP_TEXT_BYTES];
+
+	if (verdict->cause == CAUSE_NONE || director->burst_failing > DIRECTOR_BURST_LOGGED)
+		return;
+	log_event(LOG_WARNING, "cause backend=%s vip=%s cause=%s certain=%s text=\"%s\"", ip_format(&key->backend, backend),
+		  key->number ? ip_format(&key->vip, vip) : "-", cause_text(verdict->cause)->name,
+		  verdict->is_certain ? "yes" : "no", verdict->text);
+}
+
+static bool is_own(void *context, const struct ip *address)
+{
+	const struct director *director = context;
+
+	return resolver_is_local(director->resolver, address);
+}
+
+static bool is_tunnelled_to(void *context, const struct ip *address)
+{
+	const struct director *director = context;
+
+	for (uint32_t method = HP_METHOD_L2 + 1; method < HP_METHOD_COUNT; method++) {
+		struct fleet_identity identity = {*address, method};
+
+		if (fleet_backend_find(director->fleet, &identity))
+			return true;
+	}
+	return false;
+}
+
+/* Without what is said by ICMP, verdicts on backends are less certain, and that is all. */
+void director_hear_icmp(struct director *director)
+{
+	const struct icmp_evidence_hooks hooks = {director, is_tunnelled_to};
+	struct err e;
+
+	director->icmp = icmp_evidence_open(director->loop, &hooks, &e);
+	if (!director->icmp)
+		log_event(LOG_WARNING, "icmp_unheard error=\"%s\"", e.text);
+}
+
+int director_open_diagnoses(struct director *director, struct err *e)
+{
+	const struct diagnoses_events events = {director, describe, looped, recall, told};
+
+	director->inquests = inquests_create(director->loop, probes_shared(director->probes), is_own, director);
+	director->diagnoses = director->inquests ? diagnoses_create(director->loop, director->inquests, &events) : NULL;
+	return director->diagnoses ? 0 : err_set(e, -ENOMEM, "%m");
+}
+
+void director_close_diagnoses(struct director *director)
+{
+	diagnoses_destroy(director->diagnoses);
+	inquests_destroy(director->inquests);
+	icmp_evidence_close(director->icmp);
+	director->icmp = NULL;
+	director->diagnoses = NULL;
+	director->inquests = NULL;
+}
