@@ -19,6 +19,14 @@ const struct cause_text *cause_text(enum cause cause)
 	return &texts[cause];
 }
 
+enum cause cause_named(const char *name)
+{
+	for (int i = CAUSE_NONE + 1; i < CAUSE_COUNT; i++)
+		if (!strcmp(texts[i].name, name))
+			return (enum cause)i;
+	return CAUSE_NONE;
+}
+
 /* ---- commands ---------------------------------------------------------------------------------------------------------- */
 
 /* What is written so far; overflows once. */

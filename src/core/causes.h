@@ -404,6 +404,9 @@ struct cause_text {
 /* The line of a cause; of CAUSE_NONE one of empty texts. */
 const struct cause_text *cause_text(enum cause cause);
 
+/* The cause of that name; CAUSE_NONE where there is none, as of a later version. */
+enum cause cause_named(const char *name);
+
 #define CAUSE_COMMAND_BYTES 512
 
 /* Write the command that mends it into out.

@@ -103,28 +103,25 @@ static void lengths_are_found_by_halves(void **state)
 	}
 }
 
-#define SERVICE "{\"name\":\"web\",\"vips\":[\"10.2.0.1\",\"fd00:2::1\"],\"port\":80,\"forward\":\"ipip\"}"
-#define HEALTH(state, last, own)                                                                           \
+#define SERVICE "{\"name\":\"web\",\"vips\":[\"10.2.0.1\"],\"port\":80,\"forward\":\"ipip\"}"
+#define HEALTH(state, verdict)                                                                        \
 	"{\"address\":\"10.3.0.1\",\"health\":{\"state\":\"" state "\",\"type\":\"tcp\",\"via\":\"vip\"," \
-	"\"last\":" last ",\"own\":" own "}}"
-#define ANSWER(name, from) "{\"answer\":\"" name "\",\"text\":\"\",\"from\":\"" from "\",\"took_ms\":1.5}"
+	"\"last\":null,\"own\":null,\"verdict\":" verdict "}}"
+#define VERDICT(cause) "{\"cause\":\"" cause "\",\"certain\":true,\"text\":\"it is so\"}"
 
 static const struct {
 	const char *what, *backend, *found, *text;
 } health_rows[] = {
 	{"no check", "{\"address\":\"10.3.0.1\",\"health\":null}", "", ""},
-	{"up", HEALTH("up", ANSWER("good", ""), "null"), "", ""},
-	{"not asked yet", HEALTH("unknown", "null", "null"), "", ""},
-	{"refused", HEALTH("failing", ANSWER("refused", "10.2.0.1"), "null"), "WRONG NOT_LISTENING",
-	 "10.3.0.1 of service web is failing: nothing listens on 10.2.0.1:80 (RST from the VIP)"},
-	{"silent, while its own address answers", HEALTH("failing", ANSWER("silent", ""), ANSWER("good", "")),
-	 "WRONG NOT_DECAPSULATED", NULL},
-	{"silent, while its own address refuses", HEALTH("failing", ANSWER("silent", ""), ANSWER("refused", "")),
-	 "WRONG NOT_DECAPSULATED", NULL},
-	{"silent altogether", HEALTH("dead", ANSWER("silent", ""), ANSWER("silent", "")), "WRONG BACKEND_SILENT",
-	 "10.3.0.1 of service web is dead: 10.3.0.1 does not answer at all"},
-	{"an answer of a later version", HEALTH("failing", ANSWER("bored", ""), "null"), "", ""},
-	{"nothing that makes sense", "{\"health\":{\"state\":\"failing\",\"last\":[]}}", "", ""},
+	{"up", HEALTH("up", "null"), "", ""},
+	{"not asked yet", HEALTH("unknown", "null"), "", ""},
+	{"failing, and not judged", HEALTH("failing", "null"), "", ""},
+	{"failing", HEALTH("failing", VERDICT("NOT_LISTENING")), "WRONG NOT_LISTENING",
+	 "10.3.0.1 of service web is failing: it is so"},
+	{"dead", HEALTH("dead", VERDICT("BACKEND_SILENT")), "WRONG BACKEND_SILENT", "10.3.0.1 of service web is dead: it is so"},
+	{"up, with a doubt", HEALTH("up", VERDICT("PATH_MTU")), "PATH_MTU", "10.3.0.1 of service web is up: it is so"},
+	{"a cause of a later version", HEALTH("failing", VERDICT("BORED")), "", ""},
+	{"nothing that makes sense", "{\"health\":{\"state\":\"failing\",\"verdict\":[]}}", "", ""},
 };
 
 static void failing_checks_are_judged(void **state)
