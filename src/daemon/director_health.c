@@ -16,7 +16,7 @@ void *director_take_check(void *context, const struct config_service *service, c
 			  const struct fleet_backend *backend, enum health_state state)
 {
 	struct director *director = context;
-	const struct config_health *health = service->health;
+	struct config_health *health = service->health;
 	struct check_key key;
 
 	memset(&key, 0, sizeof(key));

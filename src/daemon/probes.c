@@ -80,7 +80,7 @@ static uint64_t hash_of(const struct config_health *health)
 	return hash;
 }
 
-static struct policy *policy_take(struct probes *probes, const struct config_health *health)
+static struct policy *policy_take(struct probes *probes, struct config_health *health)
 {
 	uint64_t hash = hash_of(health);
 	struct policy *policy;
@@ -98,7 +98,7 @@ static struct policy *policy_take(struct probes *probes, const struct config_hea
 	if (!policy)
 		return NULL;
 	policy->hash = hash;
-	policy->health = config_health_hold((struct config_health *)health);
+	policy->health = config_health_hold(health);
 	policy->references = 1;
 	HASH_ADD(hh, probes->policies, hash, sizeof(policy->hash), policy);
 	return policy;
@@ -386,7 +386,7 @@ static struct check *make(struct probes *probes, struct policy *policy, const st
 	return check;
 }
 
-struct check *probes_take(struct probes *probes, const struct config_health *health, const struct check_key *key,
+struct check *probes_take(struct probes *probes, struct config_health *health, const struct check_key *key,
 			  enum health_state state)
 {
 	struct policy *policy = policy_take(probes, health);

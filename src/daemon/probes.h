@@ -60,7 +60,7 @@ void probes_destroy(struct probes *probes);
 
 /* The check of a health at a place, with one reference more; one that is new begins in this state, and soon. health is held.
  * Returns NULL without memory. */
-struct check *probes_take(struct probes *probes, const struct config_health *health, const struct check_key *key,
+struct check *probes_take(struct probes *probes, struct config_health *health, const struct check_key *key,
 			  enum health_state state);
 void probes_drop(struct probes *probes, struct check *check);
 
