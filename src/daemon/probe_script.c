@@ -160,10 +160,14 @@ static void ended(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (waitid(P_PIDFD, (id_t)script->ended_fd, &info, WEXITED | WNOWAIT | WNOHANG) < 0 || !info.si_pid)
+	if (waitid(P_PIDFD, (id_t)script->ended_fd, &info, WEXITED | WNOWAIT | WNOHANG) < 0) {
+		probe_say(&script->probe, HEALTH_LOCAL, "how the command ended is not known: %s", strerror(errno));
+	} else if (!info.si_pid) {
 		return;
-	read_output(script);
-	judge(script, &info);
+	} else {
+		read_output(script);
+		judge(script, &info);
+	}
 	probe_finish(&script->probe);
 }
 
@@ -209,6 +213,15 @@ static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attribu
 					       POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 }
 
+/* Whoever started the daemon may have had it ignore the end of children, which are then gone without a word. */
+static void mind_children(void)
+{
+	struct sigaction now;
+
+	if (!sigaction(SIGCHLD, NULL, &now) && now.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
+}
+
 /* By vfork within: a fork would copy the daemon's page tables while packets' changes wait. Returns 0 or -errno. */
 static int spawn(struct script *script, int output)
 {
@@ -220,6 +233,7 @@ static int spawn(struct script *script, int output)
 	int code;
 
 	describe(&environment, script->probe.target);
+	mind_children();
 	if (posix_spawn_file_actions_init(&files) || posix_spawnattr_init(&attributes))
 		return -ENOMEM;
 	code = prepare(&files, &attributes, output);

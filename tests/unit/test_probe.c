@@ -136,8 +136,8 @@ static const struct {
 	{"it says what to ask", "echo $HALFPROXY_ADDRESS $HALFPROXY_PORT $HALFPROXY_BACKEND $HALFPROXY_MARK; exit 1",
 	 HEALTH_WRONG, "127.0.0.1 80 127.0.0.1 0"},
 	{"no descriptor is handed on",
-	 "for f in 0 1 2 3 4 5 6 7 8 9 10 11 12; do [ ! -e /proc/$$/fd/$f ] || l=\"$l$f \"; done; echo \"$l\"; exit 1",
-	 HEALTH_WRONG, "0 1 2 "},
+	 "for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do [ -e /proc/$$/fd/$i ] && printf \"$i \"; done; exit 1", HEALTH_WRONG,
+	 "0 1 2 "},
 	{"there is nothing to read", "read x || echo empty; exit 1", HEALTH_WRONG, "empty"},
 	{"it leads a session of its own", "[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leads; exit 1", HEALTH_WRONG,
 	 "leads"},
@@ -166,6 +166,20 @@ static void script(void **state)
 	uv_run(&lab.loop, UV_RUN_NOWAIT);
 	assert_int_equal(lab_descriptors(), descriptors);
 	assert_true(waitpid(-1, NULL, WNOHANG) < 0); /* no zombie, no child */
+	lab_close(&lab);
+}
+
+static void a_script_whose_end_is_ignored(void **state)
+{
+	char *words[] = {(char *)"/bin/true", NULL};
+	const struct config_health health = {.type = CONFIG_PROBE_SCRIPT, .command = words, .timeout_ms = 10000};
+	struct lab lab;
+
+	(void)state;
+	signal(SIGCHLD, SIG_IGN);
+	lab_open(&lab);
+	lab_ask(&lab, &health, "127.0.0.1", 80);
+	lab_expect(&lab, "ignored by whoever started the daemon", HEALTH_GOOD, "");
 	lab_close(&lab);
 }
 
@@ -243,6 +257,7 @@ int main(void)
 		cmocka_unit_test(a_busy_loop_is_no_silence),
 		cmocka_unit_test(icmp),
 		cmocka_unit_test(script),
+		cmocka_unit_test(a_script_whose_end_is_ignored),
 		cmocka_unit_test(a_script_that_is_none),
 		cmocka_unit_test(probes_can_be_given_up),
 		cmocka_unit_test(nothing_grows),

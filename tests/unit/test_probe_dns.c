@@ -11,6 +11,7 @@
 #define NAME	   "www.halfproxy.test"
 #define GOOD4	   "192.0.2.7"
 #define MANY	   300
+#define DAMAGED	   2000
 #ifdef __SANITIZE_ADDRESS__ /* which keeps for a while what is freed */
 #define MEMORY_MOST_KB 65536
 #else
@@ -31,7 +32,8 @@ enum lie {
 	LIE_NOTHING, /* no error, and no record */
 	LIE_MANY,    /* says it has 65535 answers */
 	LIE_SILENT,
-	LIE_FLOOD, /* a thousand datagrams of another id */
+	LIE_DAMAGE, /* bytes changed and cut off at random, but for the id */
+	LIE_FLOOD, /* 200 datagrams of another id, which a socket has room for */
 };
 
 struct row {
@@ -60,7 +62,7 @@ static const struct row rows[] = {
 	 .answer = HEALTH_WRONG,
 	 .text = "the answer bears another id than the question"},
 	{.sentence = "and does not spoil the answer", .lie = LIE_ID_FIRST, .answer = HEALTH_GOOD, .text = ""},
-	{.sentence = "nor do a thousand", .lie = LIE_FLOOD, .answer = HEALTH_GOOD, .text = ""},
+	{.sentence = "nor do two hundred", .lie = LIE_FLOOD, .answer = HEALTH_GOOD, .text = ""},
 	{.sentence = "another name",
 	 .lie = LIE_QUESTION,
 	 .answer = HEALTH_WRONG,
@@ -133,6 +135,10 @@ static size_t lie(const struct row *row, uint8_t *message, size_t bytes, size_t 
 		return 7;
 	case LIE_CUT:
 		return bytes - 3;
+	case LIE_DAMAGE:
+		for (long i = random() % 6; i >= 0; i--)
+			message[2 + random() % (long)(bytes - 2)] = (uint8_t)(random() % 4 ? random() : 0xc0);
+		return random() % 3 ? bytes : 2 + (size_t)random() % (bytes - 2);
 	case LIE_LOOP:
 		message[12] = 0xc0;
 		message[13] = 12;
@@ -154,7 +160,7 @@ static void serve(const void *context, int fd)
 		return;
 	bytes = make_answer(row, message, (size_t)got, question_end);
 	bytes = lie(row, message, bytes, question_end);
-	for (int i = 0; i < (row->lie == LIE_FLOOD ? 1000 : 1); i++)
+	for (int i = 0; i < (row->lie == LIE_FLOOD ? 200 : 1); i++)
 		sendto(fd, message, bytes, 0, (struct sockaddr *)&from, from_bytes);
 	if (row->lie != LIE_ID_FIRST && row->lie != LIE_FLOOD)
 		return;
@@ -213,6 +219,23 @@ static void nothing_grows(void **state)
 	}
 	assert_int_equal(lab_descriptors(), descriptors);
 	assert_in_range(lab_memory_kb() - memory_kb, 0, MEMORY_MOST_KB);
+	lab_end(&server);
+	lab_close(&lab);
+}
+
+/* Anything may come. Whatever it is taken for, reading it stays within it; the sanitizers judge. */
+static void damaged_answers_are_read(void **state)
+{
+	static const struct row damaged = {.lie = LIE_DAMAGE, .expect = GOOD4};
+	struct config_health health = health_of(&damaged);
+	struct lab_server server;
+	struct lab lab;
+
+	(void)state;
+	lab_open(&lab);
+	lab_begin(&server, SOCK_DGRAM, serve, &damaged);
+	for (int i = 0; i < DAMAGED; i++)
+		lab_ask(&lab, &health, "127.0.0.1", server.port);
 	lab_end(&server);
 	lab_close(&lab);
 }
@@ -342,6 +365,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_lie_is_found),
 		cmocka_unit_test(nothing_grows),
+		cmocka_unit_test(damaged_answers_are_read),
 		cmocka_unit_test(a_name_that_is_none_is_refused_here),
 		cmocka_unit_test(every_answer_is_judged),
 	};
