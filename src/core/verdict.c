@@ -135,7 +135,9 @@ static void judge_silence(const struct verdict_evidence *evidence, const struct 
 
 static void judge_good(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)
 {
-	if (evidence->full == VERDICT_SILENT)
+	if (evidence->came_back && evidence->is_via_backend)
+		say(out, CAUSE_VIP_MISSING, true, "the VIP is not on the backend (packets came back), whose own address is well");
+	else if (evidence->full == VERDICT_SILENT)
 		say(out, CAUSE_PATH_MTU, true, "full-size packets do not arrive (path MTU)");
 	else if (evidence->own == VERDICT_SILENT)
 		say(out, CAUSE_OWN_ADDRESS_SILENT, true, "healthy, though %s itself does not answer", names->backend);

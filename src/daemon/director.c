@@ -177,6 +177,7 @@ void director_flush(struct director *director)
 			log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
 	} while (director_follow_health(director));
 	announcer_follow(director->announcer);
+	director_watch_loops(director);
 	reclaim_later(director);
 }
 

@@ -61,6 +61,7 @@ struct director {
 	unsigned int burst_up, burst_failing, burst_services; /* that changed in this burst, which the log is spared */
 	uint64_t burst_ms; /* when it began, uv_now */
 	bool is_ready; /* sd_notify has been told */
+	uint64_t loops_ms; /* when it may next tell of packets that came back */
 	bool is_local_told; /* the log knows of probes that cannot be sent */
 };
 

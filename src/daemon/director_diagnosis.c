@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+#define LOOPS_EVERY_MS 10000
+
 static const struct fleet_backend *backend_of(const struct director *director, const struct check *check)
 {
 	return director->fleet ? director->fleet->by_number[check_key(check)->number] : NULL;
@@ -44,12 +46,20 @@ static bool describe(void *context, const struct check *check, struct inquest_ca
 static uint64_t looped(void *context, const struct check *check)
 {
 	const struct director *director = context;
-	const struct fleet_backend *backend = backend_of(director, check);
-	uint64_t cell[HP_BACKEND_CELLS] = {0};
+	uint64_t count = 0;
 
-	if (backend)
+	/* A check of the own address speaks for every method that leads there. */
+	for (uint32_t method = HP_METHOD_NONE + 1; director->fleet && method < HP_METHOD_COUNT; method++) {
+		struct fleet_identity identity = {check_key(check)->backend, method};
+		const struct fleet_backend *backend = fleet_backend_find(director->fleet, &identity);
+		uint64_t cell[HP_BACKEND_CELLS];
+
+		if (!backend)
+			continue;
 		dataplane_backend_sum(&director->plane, backend->number, cell);
-	return cell[HP_LOOPED];
+		count += cell[HP_LOOPED];
+	}
+	return count;
 }
 
 /* What ICMP has said of tunnels to the backend since the check began to go wrong. */
@@ -124,6 +134,29 @@ void director_hear_icmp(struct director *director)
 	director->icmp = icmp_evidence_open(director->loop, &hooks, &e);
 	if (!director->icmp)
 		log_event(LOG_WARNING, "icmp_unheard error=\"%s\"", e.text);
+}
+
+/* Whoever asks, and whether anybody checks the backend or not. */
+static void tell_looped(void *context, uint32_t number, uint64_t packets)
+{
+	const struct director *director = context;
+	const struct fleet_backend *backend = director->fleet->by_number[number];
+	char address[IP_TEXT_BYTES];
+
+	if (backend)
+		log_event(LOG_WARNING,
+			  "vip_missing backend=%s packets=%llu text=\"packets for a VIP came back: it lacks the VIP\"",
+			  ip_format(&backend->identity.address, address), (unsigned long long)packets);
+}
+
+void director_watch_loops(struct director *director)
+{
+	uint64_t now = uv_now(director->loop);
+
+	if (now < director->loops_ms)
+		return;
+	director->loops_ms = now + LOOPS_EVERY_MS;
+	rates_each_looped(director->rates, tell_looped, director);
 }
 
 int director_open_diagnoses(struct director *director, struct err *e)

@@ -36,6 +36,9 @@ const struct health *director_health_of(const void *check);
 
 #define DIRECTOR_BURST_LOGGED 20 /* of changes of health in one moment so many are logged one by one */
 
+/* Tell now and then of backends from which packets for a VIP come back. */
+void director_watch_loops(struct director *director);
+
 /* Hear what ICMP says of tunnels, where this host may. */
 void director_hear_icmp(struct director *director);
 

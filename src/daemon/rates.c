@@ -8,7 +8,9 @@
 struct sample {
 	uint64_t packets, bytes;
 	struct rate rate;
+	uint64_t looped, looped_told; /* of a backend: packets that came back, and how many of them somebody knows of */
 	bool is_known; /* packets and bytes are of an earlier look */
+	bool is_looked_back;
 };
 
 struct rates {
@@ -33,6 +35,15 @@ static void look(struct sample *sample, uint64_t packets, uint64_t bytes, double
 	sample->is_known = true;
 }
 
+/* What came back before the first look is old news. */
+static void look_back(struct sample *sample, uint64_t looped)
+{
+	if (!sample->is_looked_back || looped < sample->looped)
+		sample->looped_told = looped;
+	sample->looped = looped;
+	sample->is_looked_back = true;
+}
+
 static void tick(uv_timer_t *timer)
 {
 	struct rates *rates = timer->data;
@@ -49,6 +60,7 @@ static void tick(uv_timer_t *timer)
 	for (uint32_t n = 1; n < rates->backend_count; n++) {
 		dataplane_backend_sum(rates->plane, n, cell);
 		look(&rates->backends[n], dataplane_sent(cell), cell[HP_CELL_BYTES], seconds);
+		look_back(&rates->backends[n], cell[HP_LOOPED]);
 	}
 	rates->last_ms = now_ms;
 }
@@ -100,6 +112,18 @@ void rates_watch(struct rates *rates, uint32_t services, uint32_t backends)
 {
 	grow(&rates->services, &rates->service_count, services);
 	grow(&rates->backends, &rates->backend_count, backends);
+}
+
+void rates_each_looped(struct rates *rates, void (*each)(void *context, uint32_t number, uint64_t packets), void *context)
+{
+	for (uint32_t n = 1; n < rates->backend_count; n++) {
+		struct sample *sample = &rates->backends[n];
+		uint64_t packets = sample->looped - sample->looped_told;
+
+		sample->looped_told = sample->looped;
+		if (packets)
+			each(context, n, packets);
+	}
 }
 
 struct rate rates_service(const struct rates *rates, uint32_t number)

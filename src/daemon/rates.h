@@ -25,6 +25,9 @@ void rates_destroy(struct rates *rates);
 /* How far the numbers in use go, so that no more are looked at. */
 void rates_watch(struct rates *rates, uint32_t services, uint32_t backends);
 
+/* Call back for each backend from which packets have come back since the last such call, with how many. */
+void rates_each_looped(struct rates *rates, void (*each)(void *context, uint32_t number, uint64_t packets), void *context);
+
 struct rate rates_service(const struct rates *rates, uint32_t number);
 struct rate rates_backend(const struct rates *rates, uint32_t number);
 

@@ -65,7 +65,7 @@ says() { # SERVICE STATE CAUSE TEXT: of backend 2
 
 # named SENTENCE SERVICE STATE CAUSE TEXT
 named() {
-	if eventually 6 says "${@:2}"; then
+	if eventually 8 says "${@:2}"; then
 		echo "ok      $FORWARD: $1 ($2): $(health "$2" 2)"
 	else
 		expect_equal "$FORWARD: $1 ($2)" "$3 $4 $5" "$(health "$2" 2)"
@@ -171,6 +171,20 @@ faults_of_the_way() {
 	mended "the cable is in"
 }
 
+faults_of_size() {
+	host router nft -f - <<-END
+		table inet truth { chain through { type filter hook forward priority 0; ip daddr { 10.3.0.2, $RIG_VIP4 } meta length > 1400 drop
+		ip6 daddr { fd00:3::2, $RIG_VIP6 } meta length > 1400 drop
+		}
+		}
+	END
+	stop nginx2
+	both "no server runs" failing NOT_LISTENING "nothing listens on"
+	everywhere 2
+	both "full-size packets get lost on the way" up PATH_MTU "full-size packets do not arrive"
+	unfilter router
+}
+
 faults_of_tunnels() {
 	host backend2 ip link set dev eth0 xdp off 2>/dev/null
 	backend 2 down >/dev/null
@@ -202,6 +216,7 @@ for FORWARD in ${METHODS:-l2 ipip gue}; do
 	faults_of_addresses
 	faults_of_the_way
 	[ "$FORWARD" = l2 ] || faults_of_tunnels
+	[ "$FORWARD" = l2 ] || faults_of_size
 	[ "$FORWARD" = gue ] || rig_down
 done
 finish
