@@ -279,6 +279,8 @@ static int show_next(struct fleet *fleet, struct fleet_service *service, struct 
 	fleet_judged(fleet, service);
 	if (service->former)
 		return fleet_former_show(fleet, service, e);
+	if (fleet_keeps_ring(fleet, service, service->config, service->backends, members, &service->quorum))
+		return 0;
 	ramps = fleet_ramps_plan(fleet, service, service->config, service->backends, members);
 	code = fleet_ring_take(fleet, service->config, service->backends, members, ramps, &ring, e);
 	if (code) {

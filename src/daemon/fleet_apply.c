@@ -124,7 +124,8 @@ static int prepare_ring(struct fleet *fleet, struct step *step, struct err *e)
 		return -ENOMEM;
 	step->ramps = fleet_ramps_plan(fleet, step->service, step->config, step->backends, step->members);
 	if ((!step->service || !step->service->former) &&
-	    !fleet_is_waiting(fleet, step->config, step->backends, step->checks))
+	    !fleet_is_waiting(fleet, step->config, step->backends, step->checks) &&
+	    !fleet_keeps_ring(fleet, step->service, step->config, step->backends, step->members, &step->quorum))
 		return fleet_ring_take(fleet, step->config, step->backends, step->members, step->ramps, &step->ring, e);
 	hold_ring(step);
 	return 0;

@@ -208,6 +208,23 @@ bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *co
 	return false;
 }
 
+bool fleet_keeps_ring(struct fleet *fleet, const struct fleet_service *service, const struct config_service *config,
+		      struct fleet_backend *const *backends, const struct quorum_member *members,
+		      const struct quorum *quorum)
+{
+	uint64_t stamp = ++fleet->stamp;
+
+	if (!config->health || !service || !service->ring || quorum->verdict != QUORUM_WAITS || quorum->is_up)
+		return false;
+	for (size_t i = 0; i < config->backend_count; i++)
+		if (members[i].is_failing || !config->backends[i].weight)
+			backends[i]->stamp = stamp;
+	for (size_t i = 0; i < service->ring->member_count; i++)
+		if (!service->ring->members[i]->adjacency || service->ring->members[i]->stamp == stamp)
+			return false;
+	return true;
+}
+
 bool fleet_service_is_waiting(const struct fleet *fleet, const struct fleet_service *service)
 {
 	return fleet_is_waiting(fleet, service->config, service->backends, service->checks);

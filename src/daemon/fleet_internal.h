@@ -41,6 +41,12 @@ int fleet_checks_take(struct fleet *fleet, const struct config_service *config, 
 		      struct err *e);
 void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count);
 
+/* Whether a service's ring stays what it is: nobody is known to be up yet, somebody may be, and nothing speaks against those
+ * whom it names: a fallback in panic, or backends that are to be replaced. */
+bool fleet_keeps_ring(struct fleet *fleet, const struct fleet_service *service, const struct config_service *config,
+		      struct fleet_backend *const *backends, const struct quorum_member *members,
+		      const struct quorum *quorum);
+
 /* Note or forget that they speak for this service. Without memory a change of theirs is seen when the service is next built. */
 void fleet_checks_join(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service);
 void fleet_checks_part(struct fleet *fleet, void *const *checks, size_t count, struct fleet_service *service);

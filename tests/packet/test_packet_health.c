@@ -379,23 +379,29 @@ static void one_that_is_taken_out_is_asked_on(void **state)
 	close_lab(lab);
 }
 
+static void start_anew(struct lab *lab)
+{
+	struct fleet_hooks hooks = lab->fleet->hooks;
+	struct err e;
+
+	fleet_destroy(lab->fleet);
+	memset(checks, 0, sizeof(checks));
+	lab->fleet = fleet_create(&lab->plane, &hooks, &e);
+	assert_non_null(lab->fleet);
+}
+
 /* A daemon that starts anew: who is in the live ring is up, who was dead is dead, and the others have to answer. */
 static void what_packets_see_is_taken_over(void **state)
 {
 	struct lab *lab = open_lab(SERVICE(""));
-	struct fleet_hooks hooks = lab->fleet->hooks;
 	int before[FLOWS], reached[FLOWS];
-	struct err e;
 
 	all_up(lab);
 	send_all(lab, 10000, SYN, before);
 	set(lab, 1, HEALTH_STATE_FAILING);
 	set(lab, 2, HEALTH_STATE_FAILING);
 	set_dead(lab, 2, true);
-	fleet_destroy(lab->fleet);
-	memset(checks, 0, sizeof(checks));
-	lab->fleet = fleet_create(&lab->plane, &hooks, &e);
-	assert_non_null(lab->fleet);
+	start_anew(lab);
 	lab_apply(lab, SERVICE(""));
 	assert_true(backend_of(lab, 2)->is_dead);
 	lab_resolve_all(lab);
@@ -406,6 +412,58 @@ static void what_packets_see_is_taken_over(void **state)
 		assert_true(before[i] == 2 || reached[i] == before[i]);
 	set(lab, 1, HEALTH_STATE_UP);
 	expect("one answers", send_all(lab, 30000, SYN, reached), B1 | B3);
+	close_lab(lab);
+}
+
+/* A daemon that starts anew in panic knows nothing of those that failed, and the fallback serves on meanwhile. */
+static void the_fallback_serves_through_a_restart(void **state)
+{
+	static const char text[] = SERVICE("when_all_down: fallback, fallback: 10.3.0.9, ");
+	struct lab *lab = open_lab(text);
+	int reached[FLOWS];
+
+	all_up(lab);
+	for (uint8_t last = 1; last <= 3; last++)
+		set(lab, last, HEALTH_STATE_FAILING);
+	expect("in panic", send_all(lab, 10000, SYN, reached), B9);
+	start_anew(lab);
+	lab_apply(lab, text);
+	lab_resolve_all(lab);
+	for (uint8_t last = 1; last <= 3; last++)
+		set(lab, last, HEALTH_STATE_UNKNOWN); /* the first answers were bad, and too few to tell */
+	expect("nothing is known", send_all(lab, 20000, SYN, reached), B9);
+	for (uint8_t last = 1; last <= 3; last++)
+		set(lab, last, HEALTH_STATE_FAILING);
+	expect("in panic again", send_all(lab, 30000, SYN, reached), B9);
+	set(lab, 2, HEALTH_STATE_UP);
+	expect("no more", send_all(lab, 40000, SYN, reached), B2);
+	close_lab(lab);
+}
+
+static bool is_pending(void *context, const struct fleet_backend *backend)
+{
+	return !backend->adjacency;
+}
+
+/* All backends are others: those of before serve until one of the new ones answers, or all have failed. */
+static void a_replacement_leaves_no_gap(void **state)
+{
+	static const char other[] = "services:\n- {name: web, vip: 10.2.0.1, port: 80, forward: ipip, health: {type: tcp}, "
+				    "backends: [10.3.0.7, 10.3.0.8]}\n";
+	struct lab *lab = open_lab(SERVICE(""));
+	int reached[FLOWS];
+
+	all_up(lab);
+	lab->fleet->hooks.is_pending = is_pending;
+	lab_apply(lab, other);
+	lab_resolve_all(lab);
+	set(lab, 7, HEALTH_STATE_UNKNOWN);
+	set(lab, 8, HEALTH_STATE_UNKNOWN);
+	expect("the first answers were bad", send_all(lab, 10000, SYN, reached), B1 | B2 | B3);
+	set(lab, 7, HEALTH_STATE_UP);
+	expect("one is up", send_all(lab, 20000, SYN, reached), 1u << 7);
+	set(lab, 7, HEALTH_STATE_FAILING);
+	expect("it fails, and the other is not known", send_all(lab, 30000, SYN, reached), NOBODY);
 	close_lab(lab);
 }
 
@@ -430,6 +488,8 @@ int main(void)
 		cmocka_unit_test(a_failing_one_is_not_waited_with),
 		cmocka_unit_test(one_that_is_taken_out_is_asked_on),
 		cmocka_unit_test(what_packets_see_is_taken_over),
+		cmocka_unit_test(the_fallback_serves_through_a_restart),
+		cmocka_unit_test(a_replacement_leaves_no_gap),
 	};
 
 	return cmocka_run_group_tests(tests, make_ports, NULL);
