@@ -31,6 +31,14 @@ signal() { # SIGNAL N: to nginx on a backend, its workers too
 	# shellcheck disable=SC2046 # process numbers
 	kill -"$1" "$pid" $(pgrep -P "$pid")
 }
+cut_off() { # N: it is silent, but for ARP
+	host "backend$1" nft -f - <<-END
+		table inet cut {
+		    chain in { type filter hook prerouting priority -300; drop; }
+		    chain out { type filter hook output priority -300; drop; }
+		}
+	END
+}
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 logged() { grep -c "$1" "$RIG_DIR/halfproxyd.log"; }
 
@@ -161,12 +169,7 @@ capture backend1 eth0 old1 "dst host $RIG_VIP4 and tcp src port $(awk '/port/ { 
 capture backend2 eth0 old2 "dst host $RIG_VIP4 and tcp src port $(awk '/port/ { print $2 }' "$RIG_DIR/hold3.log")"
 sleep 0.3
 STOPPED=$(now_ms)
-host backend3 nft -f - <<-END
-	table inet cut {
-	    chain in { type filter hook prerouting priority -300; drop; }
-	    chain out { type filter hook output priority -300; drop; }
-	}
-END
+cut_off 3
 need "one that is silent everywhere is dead" eventually 8 is_state 10.3.0.3 dead
 expect "its old connection does not hang" eventually 8 grep -q broken "$RIG_DIR/hold3.log"
 expect_in_time "no new flow came to it later than is promised" 3 "$STOPPED"
@@ -199,6 +202,13 @@ expect_equal "and nobody serves" "" "$(who)"
 expect_equal "the service is down" down "$(hp status --json | jq -r '.services[0].state')"
 configure "min_up: 2\n    when_all_down: all"
 need "a reload" hp reload
+cut_off 3
+need "all fail" eventually 5 is_state 10.3.0.3 failing
+sleep 1 # its own address has been asked
+expect_equal "nobody is dead to a service that sends flows to all" failing "$(health_of 10.3.0.3)"
+expect_text "which status says" "PANIC: too few backends are up, all get flows" hp status
+host backend3 nft delete table inet cut
+need "one is up again" eventually 5 is_state 10.3.0.3 up
 signal CONT 1
 need "enough are up" eventually 5 is_state 10.3.0.1 up
 expect_equal "and serve" 13 "$(who)"

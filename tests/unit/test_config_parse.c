@@ -13,7 +13,8 @@
 
 static void describe_bytes(FILE *out, const char *name, const char *bytes, size_t count)
 {
-	fprintf(out, bytes ? " %s " : "", name);
+	if (bytes)
+		fprintf(out, " %s ", name);
 	for (size_t i = 0; i < count; i++)
 		fprintf(out, bytes[i] > ' ' && bytes[i] < 127 ? "%c" : "<%02x>", (unsigned char)bytes[i]);
 }
