@@ -122,11 +122,19 @@ static void note_day(struct http_certificate *certificate, const ASN1_TIME *time
 		strftime(certificate->day, sizeof(certificate->day), "%Y-%m-%d", &day);
 }
 
+/* Those that have room, and dots for the others. */
 static void add_name(struct http_certificate *certificate, const char *name, size_t bytes)
 {
-	size_t at = strlen(certificate->names);
+	size_t at = strlen(certificate->names), room = sizeof(certificate->names) - sizeof(", ...") - at;
 
-	snprintf(certificate->names + at, sizeof(certificate->names) - at, "%s%.*s", at ? ", " : "", (int)bytes, name);
+	if (at && !strcmp(certificate->names + at - 1, "."))
+		return;
+	if (bytes + 2 > room && at)
+		snprintf(certificate->names + at, sizeof(certificate->names) - at, ", ...");
+	else if (bytes > room)
+		snprintf(certificate->names, sizeof(certificate->names), "%.*s...", (int)room, name);
+	else
+		snprintf(certificate->names + at, sizeof(certificate->names) - at, "%s%.*s", at ? ", " : "", (int)bytes, name);
 }
 
 static void note_names(struct http_certificate *certificate, X509 *x509)

@@ -44,6 +44,7 @@ tls_ca other
 tls_certificate good ca "DNS:a.example,IP:$RIG_VIP4,IP:$RIG_VIP6"
 tls_certificate expired ca DNS:a.example 20200101000000Z 20200102000000Z
 tls_certificate early ca DNS:a.example 20480101000000Z
+tls_certificate many ca "$(printf 'DNS:site%s.example,' {1..20})DNS:last.example"
 tls_certificate client other DNS:director.example
 tls_openssl req -x509 -new -key good.key -subj /CN=a.example -addext subjectAltName=DNS:a.example -days 3650 -out self.crt
 cp "$RIG_DIR/tls/good.key" "$RIG_DIR/tls/self.key"
@@ -65,6 +66,7 @@ http {
     $(web_https 444 expired)
     $(web_https 445 early)
     $(web_https 446 self)
+    $(web_https 449 many)
     $(web_https 447 good "ssl_client_certificate $RIG_DIR/tls/other.crt; ssl_verify_client on;")
 }
 END
@@ -125,6 +127,9 @@ own=", certificate: $RIG_DIR/tls/client.crt, key: $RIG_DIR/tls/client.key"
 certificate "one that expired" "certificate: certificate expired 2020-01-02" 444 "$ca$name"
 certificate "one that is not valid yet" "certificate: certificate is not valid before 2048-01-01" 445 "$ca$name"
 certificate "another name" "certificate: certificate is for a.example, $RIG_VIP4, $RIG_VIP6, not b.example" 443 "$ca, host: b.example"
+certificate "another name than many" \
+	"certificate: certificate is for site1.example, site2.example, site3.example, site4.example, ..., not b.example" 449 "$ca, host: b.example"
+certificate "one of many names" good 449 "$ca, host: site20.example"
 certificate "a name that is asked by address" "certificate: certificate is for a.example, not $RIG_VIP4" 446 \
 	", ca: $RIG_DIR/tls/self.crt"
 certificate "one that signed itself" "certificate: certificate is self-signed and not trusted" 446 "$ca$name"
