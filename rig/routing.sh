@@ -162,8 +162,14 @@ routing_pause() { # STOP|CONT
 	[ "$1" = CONT ] || sleep 0.3
 }
 routing_watch() {
+	local name hook
 	routing_pause STOP
-	loss_watch backend1 backend2 backend3
+	for name in router backend1 backend2 backend3; do
+		hook=$([ $name = router ] && echo forward || echo prerouting)
+		loss_count $name "$hook" ip saddr 192.168.1.0/24 ip daddr "$RIG_VIP4" # and of no probes
+		loss_count $name "$hook" ip6 saddr fd00:1::/64 ip6 daddr "$RIG_VIP6"
+	done
+	LOSS_DROPS=$(loss_drops)
 	routing_pause CONT
 }
 
@@ -177,12 +183,24 @@ routing_loss() {
 	routing_pause CONT
 }
 
+# What answers probes and clients, on all backends: routing_web STOP|CONT
+routing_web() {
+	local n pid
+	for n in 1 2 3; do
+		pid=$(cat "$RIG_DIR/nginx$n.pid")
+		# shellcheck disable=SC2046 # process numbers
+		kill -"$1" "$pid" $(pgrep -P "$pid")
+	done
+}
+routing_up_now() { hp status --json | jq -e '.announce.up == .announce.vips and all(.services[].backends[]; .health.state == "up")'; }
+
 # ---- all of it ----------------------------------------------------------------------------------------------------------------
 
 # FRR imports tables below 253 alone, and of IPv4.
 routing_file() {
 	{ service web "$RIG_VIP4" tcp 80 ipip 10.3.0.{1,2,3}
 	[ "$ROUTING_KIND" = frr ] || service web6 "$RIG_VIP6" tcp 80 ipip fd00:3::{1,2,3}; } |
+		sed 's/^    forward: ipip/&\n    health: {type: http, path: \/who, interval: 1s, timeout: 1s, rise: 1, fall: 3}/' |
 		RIG_INTERFACES="{name: eth0, announce: none}" director_file
 	[ "$ROUTING_KIND" != frr ] || sed -i '1i announce: {table: 100}' "$RIG_DIR/halfproxy$(rig_number).yaml"
 }

@@ -107,7 +107,7 @@ static void route(struct announcer *announcer)
 
 	resolver_vips_begin(announcer->resolver, announcer->config->announce.table, announcer->ifindex);
 	for (struct fleet_vip *vip = announcer->fleet->vips; vip && !is_withdrawn; vip = vip->hh.next)
-		if (fleet_vip_is_up(vip))
+		if (fleet_vip_is_served(vip))
 			wanted += resolver_vips_add(announcer->resolver, &vip->address);
 	resolver_vips_end(announcer->resolver);
 	if (!announcer->config->announce.table || !announcer->ifindex)

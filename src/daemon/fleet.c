@@ -348,6 +348,7 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 			clear_lost(fleet, fleet->dirty[i]);
 	}
 	fleet->dirty_count = kept;
+	fleet_vips_serve(fleet);
 	fleet_vips_know(fleet);
 	return failed;
 }

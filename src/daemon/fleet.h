@@ -86,6 +86,8 @@ struct fleet_vip {
 	unsigned int up; /* services that are */
 	bool is_known;	 /* how its backends are, or it has waited for that as long as it may */
 	uint64_t came_ms; /* boot clock */
+	bool is_served;	  /* a service of it takes new flows, or has some left that it did not take from a failing backend */
+	uint64_t served_in; /* scratch: the fleet's stamp when a service of it was */
 	bool is_told;	  /* the announcer's: the segments know that it is here */
 	uint64_t waits;	  /* scratch: the fleet's stamp when a service of it was not known */
 	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
@@ -196,7 +198,8 @@ struct fleet {
 	size_t unsteady;     /* services that move or settle */
 	size_t departing;    /* departures of all services */
 	size_t ramping;	     /* services that have ramps */
-	uint64_t vip_changes; /* grows when a VIP comes, goes, or is up or down */
+	uint64_t vip_changes; /* grows when a VIP comes, goes, is up or down, served or not */
+	uint64_t served_at;   /* what it was when last was looked who is served */
 	uint64_t warmup_ms;   /* for so long a VIP waits to be known */
 	bool is_silent;	      /* another director answers for the VIPs */
 	struct fleet_pass pass;
@@ -294,8 +297,12 @@ struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct
 /* The fingerprint of a service's ring as configured: every backend counted usable. */
 struct ring_fingerprint fleet_configured_fingerprint(const struct fleet_service *service);
 
-/* Whether the VIP may be announced: a service of it has a usable backend, or flows may be left, and it is known. */
+/* Whether the VIP may be answered for: a service of it has a usable backend, or flows may be left, and it is known. */
 bool fleet_vip_is_up(const struct fleet_vip *vip);
+
+/* Whether it may be announced to routers: it is up, and not only for flows that are left with backends that fail their
+ * checks, which have better chances elsewhere. */
+bool fleet_vip_is_served(const struct fleet_vip *vip);
 
 /* Whether another director answers ARP, ND and ping for the VIPs, so that this one must not. Packets that come are
  * forwarded all the same. Before the first configuration is applied it is only noted. */

@@ -275,9 +275,9 @@ void fleet_forget_judged(struct fleet *fleet, struct fleet_service *service)
 		*at = service->next_untold;
 }
 
-static bool is_failing(const struct fleet_service *service, const struct fleet_backend *backend)
+bool fleet_is_failing(const struct fleet_service *service, const struct fleet_backend *backend)
 {
-	for (size_t i = 0; i < service->config->backend_count; i++)
+	for (size_t i = 0; service->members && i < service->config->backend_count; i++)
 		if (service->backends[i] == backend)
 			return service->members[i].is_failing;
 	return false;
@@ -288,7 +288,7 @@ int fleet_reset_failing(struct fleet *fleet, struct fleet_service *service, stru
 	if (service->config->on_down != CONFIG_ON_DOWN_RESET)
 		return 0;
 	for (struct fleet_departure *d = service->departures; d; d = d->next) {
-		int code = d->is_cut || !is_failing(service, d->backend) ? 0 : fleet_departure_cut(fleet, service, d, e);
+		int code = d->is_cut || !fleet_is_failing(service, d->backend) ? 0 : fleet_departure_cut(fleet, service, d, e);
 
 		if (code) {
 			fleet->flush_at_ms = fleet_now_ms() + RESET_AGAIN_MS;

@@ -169,6 +169,10 @@ struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address);
 void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip);
 /* The same as taking it; one that the map says is up was known before. */
 struct fleet_vip *fleet_vip_adopt(struct fleet *fleet, const struct ip *address);
+/* See which VIPs are served. Once all services have been judged. */
+void fleet_vips_serve(struct fleet *fleet);
+/* Whether a backend that the service lists fails its checks. */
+bool fleet_is_failing(const struct fleet_service *service, const struct fleet_backend *backend);
 /* See which VIPs have become known. */
 void fleet_vips_know(struct fleet *fleet);
 /* Make the map of VIPs what the mirror says, after an adoption: a daemon that was killed between two writes may have

@@ -252,6 +252,7 @@ int fleet_tick(struct fleet *fleet, struct err *e)
 		fleet->flush_at_ms = is_due ? 0 : fleet->flush_at_ms;
 		flushed = fleet_flush(fleet, e);
 	}
+	fleet_vips_serve(fleet);
 	fleet_vips_know(fleet);
 	return code ? code : flushed;
 }

@@ -18,6 +18,7 @@ struct fleet_vip *fleet_vip_take(struct fleet *fleet, const struct ip *address)
 		vip->is_known = !fleet->hooks.is_known;
 		vip->came_ms = fleet_now_ms();
 		HASH_ADD(hh, fleet->vips, address, sizeof(vip->address), vip);
+		fleet->vip_changes++;
 	}
 	vip->references++;
 	return vip;
@@ -37,6 +38,11 @@ void fleet_vip_drop(struct fleet *fleet, struct fleet_vip *vip)
 bool fleet_vip_is_up(const struct fleet_vip *vip)
 {
 	return vip->up && vip->is_known;
+}
+
+bool fleet_vip_is_served(const struct fleet_vip *vip)
+{
+	return vip->is_served && fleet_vip_is_up(vip);
 }
 
 void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip)
@@ -73,6 +79,37 @@ void fleet_silence(struct fleet *fleet, bool is_silent)
 		return; /* what packets see stays until it is known what is to be */
 	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next)
 		fleet_vip_write(fleet, vip);
+}
+
+/* ---- which are served -------------------------------------------------------------------------------------------- */
+
+static bool is_served(const struct fleet_service *service)
+{
+	const struct fleet_departure *departure = service->departures;
+
+	if (service->ring || !service->is_up)
+		return service->ring != NULL;
+	while (departure && (departure->is_cut || !departure->backend->adjacency ||
+			     (service->config && fleet_is_failing(service, departure->backend))))
+		departure = departure->next;
+	return departure;
+}
+
+void fleet_vips_serve(struct fleet *fleet)
+{
+	uint64_t stamp;
+
+	if (!fleet->departing && fleet->served_at == fleet->vip_changes)
+		return;
+	stamp = ++fleet->stamp;
+	for (struct fleet_service *service = fleet->services; service; service = service->hh.next)
+		if (is_served(service))
+			service->vip->served_in = stamp;
+	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next) {
+		fleet->vip_changes += vip->is_served != (vip->served_in == stamp);
+		vip->is_served = vip->served_in == stamp;
+	}
+	fleet->served_at = fleet->vip_changes;
 }
 
 /* ---- which are known ------------------------------------------------------------------------------------------------ */

@@ -517,7 +517,7 @@ static size_t count_up(const struct director *director)
 	size_t count = 0;
 
 	for (const struct fleet_vip *vip = director->fleet->vips; vip; vip = vip->hh.next)
-		count += fleet_vip_is_up(vip);
+		count += fleet_vip_is_served(vip);
 	return count;
 }
 

@@ -60,4 +60,10 @@ need "it comes again" routing_revives 2
 expect "and gets its share" eventually 10 routing_leads "1 2"
 sleep 1
 routing_unbroken "it lives again"
+
+expect "all backends answer their probes" routing_up_now
+routing_web STOP
+expect "VIPs whose backends answer no probes are withdrawn" eventually 10 routing_leads ""
+routing_web CONT
+expect "and are announced when they do again" eventually 10 routing_leads "1 2"
 finish

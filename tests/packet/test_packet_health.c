@@ -473,9 +473,43 @@ static int make_ports(void **state)
 	       system("ip link add in0 type veth peer name in1 && ip link add out0 type veth peer name out1");
 }
 
+/* Flows that are left are worth a route where an operator gives their backend no new ones, and not where it fails: the VIP is
+ * answered for in its segment all the same. */
+static void only_the_failing_are_worth_no_route(void **state)
+{
+	struct lab *lab = open_lab(SERVICE(""));
+	const struct fleet_vip *vip = lab->fleet->services->vip;
+	int reached[FLOWS];
+	struct err e;
+
+	assert_false(fleet_vip_is_served(vip));
+	all_up(lab);
+	assert_true(fleet_vip_is_served(vip));
+	send_all(lab, 10000, SYN, reached);
+	set(lab, 1, HEALTH_STATE_FAILING);
+	set(lab, 2, HEALTH_STATE_FAILING);
+	assert_true(fleet_vip_is_served(vip));
+	set(lab, 3, HEALTH_STATE_FAILING);
+	assert_true(fleet_vip_is_up(vip));
+	assert_false(fleet_vip_is_served(vip));
+	set(lab, 3, HEALTH_STATE_UP);
+	assert_true(fleet_vip_is_served(vip));
+	lab_apply(lab, "services:\n- {name: web, vip: 10.2.0.1, port: 80, forward: ipip, health: {type: tcp}, "
+		       "backends: [10.3.0.1, 10.3.0.2, {address: 10.3.0.3, weight: 0}]}\n");
+	assert_int_equal(fleet_flush(lab->fleet, &e), 0);
+	assert_null(lab->fleet->services->ring);
+	assert_true(fleet_vip_is_served(vip));
+	set(lab, 3, HEALTH_STATE_FAILING);
+	assert_int_equal(fleet_tick(lab->fleet, &e), 0);
+	assert_true(fleet_vip_is_up(vip));
+	assert_false(fleet_vip_is_served(vip));
+	close_lab(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_the_failing_are_worth_no_route),
 		cmocka_unit_test(the_unknown_get_no_flows),
 		cmocka_unit_test(a_failing_one_keeps_its_flows),
 		cmocka_unit_test(a_dead_one_loses_them_as_long),

@@ -164,6 +164,7 @@ static void the_next_daemon_goes_on(void **state)
 	expect_answers(lab, "adopted, nothing applied yet", true);
 	apply(lab, "");
 	expect_answers(lab, "adopted", true);
+	assert_true(fleet_vip_is_served(lab->fleet->vips));
 	adopt(lab, true);
 	expect_answers(lab, "adopted as standby, nothing applied yet", true);
 	apply(lab, "");
