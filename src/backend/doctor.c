@@ -130,6 +130,7 @@ static int examine(const struct agent_request *request, struct findings *finding
 					    "no VIP is set up here, and none was named by --vip"), NULL);
 	} else {
 		doctor_way(doctor);
+		doctor_tunnels(doctor);
 		doctor_vips(doctor);
 		doctor_silence(doctor);
 		doctor_services(doctor);

@@ -25,8 +25,11 @@ void doctor_by_up(const struct doctor *doctor, struct finding *item);
 void doctor_vips(struct doctor *doctor);
 void doctor_silence(struct doctor *doctor);
 
-/* The way in and out: interface, reverse path filter, tunnels, MSS, route. doctor_way.c */
+/* The way in and out: interface, reverse path filter, route. doctor_way.c */
 void doctor_way(struct doctor *doctor);
+
+/* Tunnels: who opens them, the MSS, second chances, senders that were refused. doctor_tunnel.c */
+void doctor_tunnels(struct doctor *doctor);
 
 /* Whether the kernel itself opens tunnels of outer and inner families by a device that is up; its name, or NULL. */
 const char *doctor_kernel_tunnel(const struct look *look, bool is_inner4, bool is_outer4);

@@ -1,16 +1,12 @@
-/* The doctor on the way of packets: interface, reverse path filter, tunnels, MSS, the way back: see doctor.h. */
-#include <errno.h>
+/* The doctor on the way of packets: interface, reverse path filter, the way back: see doctor.h. */
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/doctor.h"
 #include "backend/host.h"
-#include "backend/tunnel.h"
+#include "doctor/rp_filter.h"
 
-#define REFUSED_RECENT_S 600
-#define RP_STRICT 1
 
 /* ---- interface and route -------------------------------------------------------------------------------------------------- */
 
@@ -85,7 +81,6 @@ static bool is_in_path(const struct doctor *doctor, const struct look_link *link
 
 static void judge_rp_filter(struct doctor *doctor)
 {
-	long long dropped = look_counter("TcpExt", "IPReversePathFilter");
 	size_t wrong = 0, count = 0;
 
 	for (size_t i = 0; i < doctor->look.link_count; i++) {
@@ -95,26 +90,15 @@ static void judge_rp_filter(struct doctor *doctor)
 		if (!(link->flags & IFF_UP) || !is_in_path(doctor, link))
 			continue;
 		count++;
-		if (look_effective(link->name, "rp_filter") != RP_STRICT)
-			continue;
-		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_RP_FILTER, "rp_filter",
-				    "strict on %s, which drops clients whose route leads by another interface", link->name);
-		finding_evidence(item, "max(all, %s) = 1; it has dropped %lld packets (TcpExtIPReversePathFilter)", link->name,
-				dropped);
-		finding_command(item, (const char *const[]){"if", link->name, NULL});
-		/* `up` remembers what the interface's own was, for `down`. */
-		if (!strcmp(link->name, doctor->setup.interface) && doctor->can_up) {
+		item = rp_filter_judge(&doctor->look, link, "which drops clients whose route leads by another interface",
+				       doctor->findings);
+		/* `up` makes a strict one loose, and remembers what the interface's own was, for `down`. */
+		if (item && !strcmp(item->value, "2") && !strcmp(link->name, doctor->setup.interface) && doctor->can_up)
 			finding_fix(item, FINDING_FIX_UP, NULL, NULL);
-		} else {
-			char path[128];
-
-			snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link->name);
-			finding_fix(item, FINDING_FIX_SYSCTL, path, "2");
-		}
-		wrong++;
+		wrong += item != NULL;
 	}
 	if (!wrong)
-		findings_ok(doctor->findings, "rp_filter", "strict on none of %zu interfaces in the path", count);
+		findings_ok(doctor->findings, "rp_filter", "drops on none of %zu interfaces in the path", count);
 }
 
 /* What the kernel dropped since it came up; what it means now the other items say. */
@@ -125,137 +109,12 @@ static void tell_counters(struct doctor *doctor)
 		    look_counter("TcpExt", "IPReversePathFilter"));
 }
 
-/* ---- tunnels -------------------------------------------------------------------------------------------------------------- */
-
-const char *doctor_kernel_tunnel(const struct look *look, bool is_inner4, bool is_outer4)
-{
-	const char *kind = !is_outer4 ? "ip6tnl" : is_inner4 ? "ipip" : "sit";
-
-	for (size_t i = 0; i < look->link_count; i++)
-		if (!strcmp(look->links[i].kind, kind) && look->links[i].flags & IFF_UP)
-			return look->links[i].name;
-	return NULL;
-}
-
-/* Whether the kernel opens what our program does not: every VIP by ipip, for every sender. GUE needs fou in front of the
- * device, which this does not look for. */
-static const char *find_kernel_tunnel(const struct doctor *doctor)
-{
-	const struct setup *setup = &doctor->setup;
-	const char *name = NULL;
-
-	for (size_t i = 0; i < setup->vip_count; i++)
-		for (size_t j = 0; setup->vips[i].methods & SETUP_TUNNELS && j < setup->sender_count; j++) {
-			name = doctor_kernel_tunnel(&doctor->look, ip_is4(&setup->vips[i].address),
-						    ip_is4(&setup->senders[j].ip));
-			if (!name || setup->vips[i].methods & SETUP_GUE)
-				return NULL;
-		}
-	return name;
-}
-
-static void judge_place(struct doctor *doctor)
-{
-	const char *name = doctor->setup.interface;
-	const struct look_link *link = look_link_named(&doctor->look, name);
-	struct finding *item;
-
-	if (!link || tunnel_check(name, NULL) != -EBUSY)
-		return;
-	item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_XDP_TAKEN, "program", "somebody else's XDP program is on %s",
-		name);
-	finding_evidence(item, "program %u", link->xdp_program);
-	finding_command(item, (const char *const[]){"if", name, NULL});
-}
-
-static void judge_decapsulation(struct doctor *doctor, const struct tunnel_state *state, const struct hpb_settings *wanted)
-{
-	const char *kernel = state->is_decap ? NULL : find_kernel_tunnel(doctor), *name = doctor->setup.interface;
-	struct finding *item = NULL;
-
-	if (kernel)
-		findings_ok(doctor->findings, "decapsulation", "by the kernel's %s", kernel);
-	else if (!state->is_decap)
-		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_NOT_DECAPSULATED, "decapsulation",
-				    "nothing on %s opens tunnels", name);
-	else if (!state->is_filled || state->settings.flags != wanted->flags)
-		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_NOT_DECAPSULATED, "decapsulation",
-				    "the program on %s knows other VIPs, senders, VLANs or methods than are set up", name);
-	else if (!state->is_whole && state->is_mss)
-		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_PROGRAM_OLD, "decapsulation",
-				    "the programs on %s are of another version, or their pins are gone", name);
-	else
-		findings_ok(doctor->findings, "decapsulation", "by XDP on %s (%s), %llu packets so far", name,
-			  state->is_native ? "native" : "generic",
-			  (unsigned long long)state->counters[HPB_DECAPSULATED]);
-	if (item)
-		doctor_by_up(doctor, item);
-}
-
-static void judge_mss(struct doctor *doctor, const struct tunnel_state *state, const struct hpb_settings *wanted)
-{
-	bool is_right = state->is_mss && state->settings.mss4 == wanted->mss4 && state->settings.mss6 == wanted->mss6;
-	struct finding *item;
-
-	if (is_right) {
-		findings_ok(doctor->findings, "mss", "VIPs advertise at most %u (IPv4) and %u (IPv6)", wanted->mss4,
-			wanted->mss6);
-		return;
-	}
-	item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_MSS_TOO_LARGE, "mss",
-			    "what a VIP advertises leaves no room for the outer header: full segments of clients get lost");
-	finding_evidence(item, "%s, %u and %u where the MTU of %s allows %u and %u",
-			state->is_mss ? "lowered by the filter" : "no filter on the way out", state->settings.mss4,
-			state->settings.mss6, doctor->setup.interface, wanted->mss4, wanted->mss6);
-	doctor_by_up(doctor, item);
-}
-
-static bool is_named(const struct setup *setup, const struct ip *ip)
-{
-	for (size_t i = 0; i < setup->sender_count; i++)
-		if (ip_in_prefix(ip, &setup->senders[i]))
-			return true;
-	return false;
-}
-
-static void judge_senders(struct doctor *doctor, const struct tunnel_state *state)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	for (int i = 0; i < HPB_REFUSED_COUNT; i++) {
-		const struct hpb_refused *row = &state->refused[i];
-		struct ip ip = i == HPB_REFUSED4 ? ip_from4(row->address) : ip_from6(row->address);
-		long long ago_s = (long long)now.tv_sec - (long long)(row->at_ns / 1000000000u);
-		char text[IP_TEXT_BYTES];
-
-		if (!row->at_ns || ago_s > REFUSED_RECENT_S || is_named(&doctor->setup, &ip))
-			continue;
-		finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_SENDER_REFUSED, "sender",
-					     "%s sends tunnelled packets for a VIP, and --from does not name it",
-					     ip_format(&ip, text)),
-				"%lld s ago; %llu packets of such senders", ago_s,
-				(unsigned long long)state->counters[HPB_REFUSED_SENDER]);
-	}
-}
-
 void doctor_way(struct doctor *doctor)
 {
-	struct hpb_settings wanted;
-	struct tunnel_state state;
-
 	judge_interface(doctor);
 	if (setup_has_family(&doctor->setup, 4))
 		judge_rp_filter(doctor);
 	tell_counters(doctor);
 	judge_route(doctor, 4);
 	judge_route(doctor, 6);
-	if (!setup_has_tunnel(&doctor->setup))
-		return;
-	wanted = tunnel_settings(&doctor->setup);
-	tunnel_look(&doctor->setup, &state);
-	judge_place(doctor);
-	judge_decapsulation(doctor, &state, &wanted);
-	judge_mss(doctor, &state, &wanted);
-	judge_senders(doctor, &state);
 }

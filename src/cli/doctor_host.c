@@ -5,8 +5,7 @@
 
 #include "cli/doctor.h"
 #include "cli/reply.h"
-
-#define RP_STRICT 1
+#include "doctor/rp_filter.h"
 
 /* Of probes, where the daemon does not say otherwise. */
 #define MARK 0x48000000u
@@ -47,31 +46,20 @@ static void judge_local(const struct doctor *doctor)
 /* Where there is one interface only, packets that come in by it are answered by it. */
 static void judge_rp_filter(const struct doctor *doctor)
 {
-	long long dropped = look_counter("TcpExt", "IPReversePathFilter");
 	size_t wrong = 0, count = 0;
 
 	for (size_t i = 0; i < doctor->look.link_count; i++)
 		count += (doctor->look.links[i].flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP;
 	for (size_t i = 0; i < doctor->look.link_count && count > 1; i++) {
 		const struct look_link *link = &doctor->look.links[i];
-		struct finding *item;
-		char path[128];
 
-		if ((link->flags & (IFF_UP | IFF_LOOPBACK)) != IFF_UP || !doctor_uses(doctor, link) ||
-		    look_effective(link->name, "rp_filter") != RP_STRICT)
-			continue;
-		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_RP_FILTER, "rp_filter",
-				    "strict on %s, which drops answers to probes that come in by it while the VIP's route leads "
-				    "elsewhere", link->name);
-		finding_evidence(item, "max(all, %s) = 1; it has dropped %lld packets (TcpExtIPReversePathFilter)", link->name,
-				 dropped);
-		snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link->name);
-		finding_fix(item, FINDING_FIX_SYSCTL, path, "2");
-		finding_command(item, (const char *const[]){"if", link->name, NULL});
-		wrong++;
+		if (link->flags & IFF_UP && doctor_uses(doctor, link))
+			wrong += rp_filter_judge(&doctor->look, link,
+						 "which drops answers to probes that come in by it while the VIP's route leads "
+						 "elsewhere", doctor->findings) != NULL;
 	}
 	if (!wrong)
-		findings_ok(doctor->findings, "rp_filter", count > 1 ? "strict on no interface in use"
+		findings_ok(doctor->findings, "rp_filter", count > 1 ? "drops on no interface in use"
 								     : "of no matter with one interface");
 }
 

@@ -94,10 +94,11 @@
 	  "ip -6 neigh del proxy {vip} dev {if}") \
 	X(RP_FILTER, CAUSE_BACKEND | CAUSE_DIRECTOR, \
 	  "a SYN arrives and no SYN-ACK leaves, or the director's probes time out while clients are fine", \
-	  "strict reverse path filtering, with two interfaces or a tunnel: max(all, interface) of rp_filter is 1", \
+	  "reverse path filtering, with two interfaces or a tunnel: max(all, interface) of rp_filter is 1 (strict), or " \
+	  "2 (loose) on an interface without an IPv4 address, where that drops as well", \
 	  "TcpExtIPReversePathFilter rises in `nstat -a`", \
-	  "make it loose; the larger value counts", \
-	  "sysctl -w net/ipv4/conf/{if}/rp_filter=2") \
+	  "make it loose (2), or 0 on an interface without an address; the larger value counts", \
+	  "sysctl -w net/ipv4/conf/{if}/rp_filter={value}") \
 	X(NOT_DECAPSULATED, CAUSE_BACKEND | CAUSE_PROBE, \
 	  "connections to the VIP time out, while the backend's own address works; with ipip, ICMP protocol " \
 	  "unreachable", \
@@ -105,6 +106,12 @@
 	  "`halfproxy-backend status`, decapsulation", \
 	  "open them", \
 	  "halfproxy-backend up{up}") \
+	X(CHANCE_BLIND, CAUSE_BACKEND, \
+	  "connections break on a backend of gue whose VIP is in a container", \
+	  "the second chance looks for sockets in the interface's network namespace, and the VIP's are in another", \
+	  "`halfproxy-backend status`, second chance", \
+	  "run halfproxy-backend in there, or switch the second chance off", \
+	  "halfproxy-backend up --second-chance off") \
 	X(SENDER_REFUSED, CAUSE_BACKEND, \
 	  "tunnelled packets arrive and are refused", \
 	  "they come from a sender that --from did not name", \

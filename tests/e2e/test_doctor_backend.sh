@@ -101,6 +101,21 @@ by_fix "... without it the tunnels are closed" NOT_DECAPSULATED wrong true
 by_both "an MSS filter that was taken off" MSS_TOO_LARGE wrong at tc filter del dev eth0 egress
 by_command "a smaller MTU" MSS_TOO_LARGE wrong at ip link set eth0 mtu 1400
 
+need "a VIP by gue" agent up --vip 10.2.0.5 --forward gue --from 10.2.0.10
+by_both "packets that nothing passes on" PROGRAM_OLD wrong at tc filter del dev eth0 ingress
+container() { # the VIP in a network namespace behind eth0's host
+	ip netns add "$RIG-inner"
+	at ip link add door type veth peer name eth0 netns "$RIG-inner"
+	at ip link set door up
+	host inner ip address add 10.2.0.5/32 dev eth0
+}
+provoke "a VIP whose sockets are in a container" CHANCE_BLIND wrong container
+at env PATH="$BUILD:$PATH" sh -c "$(doctor_command CHANCE_BLIND)" >/dev/null
+expect_not "... mended by the command printed" grep -q CHANCE_BLIND <(doctor_names)
+ip netns del "$RIG-inner"
+eventually 5 sh -c "! nsenter --net=/run/netns/$RIG-backend1 ip link show door"
+expect "all is well" doctor_content
+
 # ---- the rest --------------------------------------------------------------------------------------------------------
 filter() {
 	at nft -f - <<-END

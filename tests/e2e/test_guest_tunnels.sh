@@ -66,6 +66,24 @@ for family in -4 -6; do
 	need "the kernel opens GUE's port for IP$family" host backend1 ip $family fou add port 6080 gue
 done
 
+# The doctor of the backend, where nothing of ours is set up, knows the kernel's devices.
+doctor() {
+	host backend1 "$BUILD/halfproxy-backend" doctor --vip $RIG_VIP4 $RIG_VIP6 --forward "$1" --from 10.2.0.10 fd00:2::a \
+		--interface eth0 "${@:2}"
+}
+for method in ipip gue; do
+	expect_text "the doctor takes them for $method" "by the kernel's t" doctor $method
+	host backend1 ip link set t64 down
+	expect_text "... all of them" "NOT_DECAPSULATED" doctor $method
+	host backend1 ip link set t64 up
+done
+for value in 1 2; do # a device without an address drops by either
+	host backend1 sh -c "echo $value >/proc/sys/net/ipv4/conf/t44/rp_filter"
+	expect_text "and looks at their reverse path filter, $value" "RP_FILTER" doctor ipip
+	doctor ipip --fix --json >"$RIG_DIR/fixed" 2>&1
+	expect_equal "which --fix takes away" 0 "$(host backend1 cat /proc/sys/net/ipv4/conf/t44/rp_filter)"
+done
+
 # run FORWARD OUTER4 FILTER4 FILTER64 OUTER6 FILTER6 FILTER66: how many bytes of outer headers there are, and by which
 # filters the frames of each pair are told.
 run() {

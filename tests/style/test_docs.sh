@@ -112,8 +112,8 @@ found() { # FLAG FILE...
 		grep -qE "\b(CAUSE_)$name\b" "${@:2}" || echo "$name"
 	done
 }
-wrong "causes that the backend's doctor does not find" "$(found CAUSE_BACKEND src/backend/doctor*.c src/core/judge_*.c)"
-wrong "causes that the director's doctor does not find" "$(found CAUSE_DIRECTOR src/cli/doctor*.c src/core/judge_*.c)"
+wrong "causes that the backend's doctor does not find" "$(found CAUSE_BACKEND src/backend/doctor*.c src/doctor/*.c src/core/judge_*.c)"
+wrong "causes that the director's doctor does not find" "$(found CAUSE_DIRECTOR src/cli/doctor*.c src/doctor/*.c src/core/judge_*.c)"
 wrong "causes that no verdict has" "$(found CAUSE_PROBE src/core/verdict.c)"
 
 # ---- examples work -------------------------------------------------------------------------------------------------
