@@ -3,7 +3,8 @@
 #
 # Tests are found by their place. Each is a job: a name, a limit in seconds, a command; it has a log of its own
 # (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). Two jobs run at a time, in no order that
-# anything may rely on.
+# anything may rely on. First the scripts, most of which wait for something: beside them, by what CPU time they leave over,
+# the builds, checks and fuzzers (suite_idle); then the programs.
 #
 #     tests/unit/test_*.c, tests/packet/test_*.c   unit/NAME, packet/NAME, and again as sanitize/NAME
 #     tests/e2e/test_*.sh                          e2e/NAME
@@ -12,6 +13,7 @@
 #     the compilers and checkers                   build/*, check/*
 
 SUITE_JOBS=2
+SUITE_FIRST="e2e|style|check|fuzz"
 SUITE_FUZZ_S=20
 
 suite_job() { # NAME LIMIT_S COMMAND...
@@ -91,28 +93,40 @@ suite() {
 	mkdir -p build/logs
 	suite_build build/gcc gcc
 	wanted=$(printf '%s\n' "$@")
-	jobs=$(suite_scripts; suite_programs; suite_checks)
+	jobs=$(suite_scripts; suite_checks; suite_programs)
 	if [ $# -gt 0 ]; then
 		jobs=$(awk -F'\t' 'NR == FNR { want[$0]; next } { for (w in want) if (index($1, w)) { print; next } }' \
 			<(printf '%s\n' "$wanted") <(printf '%s\n' "$jobs"))
 		[ -n "$jobs" ] || { echo "run: no test's name contains $*" >&2; return 2; }
-	else
-		suite_build build/clang clang
-	fi
-	if grep -q ^sanitize/ <<<"$jobs"; then
-		suite_sanitized
 	fi
 	if grep -q ^e2e/guest_ <<<"$jobs"; then # in a jail there is no network to download by
 		rig/guest --fetch || true
 	fi
 	BUILD=$ROOT/build
 	export BUILD
-	# shellcheck disable=SC2016 # the inner shell's own argument
-	printf '%s\n' "$jobs" | xargs -d '\n' -P $SUITE_JOBS -I '{}' bash -c 'suite_one "$1"' suite '{}' || true
+	suite_idle "$jobs" $# &
+	suite_jobs $SUITE_JOBS "$(grep -E "^(e2e|style)/" <<<"$jobs")"
+	wait $!
+	suite_jobs $SUITE_JOBS "$(grep -vE "^($SUITE_FIRST)/" <<<"$jobs")"
 	passed=$(grep -rlx ok build/logs --include='*.result' | wc -l)
 	failed=$(($(printf '%s\n' "$jobs" | wc -l) + $(find build/logs/build -name '*.result' | wc -l) - passed))
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ]
+}
+
+# Run so many of these jobs at a time.
+suite_jobs() {
+	[ -n "$2" ] || return 0
+	# shellcheck disable=SC2016 # the inner shell's own argument
+	printf '%s\n' "$2" | xargs -d '\n' -P "$1" -I '{}' bash -c 'suite_one "$1"' suite '{}' || true
+}
+
+# What needs nothing but CPU time, and takes none that others want: suite_idle JOBS NAMES, the number of names asked for.
+suite_idle() {
+	chrt --idle --pid 0 $BASHPID || true
+	[ "$2" -gt 0 ] || suite_build build/clang clang
+	! grep -q ^sanitize/ <<<"$1" || suite_sanitized
+	suite_jobs 1 "$(grep -E "^(check|fuzz)/" <<<"$1")"
 }
 
 suite_sanitized() {

@@ -159,7 +159,7 @@ faults_of_the_way() {
 	unfilter director
 	mended "the director hears again"
 	host backend2 ip link set eth0 down
-	if [ $FORWARD = l2 ]; then
+	if [ "$FORWARD" = l2 ]; then
 		named "the cable is out" web dead BACKEND_SILENT "does not answer at all"
 	else
 		both "the cable is out" dead BACKEND_SILENT "does not answer at all"

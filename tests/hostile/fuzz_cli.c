@@ -1,6 +1,6 @@
 /* Any bytes as the daemon's reply, shown in every way; and as what somebody types.
  *
- * Links: src/cli/client.c src/cli/command.c src/cli/drain_wait.c src/cli/show.c src/cli/show_flows.c */
+ * Links: src/cli/[!m]*.c src/doctor/*.c */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
