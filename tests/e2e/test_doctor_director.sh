@@ -147,6 +147,14 @@ provoke "a backend on whose VIP nothing listens" NOT_LISTENING wrong with_check
 expect_text "... in words" "10.3.0.1 of service checked is failing: nothing listens on 10.2.0.1:81 (RST from the VIP)" doctor
 serve backend1 listener socat TCP4-LISTEN:81,fork,reuseaddr,bind=10.2.0.1 SYSTEM:true
 expect "... mended by a service there" eventually 10 doctor_content
+overwrites
+expect "a rule that overwrites marks makes checks fail" eventually 10 sh -c "
+	nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy status --json |
+	jq -e '.services[].backends[].health.state? == \"failing\"'"
+provoke "which is" MARK_OVERWRITTEN wrong true
+at sh -c "$(doctor_command MARK_OVERWRITTEN)"
+expect "... and probes arrive again by the command printed" eventually 10 doctor_content
+at nft flush ruleset
 host backend1 ip address del 10.2.0.1/32 dev lo
 expect "a VIP that is missing" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
 	jq -e '.items[] | select(.id == \"VIP_MISSING\" and .level == \"wrong\")'"
