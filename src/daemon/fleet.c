@@ -193,7 +193,8 @@ void fleet_mark(struct fleet *fleet, struct fleet_service *service)
 static void write_adjacency(struct fleet *fleet, struct fleet_backend *backend, const struct hp_adjacency *record)
 {
 	uint32_t first = backend->number * HP_ADJACENCIES_PER_BACKEND;
-	uint32_t seen = fleet->plane->backends[backend->number].way;
+	const struct hp_backend *published = &fleet->plane->backends[backend->number];
+	uint32_t seen = published->way ? published->way : published->adjacency;
 	uint32_t index = seen == first ? first + 1 : first;
 
 	if (backend->flipped == fleet->epoch)
@@ -356,7 +357,7 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 /* ---- adoption -------------------------------------------------------------------------------------------------- */
 
 /* A daemon before probes wrote no way. One with a way and no adjacency was dead by its checks. */
-static void adopt_way(struct fleet_backend *backend, const struct hp_backend *seen)
+static void adopt_way(struct fleet *fleet, struct fleet_backend *backend, const struct hp_backend *seen)
 {
 	uint32_t way = seen->way ? seen->way : seen->adjacency;
 
@@ -365,6 +366,8 @@ static void adopt_way(struct fleet_backend *backend, const struct hp_backend *se
 	backend->way = way;
 	backend->adjacency = seen->adjacency ? way : 0;
 	backend->is_dead = !seen->adjacency;
+	if (!seen->way)
+		fleet_backend_write(fleet, backend);
 }
 
 static int adopt_backends(struct fleet *fleet)
@@ -389,7 +392,7 @@ static int adopt_backends(struct fleet *fleet)
 			return -ENOMEM;
 		backend->is_new = backend->is_adopted = true;
 		backend->references = 1;
-		adopt_way(backend, seen);
+		adopt_way(fleet, backend, seen);
 	}
 	return 0;
 }

@@ -415,6 +415,26 @@ static void what_packets_see_is_taken_over(void **state)
 	close_lab(lab);
 }
 
+/* Maps of a daemon before there were probes hold no ways for them. */
+static void ways_are_made_of_adjacencies(void **state)
+{
+	struct lab *lab = open_lab(SERVICE(""));
+	struct adjacency facts = lab_facts(lab, "10.3.0.2");
+	struct hp_backend *seen = &lab->plane.backends[backend_of(lab, 2)->number];
+	uint32_t adjacency = seen->adjacency;
+
+	seen->way = 0;
+	start_anew(lab);
+	assert_int_equal(seen->way, adjacency);
+	lab_apply(lab, SERVICE(""));
+	assert_false(backend_of(lab, 2)->is_dead);
+	facts.mac_destination[5]++;
+	lab_resolve(lab, "10.3.0.2", &facts);
+	assert_int_not_equal(seen->adjacency, adjacency); /* what packets may be reading is not written to */
+	assert_int_equal(seen->way, seen->adjacency);
+	close_lab(lab);
+}
+
 /* A daemon that starts anew in panic knows nothing of those that failed, and the fallback serves on meanwhile. */
 static void the_fallback_serves_through_a_restart(void **state)
 {
@@ -522,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_failing_one_is_not_waited_with),
 		cmocka_unit_test(one_that_is_taken_out_is_asked_on),
 		cmocka_unit_test(what_packets_see_is_taken_over),
+		cmocka_unit_test(ways_are_made_of_adjacencies),
 		cmocka_unit_test(the_fallback_serves_through_a_restart),
 		cmocka_unit_test(a_replacement_leaves_no_gap),
 	};
