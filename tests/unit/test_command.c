@@ -2,6 +2,7 @@
 #include "unit/unit.h"
 
 #include "base/cleanup.h"
+#include "cli/announce.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/drain_wait.h"
@@ -126,6 +127,56 @@ static void progress_of_a_drain_is_told(void **state)
 	}
 }
 
+#define ROUTES(wanted, there, up) \
+	"{'announce': {'up': " #up ", 'routes': {'wanted': " #wanted ", 'there': " #there "}}, 'services': []}"
+#define PACKETS(n) "{'services': [{'packets': " #n "}, {'packets': 5}]}"
+
+/* Looks, one after another; one with a time of 0 begins anew. */
+static const struct {
+	const char *what;
+	bool is_on;
+	uint64_t at_ms;
+	const char *status;
+	bool is_over;
+} announce_rows[] = {
+	{"maintenance: the first look", true, 0, PACKETS(10), false},
+	{"packets come", true, 2000, PACKETS(11), false},
+	{"none since then, for too short a time", true, 4900, PACKETS(11), false},
+	{"one more", true, 5000, PACKETS(12), false},
+	{"none for three seconds", true, 8000, PACKETS(12), true},
+	{"counters that begin anew are a change", true, 9000, PACKETS(0), false},
+	{"no services", true, 0, "{}", false},
+	{"still none", true, 3000, "{}", true},
+	{"the end of it: VIPs that are not up have no route", false, 0, ROUTES(2, 2, 2), true},
+	{"a VIP that waits for its interface", false, 0, ROUTES(0, 0, 2), false},
+	{"a route that is not there yet", false, 0, ROUTES(2, 1, 2), false},
+	{"none is up", false, 0, ROUTES(0, 0, 0), true},
+};
+
+static void announcements_are_waited_for(void **state)
+{
+	struct announce_watch watch;
+
+	for (size_t i = 0; i < COUNT(announce_rows); i++) {
+		auto_free char *text = strdup(announce_rows[i].status);
+		char sentence[256] = "";
+		json_t *status;
+
+		for (char *c = text; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+		status = json_loads(text, 0, NULL);
+		assert_non_null(status);
+		if (!announce_rows[i].at_ms)
+			watch = (struct announce_watch){.is_on = announce_rows[i].is_on};
+		if (announce_is_over(&watch, status, announce_rows[i].at_ms, sentence, sizeof(sentence)) !=
+		    announce_rows[i].is_over)
+			fail_msg("%s: \"%s\"", announce_rows[i].what, sentence);
+		assert_true(sentence[0]);
+		json_decref(status);
+	}
+}
+
 static const struct {
 	const char *what, *value, *encoded;
 } encode_rows[] = {
@@ -214,7 +265,7 @@ int main(void)
 		cmocka_unit_test(endpoints_are_read),		   cmocka_unit_test(times_are_read),
 		cmocka_unit_test(values_are_encoded),		   cmocka_unit_test(a_full_target_holds_whole_codes),
 		cmocka_unit_test(replies_are_understood),	   cmocka_unit_test(every_command_has_its_help),
-		cmocka_unit_test(progress_of_a_drain_is_told),
+		cmocka_unit_test(progress_of_a_drain_is_told),	   cmocka_unit_test(announcements_are_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,26 @@ static const struct row rows[] = {
 	 "  -> 10.3.0.2                                         0    0.0%        0        0        0  "
 	 "; drained, its flows were cut\n"
 	 " 10.2.0.2:any                                                        0        0        0  b, , \n\n"},
+	{"status of a standby", show_status,
+	 "{'services': [], 'announce': {'role': 'standby', 'maintenance': false, 'table': 4849, 'interface': 'eth0', 'vips': 3, "
+	 "'up': 3, 'routes': {'wanted': 0, 'there': 0}, 'error': ''}}",
+	 "halfproxyd , pid 0, up 0 s, \n"
+	 "standby: another director answers for the VIPs (`halfproxy active` takes over)\n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\nno services\n\n"},
+	{"status in maintenance, with a route that cannot be taken out", show_status,
+	 "{'services': [], 'announce': {'role': 'active', 'maintenance': true, 'table': 4849, 'interface': 'eth0', 'vips': 3, "
+	 "'up': 2, 'routes': {'wanted': 0, 'there': 1}, 'error': 'because'}}",
+	 "halfproxyd , pid 0, up 0 s, \n"
+	 "maintenance: no VIP is announced by a route (`halfproxy maintenance off` ends it)\n"
+	 "routes: 1 of 3 VIPs, in table 4849 by eth0\n"
+	 "not announced: because\n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\nno services\n\n"},
+	{"what active did", show_announce, "{'announce': {'role': 'active', 'maintenance': false, 'vips': 3, 'up': 2}}",
+	 "active: 2 of 3 VIPs are up, and answered for\n"},
+	{"what standby did", show_announce, "{'announce': {'role': 'standby', 'maintenance': true}}",
+	 "standby: ARP, ND and ping for VIPs are not answered, and no routes announce them\n"},
+	{"what maintenance did", show_announce, "{'announce': {'role': 'active', 'maintenance': true}}",
+	 "active, in maintenance: no routes announce VIPs; packets that come are forwarded\n"},
 	{"flows of a service whose window cannot end", show_flows,
 	 "{'services': [{'name': 'web', 'motion': {'state': 'moving', 'differs': 0.5, 'flows': 2, 'left_s': 0, "
 	 "'waits_for_room': true}}]}",
