@@ -369,13 +369,15 @@ enum hp_probe_event {
 		HP_PROBE_EVENT_COUNT
 };
 
-/* By which mark the program knows probes; written by the daemon as one. */
+/* By which mark the program knows probes, and how far they may go. */
 struct hp_probe_marks {
-	__u32 mark; /* 0: there are none */
+	__u32 mark; /* 0: there are none; read as one with mask */
 	__u32 mask; /* its zeros hold the backend's number */
+	__u32 hops; /* the TTL or hop limit of a probe */
+	__u32 zero;
 };
 
-_Static_assert(sizeof(struct hp_probe_marks) == 8, "hp_probe_marks is published by one store");
+_Static_assert(sizeof(struct hp_probe_marks) == 16, "hp_probe_marks has padding");
 
 /* ---- pins ---------------------------------------------------------------------------------------------- */
 

@@ -168,13 +168,14 @@ static ALWAYS_INLINE int probe_link(struct __sk_buff *skb, const struct hp_adjac
 	return tags > 0 && bpf_skb_vlan_push(skb, word[6], bpf_ntohs(word[7])) ? -1 : 0;
 }
 
-/* A backend takes what is for itself whatever its TTL, and one without the VIP that forwards sends ICMP time exceeded by its own
- * address, instead of the probe to the router, by whom it might come to another backend and be answered. Returns 0 on success. */
-static ALWAYS_INLINE int probe_last_hop(struct __sk_buff *skb, const struct packet *pkt)
+/* A backend takes what is for itself whatever its TTL, and one without the VIP that forwards what has a TTL of 1 sends ICMP time
+ * exceeded by its own address, instead of the probe to the router, by whom it might come to another backend and be answered.
+ * Returns 0 on success. */
+static ALWAYS_INLINE int probe_last_hop(struct __sk_buff *skb, const struct packet *pkt, __u8 hops)
 {
 	struct {
 		__u8 ttl, protocol;
-	} was, now = {1, pkt->flow.protocol};
+	} was, now = {hops, pkt->flow.protocol};
 	__u32 at = ETH_HLEN + __builtin_offsetof(struct iphdr, ttl);
 
 	if (pkt->flow.is_ipv6)
@@ -188,7 +189,7 @@ static ALWAYS_INLINE int probe_last_hop(struct __sk_buff *skb, const struct pack
 }
 
 /* A probe of a backend. Returns the action. */
-static ALWAYS_INLINE int probe_send(struct __sk_buff *skb, struct packet *pkt)
+static ALWAYS_INLINE int probe_send(struct __sk_buff *skb, struct packet *pkt, __u8 hops)
 {
 	struct hp_adjacency *found = probe_adjacency(pkt->backend), adjacency;
 
@@ -200,7 +201,7 @@ static ALWAYS_INLINE int probe_send(struct __sk_buff *skb, struct packet *pkt)
 	pkt->ip_bytes = skb->len - ETH_HLEN;
 	probe_hash(skb, pkt);
 	probe_own_source(&adjacency);
-	if (probe_last_hop(skb, pkt) || probe_outer(skb, pkt, &adjacency) || probe_link(skb, &adjacency))
+	if (probe_last_hop(skb, pkt, hops) || probe_outer(skb, pkt, &adjacency) || probe_link(skb, &adjacency))
 		return probe_count(HP_PROBE_NO_ROOM);
 	probe_count(HP_PROBE_SENT);
 	return adjacency.ifindex == skb->ifindex ? PROBE_NEXT : (int)bpf_redirect(adjacency.ifindex, 0);
@@ -218,7 +219,7 @@ static ALWAYS_INLINE int probe(struct __sk_buff *skb)
 {
 	struct packet pkt = {};
 	__u32 zero = 0, is_marked;
-	__u64 *marks = bpf_map_lookup_elem(&probe_marks, &zero);
+	struct hp_probe_marks *marks = bpf_map_lookup_elem(&probe_marks, &zero);
 	__u64 both = marks ? *(volatile __u64 *)marks : 0;
 
 	if (!probe_parse(skb, &pkt))
@@ -229,7 +230,7 @@ static ALWAYS_INLINE int probe(struct __sk_buff *skb)
 	if (!is_marked)
 		return probe_refuse(skb);
 	pkt.backend = skb->mark & ~(__u32)(both >> 32);
-	return probe_send(skb, &pkt);
+	return probe_send(skb, &pkt, marks ? (__u8)marks->hops : 1);
 }
 
 #endif

@@ -18,6 +18,7 @@
 #define CONFIG_PROBES_MARK  0x48000000u
 #define CONFIG_PROBES_MASK  0xff000000u
 #define CONFIG_PROBES_TABLE 4848u
+#define CONFIG_PROBES_HOPS  1u
 /* Routing table of announced VIPs, and the times that go with them, where the file says nothing. */
 #define CONFIG_ANNOUNCE_TABLE	  4849u
 #define CONFIG_ANNOUNCE_WARMUP_S  10u
@@ -159,6 +160,7 @@ struct config_source {
 struct config_probes {
 	uint32_t mark, mask; /* mark lies within mask, and is not 0 */
 	uint32_t table;
+	uint32_t hops; /* the TTL or hop limit that a probe arrives with at its backend */
 };
 
 /* How the world learns where VIPs are. */

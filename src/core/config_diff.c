@@ -288,6 +288,8 @@ static void diff_rest(const struct config *a, const struct config *b, struct con
 	diff_mark("mask", a->probes.mask, b->probes.mask, out);
 	if (a->probes.table != b->probes.table)
 		add(out, CONFIG_CHANGE, "probes", "table %u -> %u", a->probes.table, b->probes.table);
+	if (a->probes.hops != b->probes.hops)
+		add(out, CONFIG_CHANGE, "probes", "hops %u -> %u", a->probes.hops, b->probes.hops);
 	if (strcmp(a->api_socket, b->api_socket) != 0 || strcmp(a->api_group, b->api_group) != 0)
 		add(out, CONFIG_CHANGE, "api", "takes effect when the daemon is started again");
 }

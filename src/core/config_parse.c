@@ -14,7 +14,8 @@ static struct config *blank(void)
 
 	if (!config)
 		abort();
-	config->probes = (struct config_probes){CONFIG_PROBES_MARK, CONFIG_PROBES_MASK, CONFIG_PROBES_TABLE};
+	config->probes = (struct config_probes){CONFIG_PROBES_MARK, CONFIG_PROBES_MASK, CONFIG_PROBES_TABLE,
+						CONFIG_PROBES_HOPS};
 	config->announce = (struct config_announce){CONFIG_ANNOUNCE_TABLE, CONFIG_ANNOUNCE_WARMUP_S, CONFIG_ANNOUNCE_REFRESH_S,
 						    false};
 	config->api_socket = strdup(CONFIG_API_SOCKET);

@@ -258,10 +258,20 @@ static void read_table(struct config_reader *reader, const struct yaml_node *val
 			  &reader->config->probes.table);
 }
 
+static void read_hops(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	uint64_t hops;
+
+	(void)target;
+	if (config_read_number(reader, value, 1, 255, "probes.hops", &hops))
+		reader->config->probes.hops = (uint32_t)hops;
+}
+
 static const struct config_option probe_options[] = {
 	{"mark", read_mark, false, "the firewall mark of probes, but for the bits that hold the backend's number"},
 	{"mask", read_mask, false, "which bits of a firewall mark are compared with it"},
 	{"table", read_table, false, "the routing table that is theirs"},
+	{"hops", read_hops, false, "the TTL that probes arrive with: 1, or as many hops more as a VIP is behind its backend"},
 };
 
 static void read_probes(struct config_reader *reader, const struct yaml_node *value, void *target)

@@ -16,7 +16,7 @@
 
 void dataplane_probe_marks(struct dataplane *plane, const struct config_probes *probes)
 {
-	struct hp_probe_marks marks = {probes->mark, probes->mask};
+	struct hp_probe_marks marks = {probes->mark, probes->mask, probes->hops, 0};
 	uint32_t zero = 0;
 
 	bpf_map_update_elem(bpf_map__fd(plane->live->maps.probe_marks), &zero, &marks, BPF_ANY);

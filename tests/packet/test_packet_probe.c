@@ -42,7 +42,7 @@ static const char *const depths[] = {"", "q", "aq"};
 
 static int open_marked(void **state)
 {
-	const struct config_probes probes = {MARK, 0xff000000, 4848};
+	const struct config_probes probes = {MARK, 0xff000000, 4848, 1};
 	int failed = lab_open(state);
 
 	if (!failed)

@@ -120,6 +120,7 @@ static const struct row rows[] = {
 	{"a table for two, with announce", TOP("announce: {table: 4848}\n"), 1, 11,
 	 "announce.table and probes.table are both 4848"},
 	{"a table for two, with probes", TOP("probes: {table: 4849}\n"), 1, 9, "announce.table and probes.table are both 4849"},
+	{"a probe that goes nowhere", TOP("probes: {hops: 0}\n"), 1, 16, "probes.hops 0 is out of range: 1 to 255"},
 	{"no table", TOP("probes: {table: 0}\n"), 1, 17, "probes.table 0 is out of range: 1 to 4294967295"},
 	{"the main table", TOP("probes: {table: 254}\n"), 1, 17,
 	 "probes.table 254 is the kernel's table \"main\": choose a number that nobody uses, such as 4848"},

@@ -93,6 +93,8 @@ static char *describe(const struct config *config)
 	describe_source(out, "source4", &config->source4);
 	describe_source(out, "source6", &config->source6);
 	fprintf(out, "probes 0x%x 0x%x %u\n", config->probes.mark, config->probes.mask, config->probes.table);
+	if (config->probes.hops != 1)
+		fprintf(out, "hops %u\n", config->probes.hops);
 	fprintf(out, "announce %u %u %u %s\n", config->announce.table, config->announce.warmup_s, config->announce.refresh_s,
 		config->announce.starts_standby ? "standby" : "active");
 	fprintf(out, "api %s %s\n", config->api_socket, config->api_group);
@@ -298,6 +300,7 @@ static const struct row rows[] = {
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"},
 	{"a byte order mark", TEXT("\xef\xbb\xbf" WEB("")), "service tcp/10.2.0.1:80: "},
 	{"one document with its marks", TEXT("---\n" WEB("") "...\n"), "service tcp/10.2.0.1:80: "},
+	{"how far probes go", TEXT("probes: {hops: 2}\ninterfaces: [eth0]\n" NONE), "hops 2\n"},
 	{"how VIPs are announced",
 	 TEXT("announce: {table: 100, warmup: 30s, refresh: 0, start: standby}\ninterfaces: [eth0]\n" NONE),
 	 "announce 100 30 0 standby\n"},
