@@ -124,7 +124,7 @@ capture router director0 told "arp or (icmp6 and ip6[40] == 136)"
 expect_text "active says what it does" "active: 2 of 3 VIPs are up" hp active
 expect "an active one answers at once" pings "$RIG_VIP4"
 expect "and announces" soon "$(both eth0)"
-sleep 2.2
+sleep 3.5
 captures_end
 frames() { tshark -r "$RIG_DIR/told.pcap" -Y "$1" 2>/dev/null | wc -l; }
 mac=$(host director ip -o link show eth0 | grep -oP "link/ether \K[^ ]+")
@@ -140,10 +140,10 @@ expect_equal "tshark finds nothing malformed" "" "$(malformed told "arp || icmpv
 reload "{refresh: 1s}"
 sleep 1.2 # what was told before
 capture router director0 told arp
-sleep 2.5
+sleep 3.5
 captures_end
-expect "and it is told again each announce.refresh: $(frames "$about && arp.opcode == 1") times in 2.5 s" \
-	[ "$(frames "$about && arp.opcode == 1")" -ge 2 -a "$(frames "$about && arp.opcode == 1")" -le 3 ]
+expect "and it is told again each announce.refresh: $(frames "$about && arp.opcode == 1") times in 3.5 s" \
+	[ "$(frames "$about && arp.opcode == 1")" -ge 2 -a "$(frames "$about && arp.opcode == 1")" -le 4 ]
 
 # ---- many VIPs --------------------------------------------------------------------------------------------------------
 many() {
@@ -162,11 +162,11 @@ expect "also when somebody takes them all out" eventually 5 count 3001
 hp standby >/dev/null
 expect "a standby has none" eventually 5 count 0
 capture router director0 told "arp and arp[6:2] == 1"
+told() { tshark -r "$RIG_DIR/told.pcap" -T fields -e arp.src.proto_ipv4 2>/dev/null | grep '^10\.4\.' | sort -u | wc -l; }
+told_all() { [ "$(told)" = 3000 ]; }
 hp active >/dev/null
-sleep 1.3
+expect "the segment is told of all" eventually 8 told_all
 captures_end
-told=$(tshark -r "$RIG_DIR/told.pcap" -T fields -e arp.src.proto_ipv4 2>/dev/null | grep -c '^10\.4\.')
-expect "the segment is told of all within 1.3 s: $told" [ "$told" -ge 3000 ]
 most=$(tshark -r "$RIG_DIR/told.pcap" -T fields -e frame.time_epoch 2>/dev/null | cut -c 1-12 | sort | uniq -c | sort -rn |
 	awk 'NR == 1 { print $1 }')
 expect "with at most $most requests in a tenth of a second" [ "$most" -le 750 ]
