@@ -75,6 +75,17 @@ both() { # SENTENCE STATE CAUSE TEXT: of web and web6
 	named "$1" web "${@:2}"
 	named "$1" web6 "${@:2}"
 }
+# found SENTENCE CAUSE [OPTION...]: the doctor on backend 2, with these options, names it as well.
+found() {
+	local said
+	said=$(backend 2 doctor --json "${@:3}")
+	jq -e --arg id "$2" '[.items[] | select(.id == $id)] | length > 0' <<<"$said" >/dev/null
+	expect_result $? "$FORWARD: $1: the backend's doctor finds $2" "$(jq -c '.items[] | select(.level != "ok")' <<<"$said")"
+}
+fixed() { # [OPTION...]: and mends it
+	backend 2 doctor --fix "$@" >/dev/null
+	expect "$FORWARD: its doctor's --fix mends it" eventually 8 all_well
+}
 mended() { need "$FORWARD: $1" eventually 8 all_well; }
 filter() { # HOST RULE
 	host "$1" nft -f - <<-END
@@ -99,8 +110,8 @@ faults_of_servers() {
 	stop nginx2
 	both "no server runs" failing NOT_LISTENING "nothing listens on"
 	web 2 10.3.0.2 "[fd00:3::2]"
-	sleep 1
 	both "it listens on its own address only" failing NOT_LISTENING "(RST from the VIP)"
+	found "it listens on its own address only" OWN_ADDRESS_ONLY
 	stop nginx2
 	STATUS=503 everywhere 2
 	both "it answers 503" failing WRONG_ANSWER "HTTP 503"
@@ -116,6 +127,7 @@ faults_of_servers() {
 	named "nobody listens by UDP" echo failing NOT_LISTENING "ICMP port unreachable"
 	echo_on 2 0.0.0.0
 	named "a wildcard socket answers" echo failing WRONG_SOURCE "answers come from 10.3.0.2 and not from the VIP"
+	found "a wildcard socket answers" WRONG_SOURCE
 	stop echo2
 	echo_on 2 "$RIG_VIP4"
 	mended "all is well again"
@@ -124,17 +136,19 @@ faults_of_servers() {
 faults_of_addresses() {
 	alias_off
 	both "the VIP is missing" failing VIP_MISSING "is not on the backend"
+	found "the VIP is missing" VIP_MISSING
+	fixed
+	alias_off
 	turn ipv4/ip_forward 1
 	turn ipv6/conf/all/forwarding 1
 	host backend2 ip -6 route replace default via fd00:3::fe dev eth0
 	sleep 1
 	named "the VIP is missing, and the backend forwards" web failing VIP_MISSING "ICMP"
 	named "the VIP is missing, and the backend forwards" web6 failing VIP_MISSING "ICMP"
+	found "the backend forwards" FORWARD_LOOP
+	fixed
 	turn ipv4/ip_forward 0
 	turn ipv6/conf/all/forwarding 0
-	host backend2 ip addr add "$RIG_VIP4/32" dev lo
-	host backend2 ip addr add "$RIG_VIP6/128" dev lo nodad
-	mended "the VIP is back"
 }
 
 faults_of_the_way() {
@@ -196,10 +210,8 @@ faults_of_tunnels() {
 	else
 		named "the tunnel is not opened" web6 failing NOT_DECAPSULATED "tunnel is not decapsulated (ICMP"
 	fi
-	host backend2 ip addr del "$RIG_VIP4/32" dev lo
-	host backend2 ip addr del "$RIG_VIP6/128" dev lo
-	need "$FORWARD: it is a backend again" up 2
-	mended "the tunnel is open"
+	found "the tunnel is not opened" NOT_DECAPSULATED --vip "$RIG_VIP4" "$RIG_VIP6" --forward "$FORWARD" --from any --interface eth0
+	fixed --vip "$RIG_VIP4" "$RIG_VIP6" --forward "$FORWARD" --from any --interface eth0
 }
 
 for FORWARD in ${METHODS:-l2 ipip gue}; do
