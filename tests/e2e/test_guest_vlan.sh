@@ -1,7 +1,7 @@
 #!/bin/bash
 # Ways to a backend that stand on another interface, which this system's kernel may lack: a VLAN and a VLAN in a VLAN are
-# followed to the port, and frames leave tagged; a bond and a bridge are refused in clear words; and none of them is a
-# way in.
+# followed to the port, and frames leave tagged, those of probes, too; a bond and a bridge are refused in clear words; and
+# none of them is a way in.
 #
 #     director eth1 ---------------------- eth1 backend1
 #              eth1.7      802.1Q 7        eth1.7     10.7.0.0/24, fd00:7::/64
@@ -9,7 +9,8 @@
 #              eth1.s5.9   802.1Q 9 in it  eth1.s5.9  10.9.0.0/24, fd00:9::/64
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
+[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend marked ip ethtool curl nginx jq \
+	tcpdump
 . rig/rig.sh
 . rig/expect.sh
 . rig/servers.sh
@@ -50,7 +51,8 @@ need "and the IPv6 one" host backend1 "$BUILD/halfproxy-backend" up --vip "$RIG_
 host backend1 ip link add t44 type ipip local 10.9.0.1 remote 10.9.0.10
 host backend1 ip link set t44 up
 need "nginx runs" web_up 1 "$RIG_VIP4"
-sed -i "s/listen 10.2[^;]*;/listen 80; listen 81; listen 82; listen [::]:80;/; s/listen 10.3[^;]*;//" "$RIG_DIR/web1/nginx.conf"
+sed -i "s/listen 10.2[^;]*;/listen 80; listen 81; listen 82; listen [::]:80;/; s/listen 10.3[^;]*;//
+	s/server {/& location = \/upload { return 200 \"taken by backend1\"; }/" "$RIG_DIR/web1/nginx.conf"
 stop nginx1
 serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
 {
@@ -69,6 +71,11 @@ expect_text "by two" "hello from backend1" host client curl -sS --max-time 5 htt
 expect_text "by two and IPv6" "hello from backend1" web_get $RIG_VIP6 ""
 expect_text "by two and a tunnel that the kernel's device opens" "hello from backend1" \
 	host client curl -sS --max-time 5 http://$RIG_VIP4:82/
+for probed in one-tag two-tags two-tags6 tunnel; do
+	read -r mark vip port < <(hp status --json | jq -r ".services[] | select(.name == \"$probed\") |
+		\"\(.backends[0].mark) \(.vips[0]) \(.port)\"")
+	expect_text "a probe finds the same way: $probed" "taken by backend1" host director "$BUILD/marked" "$mark" "$vip" "$port" 10
+done
 captures_end
 to() { packets wire | grep -F "> $(mac backend1 eth1)," | grep -F "$1"; }
 expect_text "one tag is the VLAN's" "$TAGS7" to "> $RIG_VIP4.80:"
