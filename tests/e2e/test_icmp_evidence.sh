@@ -17,6 +17,19 @@ is_heard() { [ "$(heard "$1")" = "$2" ]; }
 mark_of() { hp status --json | jq ".services[] | select(.vips == [\"$1\"]) | .backends[0].mark"; }
 knock() { host client curl -s --max-time 0.2 "http://$(url_host "$1")/" >/dev/null; }
 
+# probe VIP BYTES: one that goes on in vain until probes_end. Its own process, and not a shell's, is ended.
+PROBES=()
+probe() {
+	nsenter --net="/run/netns/$RIG-director" "$BUILD/marked" "$(mark_of "$1" 1)" "$1" 80 "$2" >/dev/null 2>&1 &
+	PROBES+=($!)
+}
+probes_end() {
+	kill "${PROBES[@]}"
+	wait "${PROBES[@]}"
+	PROBES=()
+	sleep 0.3 # what is said of its last packets
+} 2>/dev/null
+
 # comes SENTENCE VIP BACKEND WHAT: after a client has knocked, once in a while, as ICMP is sent.
 comes() {
 	local end=$((SECONDS + 8))
@@ -52,20 +65,17 @@ host router ip -6 route del prohibit fd00:3::1
 } | director_file
 need "the services are forwarded by gue" hp reload
 need "the backends are ready" eventually 10 all_ready
-host director "$BUILD/marked" "$(mark_of $RIG_VIP4)" $RIG_VIP4 80 10 >/dev/null 2>&1 &
-KNOCKS=$!
+probe $RIG_VIP4 10
 expect "a probe without a listener for GUE is told" eventually 8 is_heard 10.3.0.1 "no_port 10.3.0.1 0"
-kill $KNOCKS 2>/dev/null # by IPv6 Linux drops UDP without a checksum before it looks whether somebody listens
+probes_end # by IPv6 Linux drops UDP without a checksum before it looks whether somebody listens
 need "the backend takes the VIPs" both_up 1 gue
 host router ip link set backend0 mtu 1400
 for vip in $RIG_VIP4 $RIG_VIP6; do
-	host director "$BUILD/marked" "$(mark_of "$vip")" "$vip" 80 100000 >/dev/null 2>&1 &
-	KNOCKS="$KNOCKS $!"
+	probe "$vip" 100000
 done
 expect "a router with a smaller cable says so, and how small" eventually 8 is_heard 10.3.0.1 "too_big 10.2.0.254 1400"
 expect "by IPv6 too" eventually 8 is_heard fd00:3::1 "too_big fd00:2::fe 1400"
-# shellcheck disable=SC2086 # words are wanted
-kill $KNOCKS 2>/dev/null
+probes_end
 
 # ---- what is not about tunnels ----------------------------------------------------------------------------------------------
 COUNT=$(hp status --json | jq '[.services[].backends[].icmp.count] | add')
