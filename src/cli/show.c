@@ -170,7 +170,7 @@ static void show_answer(char *text, size_t room, const char *before, const json_
 /* Why a backend is not up, and since when; begins with a semicolon. */
 static void show_health(char *text, size_t room, const json_t *health)
 {
-	char since[SHOW_TIME_BYTES], last[500] = "", own[200] = "";
+	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "";
 	const json_t *verdict = json_object_get(health, "verdict");
 	const char *state = reply_text(health, "state"), *answer = reply_text(json_object_get(health, "last"), "answer");
 
