@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034 # of who sources this
 RIG_VIP_LONE=10.2.0.5 # its backend does not exist
-TABLE=4849
+TABLE=248
 
 # The routes of ours to single addresses in a table, sorted: VIP DEV. routes [TABLE]
 routes() {

@@ -202,7 +202,6 @@ routing_file() {
 	[ "$ROUTING_KIND" = frr ] || service web6 "$RIG_VIP6" tcp 80 ipip fd00:3::{1,2,3}; } |
 		sed 's/^    forward: ipip/&\n    health: {type: http, path: \/who, interval: 1s, timeout: 1s, rise: 1, fall: 3}/' |
 		RIG_INTERFACES="{name: eth0, announce: none}" director_file
-	[ "$ROUTING_KIND" != frr ] || sed -i '1i announce: {table: 100}' "$RIG_DIR/halfproxy$(rig_number).yaml"
 }
 
 routing_servers() {

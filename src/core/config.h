@@ -20,7 +20,7 @@
 #define CONFIG_PROBES_TABLE 4848u
 #define CONFIG_PROBES_HOPS  1u
 /* Routing table of announced VIPs, and the times that go with them, where the file says nothing. */
-#define CONFIG_ANNOUNCE_TABLE	  4849u
+#define CONFIG_ANNOUNCE_TABLE	  248u /* FRR imports tables up to 252 */
 #define CONFIG_ANNOUNCE_WARMUP_S  10u
 #define CONFIG_ANNOUNCE_REFRESH_S 60u
 #define CONFIG_API_SOCKET "/run/halfproxy/api.sock"

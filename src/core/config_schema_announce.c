@@ -15,7 +15,7 @@ static void read_table(struct config_reader *reader, const struct yaml_node *val
 	if (value->kind == YAML_SCALAR && !strcmp(value->text, "none"))
 		announce->table = 0;
 	else
-		config_read_table(reader, value, 0, "announce.table", "a number that nobody uses, such as 4849, or none",
+		config_read_table(reader, value, 0, "announce.table", "a number that nobody uses, such as 248, or none",
 				  &announce->table);
 }
 

@@ -55,7 +55,7 @@ again 2>/dev/null
 expect "and back when it is up" soon "$(both eth0)"
 host director sh -c 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'
 expect "without IPv6 on it those of IPv4 are there" soon "$RIG_VIP4 eth0"
-expect "and the log says what is wrong" eventually 3 is_told 'announce_failed error="route to fd00:2::1 by eth0 in table 4849: .*IPv6 is disabled'
+expect "and the log says what is wrong" eventually 3 is_told 'announce_failed error="route to fd00:2::1 by eth0 in table 248: .*IPv6 is disabled'
 expect_text "and status" "not announced: route to fd00:2::1" hp status
 host director sh -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'
 expect "which is mended by itself" soon "$(both eth0)"

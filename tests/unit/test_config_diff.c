@@ -89,11 +89,11 @@ static const struct {
 	 "change tunnel: source4 10.0.0.0/8 -> 10.0.0.0/16\n"},
 	{"how VIPs are announced", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [eth0]\nservices: []\nannounce: {table: 100, warmup: 0s, refresh: 5m, start: standby}\n",
-	 "change announce: table 4849 -> 100\nchange announce: warmup 10s -> 0s\nchange announce: refresh 1m -> 5m\n"
+	 "change announce: table 248 -> 100\nchange announce: warmup 10s -> 0s\nchange announce: refresh 1m -> 5m\n"
 	 "change announce: start active -> standby\n"},
 	{"no routes any more", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [eth0]\nservices: []\nannounce: {table: none}\n",
-	 "change announce: table 4849 -> 0 (0 is none)\n"},
+	 "change announce: table 248 -> 0 (0 is none)\n"},
 	{"an interface's mode and VLANs", "interfaces: [eth0]\nservices: []\n",
 	 "interfaces: [{name: eth0, mode: generic, vlan: off}]\nservices: []\n",
 	 "change interfaces: eth0: mode auto -> generic\nchange interfaces: eth0: vlan auto -> off\n"},

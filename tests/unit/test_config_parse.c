@@ -115,7 +115,7 @@ static const struct row rows[] = {
 	 "interface eth0 announces auto\n"
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
 	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\n"
-	 "probes 0x48000000 0xff000000 4848\nannounce 4849 10 60 active\napi /run/halfproxy/api.sock halfproxy\n"},
+	 "probes 0x48000000 0xff000000 4848\nannounce 248 10 60 active\napi /run/halfproxy/api.sock halfproxy\n"},
 	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0\n"},
 	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0\n"},
 	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0\n"},

@@ -124,17 +124,17 @@ static const struct row rows[] = {
 	 "; drained, its flows were cut\n"
 	 " 10.2.0.2:any                                                        0        0        0  b, , \n\n"},
 	{"status of a standby", show_status,
-	 "{'services': [], 'announce': {'role': 'standby', 'maintenance': false, 'table': 4849, 'interface': 'eth0', 'vips': 3, "
+	 "{'services': [], 'announce': {'role': 'standby', 'maintenance': false, 'table': 248, 'interface': 'eth0', 'vips': 3, "
 	 "'up': 3, 'routes': {'wanted': 0, 'there': 0}, 'error': ''}}",
 	 "halfproxyd , pid 0, up 0 s, \n"
 	 "standby: another director answers for the VIPs (`halfproxy active` takes over)\n\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\nno services\n\n"},
 	{"status in maintenance, with a route that cannot be taken out", show_status,
-	 "{'services': [], 'announce': {'role': 'active', 'maintenance': true, 'table': 4849, 'interface': 'eth0', 'vips': 3, "
+	 "{'services': [], 'announce': {'role': 'active', 'maintenance': true, 'table': 248, 'interface': 'eth0', 'vips': 3, "
 	 "'up': 2, 'routes': {'wanted': 0, 'there': 1}, 'error': 'because'}}",
 	 "halfproxyd , pid 0, up 0 s, \n"
 	 "maintenance: no VIP is announced by a route (`halfproxy maintenance off` ends it)\n"
-	 "routes: 1 of 3 VIPs, in table 4849 by eth0\n"
+	 "routes: 1 of 3 VIPs, in table 248 by eth0\n"
 	 "not announced: because\n\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\nno services\n\n"},
 	{"what active did", show_announce, "{'announce': {'role': 'active', 'maintenance': false, 'vips': 3, 'up': 2}}",
