@@ -189,7 +189,7 @@ static void show_health(char *text, size_t room, const json_t *health)
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[600];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[750];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));
