@@ -15,11 +15,12 @@
 #define BUFFER_BYTES 32768
 #define ANSWER_WITHIN_S 2
 #define ATTRIBUTES_MOST 64
+#define DISCARDED_MOST 1000000
 
 struct probe_netlink {
 	struct mnl_socket *socket;
 	uint32_t sequence;
-	char buffer[BUFFER_BYTES];
+	char buffer[BUFFER_BYTES] __attribute__((aligned(8)));
 };
 
 struct request {
@@ -69,22 +70,40 @@ static void *begin(struct request *request, uint16_t type, uint16_t flags, size_
 	return mnl_nlmsg_put_extra_header(request->message, head_bytes);
 }
 
+/* What nobody wants to read any more, such as the rest of an interrupted dump, which the kernel ends only so. */
+static void discard(struct probe_netlink *netlink)
+{
+	int fd = mnl_socket_get_fd(netlink->socket);
+
+	for (int i = 0; i < DISCARDED_MOST && recv(fd, netlink->buffer, sizeof(netlink->buffer), MSG_DONTWAIT) > 0; i++)
+		;
+}
+
+/* Of an earlier question, whose answer was given up. */
+static bool is_late(const struct probe_netlink *netlink, ssize_t got, uint32_t sequence)
+{
+	return got >= (ssize_t)sizeof(struct nlmsghdr) && ((const struct nlmsghdr *)netlink->buffer)->nlmsg_seq != sequence;
+}
+
 static int run(struct probe_netlink *netlink, struct request *request, mnl_cb_t take, void *context)
 {
-	unsigned int port = mnl_socket_get_portid(netlink->socket);
+	uint32_t port = mnl_socket_get_portid(netlink->socket), sequence = ++netlink->sequence;
 	int code = 1;
 
-	request->message->nlmsg_seq = ++netlink->sequence;
+	request->message->nlmsg_seq = sequence;
 	if (mnl_socket_sendto(netlink->socket, request->message, request->message->nlmsg_len) < 0)
 		return -errno;
 	while (code > 0) {
 		ssize_t got = mnl_socket_recvfrom(netlink->socket, netlink->buffer, sizeof(netlink->buffer));
 
-		if (got < 0)
-			return -errno;
-		code = mnl_cb_run(netlink->buffer, (size_t)got, request->message->nlmsg_seq, port, take, context);
+		if (is_late(netlink, got, sequence))
+			continue;
+		code = got < 0 ? -1 : mnl_cb_run(netlink->buffer, (size_t)got, sequence, port, take, context);
 	}
-	return code < 0 ? -errno : 0;
+	code = code < 0 ? -errno : 0;
+	if (code)
+		discard(netlink);
+	return code;
 }
 
 static void put_address(struct request *request, uint16_t type, const struct ip *address)

@@ -15,7 +15,7 @@
 struct probe_netlink;
 
 /* Families are AF_INET and AF_INET6. Every function that returns an int returns 0 or -errno, and what it reads it hands to
- * `each` row by row. */
+ * `each` row by row. -EINTR: it has changed meanwhile, and is to be read again from the beginning. */
 
 struct probe_rule {
 	int family;

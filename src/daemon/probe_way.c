@@ -15,6 +15,7 @@
 
 #define RULE_PRIORITY 48 /* behind the table `local`, before whatever hosts usually have */
 #define REASON_BYTES 320
+#define READ_TRIES 5
 
 /* Gateways that nobody is: a dummy address (RFC 7600) and one of the link's. Their MAC address is put over by the program,
  * and is nobody's should it be taken away. */
@@ -306,27 +307,37 @@ static void fail_family(struct probe_way *way, size_t f, const char *what, int c
 	close_family(way, f, reason);
 }
 
-/* The rule comes last: what it leads to is there. */
-static void open_family(struct probe_way *way, size_t f)
+/* The rule comes last: what it leads to is there. *what: what failed. */
+static int keep_family(struct probe_way *way, size_t f, const char **what)
 {
-	struct way_family *family = &way->family[f];
-	const char *what = "addresses";
-	struct ip former = family->source;
-	char text[IP_TEXT_BYTES];
 	int code = choose_source(way, f);
 
+	*what = "addresses";
 	if (!code) {
-		what = "the gateway's neighbour entry";
+		*what = "the gateway's neighbour entry";
 		code = keep_neighbour(way, f);
 	}
 	if (!code) {
-		what = "the route";
+		*what = "the route";
 		code = keep_route(way, f);
 	}
 	if (!code) {
-		what = "the rule";
+		*what = "the rule";
 		code = keep_rule(way, f, true);
 	}
+	return code;
+}
+
+static void open_family(struct probe_way *way, size_t f)
+{
+	struct way_family *family = &way->family[f];
+	struct ip former = family->source;
+	const char *what;
+	char text[IP_TEXT_BYTES];
+	int code = -EINTR;
+
+	for (int i = 0; i < READ_TRIES && code == -EINTR; i++) /* it changes while it is read */
+		code = keep_family(way, f, &what);
 	if (code) {
 		fail_family(way, f, what, code);
 		return;
