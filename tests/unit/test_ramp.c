@@ -102,7 +102,7 @@ static void set_members(struct ring_member *members, const uint32_t *weights, si
 static void assert_guessed(const uint32_t *weights, const uint32_t *steps, size_t count, uint32_t size)
 {
 	auto_free uint32_t *slots = calloc(size, sizeof(*slots));
-	struct ring_member members[8], scaled[8];
+	struct ring_member members[8] = {0}, scaled[8];
 	struct ring_spec spec = {.members = scaled, .count = count, .size = size, .seed = 42};
 	uint32_t counts[8] = {0}, guessed[8];
 	struct err e;
