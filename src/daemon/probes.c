@@ -266,6 +266,9 @@ static void cannot(struct check *check, enum health_answer answer, const struct 
 	struct health_result result = {.answer = answer};
 
 	snprintf(result.text, sizeof(result.text), "%.*s", (int)sizeof(result.text) - 1, e->text);
+	for (char *c = result.text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?'; /* as in every answer: half a character of a file's name is no text to those who are told */
 	take(check, &result);
 }
 
