@@ -200,6 +200,7 @@ struct fleet {
 	size_t ramping;	     /* services that have ramps */
 	uint64_t vip_changes; /* grows when a VIP comes, goes, is up or down, served or not */
 	uint64_t served_at;   /* what it was when last was looked who is served */
+	bool had_departing;   /* and whether anybody departed then */
 	uint64_t warmup_ms;   /* for so long a VIP waits to be known */
 	bool is_silent;	      /* another director answers for the VIPs */
 	struct fleet_pass pass;

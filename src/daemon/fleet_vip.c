@@ -83,14 +83,23 @@ void fleet_silence(struct fleet *fleet, bool is_silent)
 
 /* ---- which are served -------------------------------------------------------------------------------------------- */
 
-static bool is_served(const struct fleet_service *service)
+/* Whether it fails its checks: as one that is listed, or as one that was taken out and is asked on. */
+static bool departs_failing(const struct fleet *fleet, const struct fleet_service *service,
+			    const struct fleet_departure *departure)
+{
+	if (departure->check)
+		return fleet->hooks.health_of(departure->check)->state == HEALTH_STATE_FAILING;
+	return service->config && fleet_is_failing(service, departure->backend);
+}
+
+static bool is_served(const struct fleet *fleet, const struct fleet_service *service)
 {
 	const struct fleet_departure *departure = service->departures;
 
 	if (service->ring || !service->is_up)
 		return service->ring != NULL;
 	while (departure && (departure->is_cut || !departure->backend->adjacency ||
-			     (service->config && fleet_is_failing(service, departure->backend))))
+			     departs_failing(fleet, service, departure)))
 		departure = departure->next;
 	return departure;
 }
@@ -99,11 +108,12 @@ void fleet_vips_serve(struct fleet *fleet)
 {
 	uint64_t stamp;
 
-	if (!fleet->departing && fleet->served_at == fleet->vip_changes)
+	if (!fleet->departing && !fleet->had_departing && fleet->served_at == fleet->vip_changes)
 		return;
+	fleet->had_departing = fleet->departing > 0;
 	stamp = ++fleet->stamp;
 	for (struct fleet_service *service = fleet->services; service; service = service->hh.next)
-		if (is_served(service))
+		if (is_served(fleet, service))
 			service->vip->served_in = stamp;
 	for (struct fleet_vip *vip = fleet->vips; vip; vip = vip->hh.next) {
 		fleet->vip_changes += vip->is_served != (vip->served_in == stamp);
