@@ -120,6 +120,7 @@ int director_program(struct director *director, struct config *config, bool tole
 	rates_watch(director->rates, extents_end(&director->fleet->service_numbers),
 		    extents_end(&director->fleet->backend_numbers));
 	announcer_configure(director->announcer, config);
+	director_judge_backends(director);
 	director_flush(director);
 	config_free(former);
 	return 0;

@@ -18,6 +18,7 @@ void *director_take_check(void *context, const struct config_service *service, c
 	struct director *director = context;
 	struct config_health *health = service->health;
 	struct check_key key;
+	struct check *check;
 
 	memset(&key, 0, sizeof(key));
 	key.backend = backend->identity.address;
@@ -27,7 +28,10 @@ void *director_take_check(void *context, const struct config_service *service, c
 	}
 	if (health->type != CONFIG_PROBE_ICMP)
 		key.port = health->port ? health->port : service->port;
-	return probes_take(director->probes, health, &key, state);
+	check = probes_take(director->probes, health, &key, state);
+	if (check && state != HEALTH_STATE_UNKNOWN && !check_last(check))
+		diagnoses_follow(director->diagnoses, check); /* of what it is already no change will tell */
+	return check;
 }
 
 void director_drop_check(void *context, void *check)
@@ -142,6 +146,12 @@ static bool judge_address(struct director *director, const struct ip *address)
 		has_changed |= backend && judge_backend(director, backend);
 	}
 	return has_changed;
+}
+
+void director_judge_backends(struct director *director)
+{
+	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
+		judge_backend(director, b);
 }
 
 /* ---- what comes of checks -------------------------------------------------------------------------------------------- */

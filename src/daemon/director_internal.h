@@ -54,6 +54,9 @@ int director_open_probes(struct director *director, struct err *e);
  * whether rings are to be built again. */
 bool director_follow_health(struct director *director);
 
+/* Other services list backends now, or probe them: see who is dead. Rings are to be built after it. */
+void director_judge_backends(struct director *director);
+
 /* The check of a service at its backend of that place, or NULL. */
 const struct check *director_check(const struct fleet_service *service, size_t backend);
 

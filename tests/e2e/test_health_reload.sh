@@ -1,0 +1,90 @@
+#!/bin/bash
+# What health leaves behind: configurations that change while backends fail or are dead, and a VIP that comes back.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. rig/rig.sh
+. rig/expect.sh
+. rig/servers.sh
+. rig/announced.sh
+
+HEALTH="{type: tcp, interval: 300ms, timeout: 200ms, fall: 2, rise: 1}"
+
+# configure [HEALTH [BACKEND...]]: the service web
+configure() {
+	service web "$RIG_VIP4" tcp 80 l2 "${@:2}" | sed "s|^    forward: l2|&\n    window: 60s${1:+\n    health: $1}|" | director_file
+}
+reloaded() { configure "$@" && hp reload; }
+backend() { hp status --json | jq -r ".services[0].backends[] | select(.address == \"$1\") | $2"; }
+is_state() { [ "$(backend "$1" .health.state)" = "$2" ]; }
+has_cause() { [ "$(backend "$1" .health.verdict.cause)" = "$2" ]; }
+gets_flows() { [ "$(backend "$1" .share)" != 0 ]; }
+kill_web() {
+	local pid
+	pid=$(cat "$RIG_DIR/nginx$1.pid")
+	# shellcheck disable=SC2046 # process numbers
+	kill -KILL "$pid" $(pgrep -P "$pid")
+	stop "nginx$1" KILL
+	rm -r "$RIG_DIR/web$1"
+}
+cut_off() {
+	host "backend$1" nft -f - <<-END
+		table inet cut {
+		    chain in { type filter hook prerouting priority -300; drop; }
+		    chain out { type filter hook output priority -300; drop; }
+		}
+	END
+}
+
+rig_up l2 2 || exit 1
+for n in 1 2; do backend_up $n "$RIG_VIP4" l2 >/dev/null || exit 1; done
+web_up 1 "$RIG_VIP4" && web_up 2 "$RIG_VIP4" || exit 1
+
+# ---- one that is dead ------------------------------------------------------------------------------------------------------
+
+configure "$HEALTH" 10.3.0.1 10.3.0.2
+need "halfproxyd runs" director_up
+need "a backend is up" eventually 5 is_state 10.3.0.2 up
+cut_off 2
+need "and dead when it is silent" eventually 8 is_state 10.3.0.2 dead
+need "a service that is probed no more" reloaded "" 10.3.0.1 10.3.0.2
+expect "takes it for alive" eventually 2 gets_flows 10.3.0.2
+need "it is probed again" reloaded "$HEALTH" 10.3.0.1 10.3.0.2
+need "and dead again" eventually 8 is_state 10.3.0.2 dead
+configure "$HEALTH" 10.3.0.1 10.3.0.2
+service other "$RIG_VIP4" tcp 81 l2 10.3.0.2 >>"$RIG_DIR/halfproxy.yaml"
+need "another service shares it, and is not probed" hp reload
+expect_equal "it has flows there" 1 "$(hp status --json | jq '.services[1].backends[0].share')"
+expect_equal "and none where it fails" 0 "$(backend 10.3.0.2 .share)"
+need "the other one ends" reloaded "$HEALTH" 10.3.0.1 10.3.0.2
+expect "and leaves it dead" eventually 2 is_state 10.3.0.2 dead
+host backend2 nft delete table inet cut
+need "it comes back" eventually 5 is_state 10.3.0.2 up
+
+# ---- one that fails --------------------------------------------------------------------------------------------------------
+
+kill_web 2
+need "one that is killed fails" eventually 5 has_cause 10.3.0.2 NOT_LISTENING
+need "it is asked another way" reloaded "${HEALTH/300ms/250ms}" 10.3.0.1 10.3.0.2
+expect "it fails on" is_state 10.3.0.2 failing
+expect "and why is still told" eventually 4 has_cause 10.3.0.2 NOT_LISTENING
+
+# ---- what cannot be asked ---------------------------------------------------------------------------------------------------
+
+is_told() { [ "$(backend 10.3.0.1 .health.last.answer)" = local ] && hp status --json | jq -e '.probes.not_sent == 1'; }
+for long in /opt/ /opt/x; do # is cut off, in one of them in the middle of a character
+	long+=$(printf 'ü%.0s' {1..150})
+	need "a command that is not there" reloaded "{type: script, interval: 1s, command: [\"$long\"]}" 10.3.0.1
+	expect "status tells of it all the same" eventually 4 is_told
+done
+
+# ---- the only one ------------------------------------------------------------------------------------------------------------
+
+need "a service of one backend" reloaded "$HEALTH" 10.3.0.1
+expect "its VIP is announced" eventually 5 has_routes "$RIG_VIP4 eth0"
+kill_web 1
+expect "and withdrawn when it fails" eventually 5 has_routes ""
+web_up 1 "$RIG_VIP4" || exit 1
+need "it is up again" eventually 5 is_state 10.3.0.1 up
+expect "and so is its VIP" eventually 3 has_routes "$RIG_VIP4 eth0"
+stop halfproxyd
+finish
