@@ -6,17 +6,21 @@
 #include "daemon/instance.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
 #define NAME "halfproxyd"
 #define DISMISSED_MOST 64
+#define TRIES 100 /* for one that is dead already */
+#define TRY_AFTER_NS 10000000
 
 static int open_socket(struct sockaddr_un *address, socklen_t *bytes)
 {
@@ -56,12 +60,18 @@ void instance_dismiss(int claim)
 		close(fd);
 }
 
-int instance_claim(struct err *e)
+/* It was killed in the moment in which it started a script, which has its descriptors until it is another program. */
+static bool is_dead(const struct ucred *who)
+{
+	return who->pid > 0 && kill(who->pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Returns the claim, or -EBUSY with *who, or another -errno with *e written. */
+static int try(struct ucred *who, struct err *e)
 {
 	struct sockaddr_un address;
 	socklen_t bytes;
 	auto_close int fd = open_socket(&address, &bytes);
-	struct ucred who = {0};
 
 	if (fd < 0)
 		return err_set(e, fd, "socket: %m");
@@ -69,8 +79,23 @@ int instance_claim(struct err *e)
 		return take_fd(&fd);
 	if (errno != EADDRINUSE)
 		return err_set(e, -errno, "the machine's claim: %m");
-	if (!holder(&who) || (who.uid && who.uid != geteuid()))
+	if (!holder(who) || (who->uid && who->uid != geteuid()))
 		return take_fd(&fd);
+	return -EBUSY;
+}
+
+int instance_claim(struct err *e)
+{
+	const struct timespec moment = {.tv_nsec = TRY_AFTER_NS};
+	struct ucred who = {0};
+	int code = try(&who, e);
+
+	for (int i = 0; i < TRIES && code == -EBUSY && is_dead(&who); i++) {
+		nanosleep(&moment, NULL);
+		code = try(&who, e);
+	}
+	if (code != -EBUSY)
+		return code;
 	if (!who.pid)
 		return err_set(e, -EBUSY, "another halfproxyd runs on this machine (in this network namespace): stop it first");
 	return err_set(e, -EBUSY,
