@@ -53,6 +53,15 @@ const struct check *director_check(const struct fleet_service *service, size_t b
 
 /* ---- who is dead ------------------------------------------------------------------------------------------------------- */
 
+/* Whether its flows go to backends whatever their health; or went, and will unless one that is new is well. */
+static bool is_to_all(const struct fleet_service *service)
+{
+	const struct quorum *quorum = &service->quorum;
+
+	return service->config->when_all_down == CONFIG_ALL_DOWN_ALL &&
+	       (quorum->verdict == QUORUM_PANICS || (quorum->verdict == QUORUM_WAITS && !quorum->up));
+}
+
 /* What a service says of a backend of it: one that is not probed, or that gets flows whatever its health, keeps it alive. */
 static enum check_reach reach_by(const struct fleet_service *service, const struct fleet_backend *backend)
 {
@@ -61,7 +70,7 @@ static enum check_reach reach_by(const struct fleet_service *service, const stru
 	for (size_t i = 0; i < service->config->backend_count; i++)
 		if (service->backends[i] == backend)
 			check = director_check(service, i);
-	if (!check || (service->quorum.verdict == QUORUM_PANICS && service->config->when_all_down == CONFIG_ALL_DOWN_ALL))
+	if (!check || is_to_all(service))
 		return CHECK_REACH_YES;
 	return check_reach(check);
 }
@@ -336,9 +345,12 @@ bool director_follow_health(struct director *director)
 	struct fleet_service *s;
 
 	while ((s = fleet_next_untold(director->fleet)) != NULL) {
-		if (s->told == s->quorum.verdict || s->quorum.verdict == QUORUM_WAITS)
+		bool is_same = s->told == s->quorum.verdict && !s->has_waited;
+
+		s->has_waited = s->quorum.verdict == QUORUM_WAITS;
+		if (is_same || s->has_waited)
 			continue;
-		if (is_news(s)) {
+		if (s->told != s->quorum.verdict && is_news(s)) {
 			begin_burst(director);
 			if (director->burst_services++ < DIRECTOR_BURST_LOGGED)
 				log_verdict(s);

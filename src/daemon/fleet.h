@@ -103,6 +103,7 @@ struct fleet_service {
 	struct quorum_member *members;	 /* the same, as its last ring was built for them */
 	struct quorum quorum;		 /* and what came of them */
 	enum quorum_verdict told;	 /* of that, by the director to the log */
+	bool has_waited;		 /* the verdict was none the last time that the director looked */
 	bool is_untold;			 /* it stands in the fleet's list of those that have been judged since */
 	struct fleet_service *next_untold;
 	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */

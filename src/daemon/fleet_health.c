@@ -212,12 +212,13 @@ bool fleet_keeps_ring(struct fleet *fleet, const struct fleet_service *service, 
 		      struct fleet_backend *const *backends, const struct quorum_member *members,
 		      const struct quorum *quorum)
 {
+	bool may_fail = config->when_all_down == CONFIG_ALL_DOWN_ALL; /* nobody is up, so flows would go to them anyway */
 	uint64_t stamp = ++fleet->stamp;
 
 	if (!config->health || !service || !service->ring || quorum->verdict != QUORUM_WAITS || quorum->is_up)
 		return false;
 	for (size_t i = 0; i < config->backend_count; i++)
-		if (members[i].is_failing || !config->backends[i].weight)
+		if ((members[i].is_failing && !may_fail) || !config->backends[i].weight)
 			backends[i]->stamp = stamp;
 	for (size_t i = 0; i < service->ring->member_count; i++)
 		if (!service->ring->members[i]->adjacency || service->ring->members[i]->stamp == stamp)

@@ -42,7 +42,7 @@ int fleet_checks_take(struct fleet *fleet, const struct config_service *config, 
 void fleet_checks_drop(struct fleet *fleet, void **checks, size_t count);
 
 /* Whether a service's ring stays what it is: nobody is known to be up yet, somebody may be, and nothing speaks against those
- * whom it names: a fallback in panic, or backends that are to be replaced. */
+ * whom it names: a fallback in panic, all where `when_all_down` says so, or backends that are to be replaced. */
 bool fleet_keeps_ring(struct fleet *fleet, const struct fleet_service *service, const struct config_service *config,
 		      struct fleet_backend *const *backends, const struct quorum_member *members,
 		      const struct quorum *quorum);

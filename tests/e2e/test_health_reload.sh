@@ -57,6 +57,11 @@ expect_equal "it has flows there" 1 "$(hp status --json | jq '.services[1].backe
 expect_equal "and none where it fails" 0 "$(backend 10.3.0.2 .share)"
 need "the other one ends" reloaded "$HEALTH" 10.3.0.1 10.3.0.2
 expect "and leaves it dead" eventually 2 is_state 10.3.0.2 dead
+stop halfproxyd
+unload
+configure "$HEALTH\n    when_all_down: all" 10.3.0.1 10.3.0.2
+need "a fresh start where all get flows rather than nobody" director_up
+expect "who is silent then is dead when another is up" eventually 8 is_state 10.3.0.2 dead
 host backend2 nft delete table inet cut
 need "it comes back" eventually 5 is_state 10.3.0.2 up
 

@@ -487,6 +487,28 @@ static void a_replacement_leaves_no_gap(void **state)
 	close_lab(lab);
 }
 
+/* One who is not known yet is no reason to send flows nowhere where they are to go to all rather than that. */
+static void a_new_one_does_not_end_panic(void **state)
+{
+	struct lab *lab = open_lab("services:\n- {name: web, vip: 10.2.0.1, port: 80, forward: ipip, health: {type: tcp}, "
+				   "when_all_down: all, backends: [10.3.0.1, 10.3.0.2]}\n");
+	int reached[FLOWS];
+
+	set(lab, 1, HEALTH_STATE_UP);
+	set(lab, 2, HEALTH_STATE_UP);
+	set(lab, 1, HEALTH_STATE_FAILING);
+	set(lab, 2, HEALTH_STATE_FAILING);
+	expect("in panic", send_all(lab, 10000, SYN, reached), B1 | B2);
+	lab_apply(lab, SERVICE("when_all_down: all, "));
+	lab_resolve_all(lab);
+	expect("a third comes", send_all(lab, 20000, SYN, reached), B1 | B2);
+	set(lab, 3, HEALTH_STATE_UNKNOWN);
+	expect("its first answer was bad", send_all(lab, 30000, SYN, reached), B1 | B2);
+	set(lab, 3, HEALTH_STATE_FAILING);
+	expect("it fails as well", send_all(lab, 40000, SYN, reached), B1 | B2 | B3);
+	close_lab(lab);
+}
+
 static int make_ports(void **state)
 {
 	return unshare(CLONE_NEWNET) ||
@@ -545,6 +567,7 @@ int main(void)
 		cmocka_unit_test(ways_are_made_of_adjacencies),
 		cmocka_unit_test(the_fallback_serves_through_a_restart),
 		cmocka_unit_test(a_replacement_leaves_no_gap),
+		cmocka_unit_test(a_new_one_does_not_end_panic),
 	};
 
 	return cmocka_run_group_tests(tests, make_ports, NULL);
