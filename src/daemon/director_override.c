@@ -120,16 +120,22 @@ static int settle(struct director *director, struct state_override *row, const s
 	return code;
 }
 
-/* What becomes of the flows of a service without any weight, said to who took the last of it. */
-static void warn_of_none(const struct director *director, ptrdiff_t index, struct director_result *result)
+/* What becomes of new flows of a service without enough backends that have weight, said to who took it. */
+static void warn_of_few(const struct director *director, ptrdiff_t index, struct director_result *result)
 {
 	const struct config_service *service = director->running->services[index];
+	size_t count = 0;
 
 	for (size_t i = 0; i < service->backend_count; i++)
-		if (service->backends[i].weight)
-			return;
-	problems_add(&result->problems, PROBLEM_WARNING, 0, 0, "service %s has no backend left that takes new flows",
-		     service->name);
+		count += service->backends[i].weight && !service->backends[i].is_fallback;
+	if (!count && service->when_all_down != CONFIG_ALL_DOWN_FALLBACK)
+		problems_add(&result->problems, PROBLEM_WARNING, 0, 0, "service %s has no backend left that takes new flows",
+			     service->name);
+	else if (!count || (!service->min_up_is_percent && count < service->min_up))
+		problems_add(&result->problems, PROBLEM_WARNING, 0, 0,
+			     "service %s has %zu backend%s left that may take new flows, and min_up is %u%s: when_all_down says "
+			     "what becomes of them", service->name, count, count == 1 ? "" : "s", service->min_up,
+			     service->min_up_is_percent ? "%" : "");
 }
 
 int director_weight(struct director *director, const char *service, const struct ip *backend, uint32_t weight,
@@ -158,7 +164,7 @@ int director_weight(struct director *director, const char *service, const struct
 		problems_add(&result->problems, PROBLEM_WARNING, 0, 0,
 			     "backend %s is drained: the weight counts after `halfproxy undrain %s %s`", address, service,
 			     address);
-	warn_of_none(director, index, result);
+	warn_of_few(director, index, result);
 	log_event(LOG_NOTICE, "weight service=%s backend=%s weight=%u was=%u", service, address, weight, was);
 	return 0;
 }
@@ -218,7 +224,7 @@ int director_drain(struct director *director, const char *service, const struct 
 	if (code)
 		return code;
 	note_drain(result, service, &former, deadline_at_s, now);
-	warn_of_none(director, index, result);
+	warn_of_few(director, index, result);
 	director_watch_drains(director);
 	ip_format(backend, address);
 	if (deadline_s)

@@ -82,6 +82,12 @@ for long in /opt/ /opt/x; do # is cut off, in one of them in the middle of a cha
 	expect "status tells of it all the same" eventually 4 is_told
 done
 
+# ---- too few, by hand --------------------------------------------------------------------------------------------------------
+
+need "a service that wants two" reloaded "$HEALTH\n    min_up: 2" 10.3.0.1 10.3.0.2
+expect_text "who drains one of them is told what comes of it" "and min_up is 2" hp drain web 10.3.0.2
+need "it is drained no more" hp undrain web 10.3.0.2
+
 # ---- the only one ------------------------------------------------------------------------------------------------------------
 
 need "a service of one backend" reloaded "$HEALTH" 10.3.0.1
