@@ -118,6 +118,7 @@ struct vip_routes {
 	uint64_t round;	   /* of resolver_vips_begin; 0: nothing is wanted yet, and nothing touched */
 	uint32_t reading;  /* counts the times that the table was read */
 	bool is_table_new; /* a former daemon's routes may be in another one */
+	bool is_walking;   /* over the routes, in the middle of them: the next turn goes on */
 	bool is_doubtful;  /* somebody else may have changed them: they must be read */
 	uint64_t audited_ms; /* loop time when they were read last */
 	struct err error;  /* of the last work on them; empty: none */

@@ -121,7 +121,6 @@ static bool settle(struct resolver *resolver, struct vip_route *route)
 	uint32_t ifindex = wanted(resolver, route);
 	int code;
 
-	route->has_failed = false;
 	if (route->ifindex == ifindex)
 		return false;
 	code = ifindex ? put_in(resolver, &route->vip) : take_out(resolver, &route->vip, resolver->vips.table);
@@ -320,12 +319,21 @@ static void drop_unwanted(struct resolver *resolver)
 		}
 }
 
+/* What has failed is asked for once in each walk over all, however many turns that takes, and again after a while. */
+static void begin_walk(struct resolver *resolver)
+{
+	resolver->vips.error.text[0] = '\0';
+	for (struct vip_route *route = resolver->vips.routes; route; route = route->hh.next)
+		route->has_failed = false;
+}
+
 static void work(uv_timer_t *timer)
 {
 	struct resolver *resolver = timer->data;
 	unsigned int asked = 0, failed = 0;
 
-	resolver->vips.error.text[0] = '\0';
+	if (!resolver->vips.is_walking)
+		begin_walk(resolver);
 	if (resolver->vips.is_doubtful) {
 		if (audit(resolver)) {
 			work_in(resolver, AGAIN_MS);
@@ -334,13 +342,15 @@ static void work(uv_timer_t *timer)
 		resolver->vips.is_doubtful = false;
 	}
 	for (struct vip_route *route = resolver->vips.routes; route; route = route->hh.next) {
-		if (asked == ASKED_A_TURN) {
+		resolver->vips.is_walking = asked == ASKED_A_TURN;
+		if (resolver->vips.is_walking) {
 			work_in(resolver, 0);
 			return;
 		}
-		asked += settle(resolver, route);
+		asked += !route->has_failed && settle(resolver, route);
 		failed += route->has_failed;
 	}
+	resolver->vips.is_walking = false;
 	drop_unwanted(resolver);
 	if (failed)
 		work_in(resolver, AGAIN_MS);
@@ -415,6 +425,7 @@ bool resolver_vips_add(struct resolver *resolver, const struct ip *vip)
 
 void resolver_vips_end(struct resolver *resolver)
 {
+	resolver->vips.is_walking = false; /* something else is wanted */
 	work_in(resolver, 0);
 }
 
