@@ -42,9 +42,9 @@ static pid_t disturb(void)
 {
 	pid_t child = fork();
 
+	setpgid(child > 0 ? child : 0, 0); /* both may be first */
 	if (child)
 		return child;
-	setpgid(0, 0);
 	by_ip(change_for_ever);
 	_exit(1);
 }
