@@ -151,8 +151,21 @@ static bool is_named(const struct setup *setup, const struct ip *ip)
 	return false;
 }
 
+/* No command to be run blindly: it would trust whoever sent a packet. */
+static void mend_sender(const struct setup *setup, struct finding *item, const char *sender)
+{
+	char vip[IP_TEXT_BYTES];
+
+	for (size_t i = 0; i < setup->vip_count; i++)
+		if (setup->vips[i].methods & SETUP_TUNNELS)
+			finding_mend(item, "if it is a director of yours: `halfproxy-backend up --vip %s --forward %s --from %s`",
+				     ip_format(&setup->vips[i].address, vip),
+				     setup->vips[i].methods & SETUP_GUE ? "gue" : "ipip", sender);
+}
+
 static void judge_senders(struct doctor *doctor, const struct tunnel_state *state)
 {
+	struct finding *item;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -164,11 +177,11 @@ static void judge_senders(struct doctor *doctor, const struct tunnel_state *stat
 
 		if (!row->at_ns || ago_s > REFUSED_RECENT_S || is_named(&doctor->setup, &ip))
 			continue;
-		finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_SENDER_REFUSED, "sender",
-					     "%s sends tunnelled packets for a VIP, and --from does not name it",
-					     ip_format(&ip, text)),
-				"%lld s ago; %llu packets of such senders", ago_s,
-				(unsigned long long)state->counters[HPB_REFUSED_SENDER]);
+		item = findings_add(doctor->findings, FINDING_WARNING, CAUSE_SENDER_REFUSED, "sender",
+				    "%s sends tunnelled packets for a VIP, and --from does not name it", ip_format(&ip, text));
+		finding_evidence(item, "%lld s ago; %llu packets of such senders", ago_s,
+				 (unsigned long long)state->counters[HPB_REFUSED_SENDER]);
+		mend_sender(&doctor->setup, item, text);
 	}
 }
 

@@ -104,7 +104,7 @@
 	  "unreachable", \
 	  "nothing on the backend opens the tunnels of this method, or not for this VIP", \
 	  "`halfproxy-backend status`, decapsulation", \
-	  "open them", \
+	  "open the tunnels there, for the address that the director sends from", \
 	  "halfproxy-backend up{up}") \
 	X(CHANCE_BLIND, CAUSE_BACKEND, \
 	  "connections break on a backend of gue whose VIP is in a container", \
@@ -124,17 +124,17 @@
 	  "`ss -ltnu` on the backend; a RST comes from the VIP", \
 	  "start the service, and have it listen on the VIP or on all addresses", \
 	  "") \
-	X(OWN_ADDRESS_ONLY, CAUSE_BACKEND, \
+	X(OWN_ADDRESS_ONLY, CAUSE_BACKEND | CAUSE_PROBE, \
 	  "connection refused, while a check of the backend's own address is green", \
 	  "the service listens on the backend's own address only", \
 	  "`ss -ltnu` on the backend", \
-	  "have it listen on the VIP or on all addresses", \
+	  "have the service listen on the VIP or on all addresses", \
 	  "") \
 	X(WRONG_SOURCE, CAUSE_BACKEND | CAUSE_PROBE, \
 	  "UDP requests arrive, and clients time out", \
 	  "a UDP socket on the wildcard address answers from the backend's own address", \
 	  "the source of the answers in `tcpdump -n udp` on the backend", \
-	  "bind it to the VIP, or have it use IP_PKTINFO", \
+	  "bind the service to the VIP, or have it use IP_PKTINFO", \
 	  "") \
 	X(ANSWERS_LOST, CAUSE_PROBE, \
 	  "requests arrive at the backend, and clients time out", \
@@ -330,7 +330,7 @@
 	  "clients refuse the connection", \
 	  "the certificate does not hold: expired, of another name, or of an unknown issuer", \
 	  "`openssl s_client -connect VIP:443` from a client", \
-	  "renew it", \
+	  "renew it; or tell the check for which name it is (host), or who signed it (ca)", \
 	  "") \
 	X(TOO_SLOW, CAUSE_PROBE, \
 	  "clients wait", \
@@ -348,7 +348,8 @@
 	  "checks fail one and all", \
 	  "the director could not send the probe", \
 	  "`halfproxy doctor` on the director", \
-	  "what it says", \
+	  "mend what the text names: a file that cannot be read, a command that cannot be run, or what else the doctor finds " \
+	  "on this host", \
 	  "") \
 	X(PORT_NOT_TRANSLATED, CAUSE_CHECK, \
 	  "connection refused", \

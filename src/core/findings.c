@@ -93,6 +93,20 @@ void finding_evidence(struct finding *item, const char *format, ...)
 	va_end(args);
 }
 
+void finding_mend(struct finding *item, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_text(item->mend, sizeof(item->mend), format, args);
+	va_end(args);
+}
+
+static const char *mend_of(const struct finding *row)
+{
+	return *row->mend ? row->mend : cause_text(row->cause)->mend;
+}
+
 void finding_command(struct finding *item, const char *const *words)
 {
 	cause_command(item->cause, words, item->command);
@@ -142,7 +156,7 @@ void findings_print(const struct findings *findings, FILE *out)
 		if (*row->evidence)
 			fprintf(out, "%-8s %-16s seen: %s\n", "", "", row->evidence);
 		if (row->level != FINDING_OK)
-			fprintf(out, "%-8s %-16s mend it: %s\n", "", "", *row->command ? row->command : cause->mend);
+			fprintf(out, "%-8s %-16s mend it: %s\n", "", "", *row->command ? row->command : mend_of(row));
 	}
 	if (findings->is_cut)
 		fprintf(out, "there was no memory for more\n");
@@ -170,7 +184,7 @@ json_t *findings_json(const struct findings *findings, json_t *fixed)
 		json_array_append_new(items, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:b}", "level",
 						       levels[row->level].name, "id", cause->name, "item", text_json(row->item),
 						       "text", text_json(row->text), "evidence", text_json(row->evidence),
-						       "mend", cause->mend, "command", text_json(row->command), "safe",
+						       "mend", mend_of(row), "command", text_json(row->command), "safe",
 						       row->fix != FINDING_FIX_NONE));
 	}
 	return json_pack("{s:b, s:I, s:I, s:o, s:o}", "ok", !findings_status(findings), "wrong",

@@ -33,6 +33,7 @@ struct finding {
 	char item[40];	  /* what was looked at */
 	char text[320];	  /* what is to be said of it */
 	char evidence[320];
+	char mend[320];	  /* what mends it, in words; "": as the cause has it */
 	char command[CAUSE_COMMAND_BYTES]; /* "" when none mends it */
 	enum finding_fix fix;
 	char path[128], value[64];
@@ -57,6 +58,9 @@ struct finding *findings_add(struct findings *findings, enum finding_level level
 
 /* What was seen. */
 void finding_evidence(struct finding *item, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What mends it, in words, where more is known than the cause's own say: another host's name, say. */
+void finding_mend(struct finding *item, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The cause's command, with words as cause_command() takes them. */
 void finding_command(struct finding *item, const char *const *words);

@@ -147,6 +147,11 @@ static void judge_refusal(const struct verdict_evidence *evidence, const struct 
 {
 	const char *how = evidence->is_udp ? "ICMP port unreachable" : "RST";
 
+	if (evidence->own_accepts && !evidence->is_udp && !evidence->is_via_backend) {
+		say(out, CAUSE_OWN_ADDRESS_ONLY, true, "the service listens on %s only: %s refuses connections (RST from the VIP)",
+		    names->backend, names->target);
+		return;
+	}
 	say(out, CAUSE_NOT_LISTENING, true, "nothing listens on %s (%s from %s)", names->target, how,
 	    evidence->is_via_backend ? "it" : "the VIP");
 }

@@ -36,6 +36,7 @@ struct verdict_evidence {
 
 	struct health_result result; /* of the probe */
 	enum verdict_known own;	     /* the backend's own address, by any question */
+	bool own_accepts;	     /* TCP: that port of the own address takes connections */
 	enum verdict_known echo;     /* the VIP, by ping down the same path */
 	enum verdict_known full;     /* a packet of full size down that path; SILENT: it gets lost, while small ones arrive */
 	enum verdict_icmp icmp;	     /* about the outer packet */

@@ -155,6 +155,7 @@ static void tell(struct inquest *inquest)
 	void *context = inquest->context;
 
 	evidence.own = either(known(&inquest->part[OWN_PORT]), known(&inquest->part[OWN_ECHO]));
+	evidence.own_accepts = pinged(&inquest->part[OWN_PORT]) == VERDICT_ANSWERS;
 	evidence.echo = pinged(&inquest->part[VIP_ECHO]);
 	evidence.full = pinged(&inquest->part[FULL]);
 	evidence.answer_arrived = inquest->answer_arrived;

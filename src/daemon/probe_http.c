@@ -14,6 +14,7 @@
 #define HEADER_BYTES_MOST (64u << 10)
 #define BUFFER_BYTES	  4096L /* a probe; many may hang at a time */
 #define WORDS_MOST	  80
+#define PATH_SHOWN	  40
 
 /* ---- what comes in ------------------------------------------------------------------------------------------------------ */
 
@@ -61,6 +62,20 @@ static size_t take_body(char *bytes, size_t one, size_t count, void *context)
 
 /* ---- judgement ---------------------------------------------------------------------------------------------------------- */
 
+/* Which page, and which codes would be good: whoever reads it need not look into the file. */
+static void say_status(struct http *http, long status)
+{
+	const struct config_health *health = http->probe.health;
+	const char *path = health->path, *cut = strlen(path) > PATH_SHOWN ? "..." : "";
+
+	if (health->status_first == health->status_last)
+		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld for %.*s%s, not %u", status, PATH_SHOWN, path, cut,
+			  health->status_first);
+	else
+		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld for %.*s%s, not %u-%u", status, PATH_SHOWN, path, cut,
+			  health->status_first, health->status_last);
+}
+
 static void judge_answer(struct http *http)
 {
 	const struct config_health *health = http->probe.health;
@@ -68,7 +83,7 @@ static void judge_answer(struct http *http)
 
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status < health->status_first || status > health->status_last)
-		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld", status);
+		say_status(http, status);
 	else if (health->expect_bytes &&
 		 (!http->body || !memmem(http->body, http->body_bytes, health->expect, health->expect_bytes)))
 		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld, but the %s not hold \"%.40s\"", status,

@@ -97,7 +97,7 @@ for vip in $RIG_VIP4 $RIG_VIP6; do
 	answers "icmp $vip" good "$vip" 0 '{type: icmp}'
 	answers "icmp $vip with a mark" good --mark 0x48000001 "$vip" 0 '{type: icmp}'
 	answers "http $vip" good "$vip" 80 '{type: http, expect: hello from}'
-	answers "http $vip, a bad code" "wrong: HTTP 503" "$vip" 80 '{type: http, path: /busy}'
+	answers "http $vip, a bad code" "wrong: HTTP 503 for /busy, not 200-399" "$vip" 80 '{type: http, path: /busy}'
 	answers "http $vip, the code that is wanted" good "$vip" 80 '{type: http, path: /busy, status: 503}'
 	answers "http $vip, the Host header" good "$vip" 80 '{type: http, path: /host, host: a.example, expect: for a.example by half}'
 	answers "http $vip, a closed port" "refused: connection refused (RST)" "$vip" 81 '{type: http}'
@@ -137,7 +137,7 @@ certificate "which may be trusted" good 446 ", ca: $RIG_DIR/tls/self.crt$name"
 certificate "signed by another" "certificate: certificate is signed by none that is trusted" 443 ", ca: $RIG_DIR/tls/other.crt$name"
 certificate "by none of the system's" "certificate: certificate is signed by none that is trusted" 443 "$name"
 certificate "whatever it is, if told so" good 444 ", verify: false"
-certificate "nginx wants one and gets none" "wrong: HTTP 400" 447 "$ca$name"
+certificate "nginx wants one and gets none" "wrong: HTTP 400 for /, not 200-399" 447 "$ca$name"
 certificate "nginx wants one and gets it" good 447 "$ca$name$own"
 certificate "a server that ends for want of one" \
 	"certificate: the server wants a certificate to be shown to it: certificate required" 448 "$ca$name"

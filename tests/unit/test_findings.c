@@ -25,6 +25,7 @@ static void right_doubtful_and_wrong_are_told(void **state)
 	assert_int_equal(findings_status(&findings), 0);
 	findings_add(&findings, FINDING_WARNING, CAUSE_NOT_LISTENING, "listeners", "nothing listens");
 	assert_int_equal(findings_status(&findings), 1);
+	finding_mend(findings_add(&findings, FINDING_WARNING, CAUSE_NOT_LISTENING, "backend", "nor there"), "on %s: listen", "b1");
 	item = findings_add(&findings, FINDING_WRONG, CAUSE_INTERFACE_DOWN, "interface", "eth0 is down");
 	finding_evidence(item, "flags %x", 0x10);
 	finding_command(item, (const char *const[]){"if", "eth0", NULL});
@@ -34,10 +35,12 @@ static void right_doubtful_and_wrong_are_told(void **state)
 		    "ok       vip              10.2.0.1 is there\n"
 		    "warning  listeners        nothing listens [NOT_LISTENING]\n"
 		    "                          mend it: start the service, and have it listen on the VIP or on all addresses\n"
+		    "warning  backend          nor there [NOT_LISTENING]\n"
+		    "                          mend it: on b1: listen\n"
 		    "WRONG    interface        eth0 is down [INTERFACE_DOWN]\n"
 		    "                          seen: flags 10\n"
 		    "                          mend it: ip link set dev eth0 up\n"
-		    "1 wrong, 1 warning, 1 ok\n");
+		    "1 wrong, 2 warnings, 1 ok\n");
 	free(text);
 	findings_free(&findings);
 }

@@ -27,6 +27,13 @@ static const struct row rows[] = {
 
 	{"a RST", {.result.answer = HEALTH_REFUSED, .port = 80}, .from = VIP, .cause = CAUSE_NOT_LISTENING,
 	 .text = "nothing listens on 10.2.0.1:80 (RST from the VIP)"},
+	{"a RST of the VIP, while the backend's own address accepts",
+	 {.result.answer = HEALTH_REFUSED, .port = 80, .own = VERDICT_ANSWERS, .own_accepts = true}, .from = VIP,
+	 .cause = CAUSE_OWN_ADDRESS_ONLY,
+	 .text = "the service listens on 10.3.0.1 only: 10.2.0.1:80 refuses connections (RST from the VIP)"},
+	{"what TCP says of a port is nothing about UDP",
+	 {.result.answer = HEALTH_REFUSED, .port = 53, .is_udp = true, .own = VERDICT_ANSWERS, .own_accepts = true}, .from = VIP,
+	 .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.2.0.1:53 (ICMP port unreachable from the VIP)"},
 	{"a UDP port unreachable", {.result.answer = HEALTH_REFUSED, .port = 53, .is_udp = true}, .from = VIP,
 	 .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.2.0.1:53 (ICMP port unreachable from the VIP)"},
 	{"a RST of the backend's own address", {.result.answer = HEALTH_REFUSED, .port = 80, .is_via_backend = true},
@@ -162,7 +169,7 @@ static void every_failure_has_a_sentence(void **state)
 	evidence.backend = evidence.icmp_from = evidence.result.from = evidence.vip;
 	evidence.backend.byte[15] = 0x77;
 	memset(evidence.result.text, 'x', sizeof(evidence.result.text) - 1);
-	for (uint32_t n = 0; n < HEALTH_ANSWER_COUNT * 6u * 27u * 3u * 16u; n++) {
+	for (uint32_t n = 0; n < HEALTH_ANSWER_COUNT * 6u * 27u * 3u * 32u; n++) {
 		uint32_t rest = n;
 
 #define NEXT(count) ({ uint32_t digit = rest % (count); rest /= (count); digit; })
@@ -176,6 +183,7 @@ static void every_failure_has_a_sentence(void **state)
 		evidence.answer_arrived = NEXT(2);
 		evidence.is_unresolved = NEXT(2);
 		evidence.is_via_backend = NEXT(2);
+		evidence.own_accepts = NEXT(2);
 #undef NEXT
 		verdict_judge(&evidence, &out);
 		assert_true(out.cause != CAUSE_NONE || evidence.result.answer == HEALTH_GOOD);
