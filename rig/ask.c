@@ -1,6 +1,6 @@
 /* ask: one probe of a service's `health`, asked at once, and its answer. For tests of the kinds of probes.
  *
- *     ask [--mark MARK] [--backend ADDRESS] [--times N [--together M]] ADDRESS PORT HEALTH
+ *     ask [--mark MARK] [--backend ADDRESS] [--times N [--together M]] ADDRESS PORT HEALTH [HEALTH...]
  *
  * HEALTH is the mapping as it stands in a configuration: '{type: http, path: /healthz}'. Prints one line:
  *
@@ -11,7 +11,8 @@
  *
  *     held N descriptors, N children, at most N KB more memory
  *
- * where the first part of the answers, up to a quarter, is not measured. Exits with 0 whatever was answered. */
+ * where the first part of the answers, up to a quarter, is not measured. With more than one HEALTH these are asked one after
+ * another in this process, as a daemon does it, and each gets a line. Exits with 0 whatever was answered. */
 #include <dirent.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -61,6 +62,25 @@ static long descriptors(void)
 	if (folder)
 		closedir(folder);
 	return count;
+}
+
+/* A service with this health, as a configuration that is read like any other. */
+static struct config *read_health(const char *health)
+{
+	struct problems problems = {0};
+	struct config *config;
+	char text[8192];
+	int bytes = snprintf(
+		text, sizeof(text),
+		"interfaces: [eth0]\nservices:\n  - vip: 192.0.2.1\n    protocol: %s\n    port: 1\n    forward: l2\n"
+		"    backends: [{address: 192.0.2.2}]\n    health: %s\n",
+		strstr(health, "dns") || strstr(health, "udp") ? "udp" : "tcp", health);
+
+	config = config_parse(text, (size_t)bytes, &problems);
+	if (!config)
+		problems_print(stderr, "ask", text, (size_t)bytes, &problems);
+	problems_free(&problems);
+	return config;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------------- */
@@ -126,16 +146,33 @@ static void show(void)
 	       memory_kb() - asker.memory_kb);
 }
 
-static int ask(void)
+static void ask_all(uv_loop_t *loop)
+{
+	memset(asker.lines, 0, sizeof(asker.lines));
+	asker.begun = asker.over = 0;
+	while (asker.begun < asker.times && asker.begun - asker.over < asker.together)
+		begin();
+	while (asker.over < asker.times)
+		uv_run(loop, UV_RUN_ONCE);
+}
+
+static int ask(char *const *healths)
 {
 	uv_loop_t loop;
 
 	uv_loop_init(&loop);
 	asker.shared = probe_shared_create(&loop);
-	while (asker.begun < asker.times && asker.begun - asker.over < asker.together)
-		begin();
-	while (asker.over < asker.times)
-		uv_run(&loop, UV_RUN_ONCE);
+	for (; *healths; healths++) {
+		struct config *config = read_health(*healths);
+
+		if (!config)
+			return 2;
+		asker.health = config->services[0]->health;
+		ask_all(&loop);
+		if (healths[1])
+			show();
+		config_free(config);
+	}
 	probe_shared_destroy(asker.shared);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	show();
@@ -147,28 +184,9 @@ static int ask(void)
 
 /* ---- the command line --------------------------------------------------------------------------------------------------- */
 
-/* A service with this health, as a configuration that is read like any other. */
-static struct config *read_health(const char *health)
-{
-	struct problems problems = {0};
-	struct config *config;
-	char text[8192];
-	int bytes = snprintf(
-		text, sizeof(text),
-		"interfaces: [eth0]\nservices:\n  - vip: 192.0.2.1\n    protocol: %s\n    port: 1\n    forward: l2\n"
-		"    backends: [{address: 192.0.2.2}]\n    health: %s\n",
-		strstr(health, "dns") || strstr(health, "udp") ? "udp" : "tcp", health);
-
-	config = config_parse(text, (size_t)bytes, &problems);
-	if (!config)
-		problems_print(stderr, "ask", text, (size_t)bytes, &problems);
-	problems_free(&problems);
-	return config;
-}
-
 static int usage(void)
 {
-	fputs("usage: ask [--mark MARK] [--backend ADDRESS] [--times N [--together M]] ADDRESS PORT HEALTH\n", stderr);
+	fputs("usage: ask [--mark MARK] [--backend ADDRESS] [--times N [--together M]] ADDRESS PORT HEALTH [HEALTH...]\n", stderr);
 	return 2;
 }
 
@@ -191,24 +209,15 @@ static bool read_options(int count, char **words)
 		else if (option != 'b' || !ip_parse(&asker.target.backend, optarg))
 			return false;
 	}
-	return count - optind == 3 && asker.times && asker.together;
+	return count - optind >= 3 && asker.times && asker.together;
 }
 
 int main(int count, char **words)
 {
-	struct config *config;
-	int status;
-
 	if (!read_options(count, words) || !ip_parse(&asker.target.address, words[optind]))
 		return usage();
 	asker.target.port = (uint16_t)atoi(words[optind + 1]);
 	if (ip_is_unspecified(&asker.target.backend))
 		asker.target.backend = asker.target.address;
-	config = read_health(words[optind + 2]);
-	if (!config)
-		return 2;
-	asker.health = config->services[0]->health;
-	status = ask();
-	config_free(config);
-	return status;
+	return ask(words + optind + 2);
 }

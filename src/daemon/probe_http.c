@@ -280,6 +280,9 @@ static CURLcode set_tls(struct http *http)
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, health->verify ? 2L : 0L);
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+#if LIBCURL_VERSION_NUM >= 0x075700 /* else it keeps the first probe's store, and has all others trust that */
+	code = code ? code : curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
 	if (code || !health->certificate)
 		return code;

@@ -136,6 +136,12 @@ certificate "one that signed itself" "certificate: certificate is self-signed an
 certificate "which may be trusted" good 446 ", ca: $RIG_DIR/tls/self.crt$name"
 certificate "signed by another" "certificate: certificate is signed by none that is trusted" 443 ", ca: $RIG_DIR/tls/other.crt$name"
 certificate "by none of the system's" "certificate: certificate is signed by none that is trusted" 443 "$name"
+answers "what one check trusts is nothing to the next" \
+	"certificate: certificate is self-signed and not trusted
+good
+certificate: certificate is self-signed and not trusted
+good" $RIG_VIP4 446 "{type: https$name}" "{type: https, ca: $RIG_DIR/tls/self.crt$name}" "{type: https$name}" \
+	"{type: https, ca: $RIG_DIR/tls/self.crt$name}"
 certificate "whatever it is, if told so" good 444 ", verify: false"
 certificate "nginx wants one and gets none" "wrong: HTTP 400 for /, not 200-399" 447 "$ca$name"
 certificate "nginx wants one and gets it" good 447 "$ca$name$own"
