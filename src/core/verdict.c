@@ -83,6 +83,23 @@ static bool judge_icmp(const struct verdict_evidence *evidence, const struct nam
 	return false;
 }
 
+/* An answer that came from the other end: whatever else was heard of the way there is older. */
+static bool has_arrived(const struct verdict_evidence *evidence)
+{
+	switch (evidence->result.answer) {
+	case HEALTH_GOOD:
+	case HEALTH_REFUSED:
+	case HEALTH_RESET:
+	case HEALTH_CERTIFICATE:
+	case HEALTH_STRANGER:
+		return true;
+	case HEALTH_WRONG:
+		return !evidence->is_script; /* whose words say nothing of what it asked */
+	default:
+		return false;
+	}
+}
+
 /* What is known without the probe's own answer. */
 static bool judge_passive(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)
 {
@@ -91,6 +108,8 @@ static bool judge_passive(const struct verdict_evidence *evidence, const struct 
 		out->is_unreachable = true;
 		return true;
 	}
+	if (has_arrived(evidence) && evidence->icmp != VERDICT_TOO_BIG)
+		return false;
 	if (evidence->came_back) {
 		say(out, CAUSE_VIP_MISSING, true, "VIP %s is not on the backend (packet came back)", names->vip);
 		return true;

@@ -32,7 +32,7 @@ struct verdict_evidence {
 	const char *method; /* of the service: "l2", "ipip", "gue" */
 	uint16_t port;	    /* 0: the check has none */
 	bool is_via_backend; /* the check asks the backend's own address, not the VIP */
-	bool is_udp;
+	bool is_udp, is_script;
 
 	struct health_result result; /* of the probe */
 	enum verdict_known own;	     /* the backend's own address, by any question */

@@ -6,7 +6,8 @@
 #include <uthash.h>
 
 #define LOOK_MS 1000u	       /* while it fails: has the answer changed */
-#define AGAIN_MS 60000u	       /* the same answer may have another cause by now */
+#define AGAIN_MS 2000u	       /* the same answer may have another cause by now: first so long after, then twice that */
+#define AGAIN_MOST_MS 32000u   /* and so on up to this, as whoever mends one thing wants to be told of the next */
 #define FIRST_MS 1000u	       /* after it came up */
 #define WELL_MS 300000u	       /* while it is up */
 #define SPREAD_MS 4096u	       /* by the address of the check, so that many are not asked about in one moment */
@@ -18,6 +19,7 @@ struct diagnosis {
 	uv_timer_t timer;
 	uint64_t looped;   /* packets that had come back when it was last well, or first looked at */
 	uint64_t asked_ms; /* when the last inquest began */
+	uint64_t again_ms; /* so long after it the next one begins, while it fails */
 	struct health_result judged; /* the answer that the last one was about */
 	struct verdict verdict;
 	UT_hash_handle hh;
@@ -115,7 +117,10 @@ static void look(uv_timer_t *timer)
 	if (!fails(diagnosis)) {
 		diagnosis->looped = diagnosis->diagnoses->events.looped(diagnosis->diagnoses->events.context, diagnosis->check);
 		ask(diagnosis);
-	} else if (last && (is_another(last, &diagnosis->judged) || age_ms >= AGAIN_MS)) {
+	} else if (last && is_another(last, &diagnosis->judged)) {
+		ask(diagnosis);
+	} else if (last && age_ms >= diagnosis->again_ms) {
+		diagnosis->again_ms = diagnosis->again_ms * 2 > AGAIN_MOST_MS ? AGAIN_MOST_MS : diagnosis->again_ms * 2;
 		ask(diagnosis);
 	}
 	look_after(diagnosis, fails(diagnosis) ? LOOK_MS : WELL_MS);
@@ -155,6 +160,7 @@ void diagnoses_follow(struct diagnoses *diagnoses, const struct check *check)
 	if (diagnosis->inquest)
 		inquest_end(diagnosis->inquest);
 	diagnosis->inquest = NULL;
+	diagnosis->again_ms = AGAIN_MS;
 	if (fails(diagnosis)) {
 		judge_at_once(diagnosis);
 		ask(diagnosis);

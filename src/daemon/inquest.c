@@ -142,6 +142,7 @@ struct verdict_evidence inquest_evidence(const struct inquest_case *subject)
 		.port = subject->port,
 		.is_via_backend = subject->health->via_backend,
 		.is_udp = is_udp(subject->health),
+		.is_script = subject->health->type == CONFIG_PROBE_SCRIPT,
 		.result = subject->result,
 		.timeout_ms = subject->health->timeout_ms,
 	};

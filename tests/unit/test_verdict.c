@@ -34,6 +34,14 @@ static const struct row rows[] = {
 	{"what TCP says of a port is nothing about UDP",
 	 {.result.answer = HEALTH_REFUSED, .port = 53, .is_udp = true, .own = VERDICT_ANSWERS, .own_accepts = true}, .from = VIP,
 	 .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.2.0.1:53 (ICMP port unreachable from the VIP)"},
+	{"a RST of the VIP belies what ICMP said before of the tunnel",
+	 {.result.answer = HEALTH_REFUSED, .method = "ipip", .port = 80, .icmp = VERDICT_NO_PROTOCOL, .came_back = true},
+	 .from = VIP, .icmp_from = BACKEND, .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.2.0.1:80"},
+	{"so does what a server says", {.result = {.answer = HEALTH_WRONG, .text = "HTTP 503"}, .icmp = VERDICT_NO_HOST},
+	 .icmp_from = ROUTER, .cause = CAUSE_WRONG_ANSWER, .text = "HTTP 503"},
+	{"but not what a script says",
+	 {.result = {.answer = HEALTH_WRONG, .text = "no answer"}, .is_script = true, .method = "ipip", .icmp = VERDICT_NO_PROTOCOL},
+	 .icmp_from = BACKEND, .cause = CAUSE_NOT_DECAPSULATED, .text = "tunnel is not decapsulated"},
 	{"a UDP port unreachable", {.result.answer = HEALTH_REFUSED, .port = 53, .is_udp = true}, .from = VIP,
 	 .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.2.0.1:53 (ICMP port unreachable from the VIP)"},
 	{"a RST of the backend's own address", {.result.answer = HEALTH_REFUSED, .port = 80, .is_via_backend = true},
@@ -169,7 +177,7 @@ static void every_failure_has_a_sentence(void **state)
 	evidence.backend = evidence.icmp_from = evidence.result.from = evidence.vip;
 	evidence.backend.byte[15] = 0x77;
 	memset(evidence.result.text, 'x', sizeof(evidence.result.text) - 1);
-	for (uint32_t n = 0; n < HEALTH_ANSWER_COUNT * 6u * 27u * 3u * 32u; n++) {
+	for (uint32_t n = 0; n < HEALTH_ANSWER_COUNT * 6u * 27u * 3u * 64u; n++) {
 		uint32_t rest = n;
 
 #define NEXT(count) ({ uint32_t digit = rest % (count); rest /= (count); digit; })
@@ -184,6 +192,7 @@ static void every_failure_has_a_sentence(void **state)
 		evidence.is_unresolved = NEXT(2);
 		evidence.is_via_backend = NEXT(2);
 		evidence.own_accepts = NEXT(2);
+		evidence.is_script = NEXT(2);
 #undef NEXT
 		verdict_judge(&evidence, &out);
 		assert_true(out.cause != CAUSE_NONE || evidence.result.answer == HEALTH_GOOD);
