@@ -252,6 +252,14 @@ static void changed(void *context, struct check *check, bool is_state)
 	flush_soon(director);
 }
 
+/* What it inherited from another check, after a reload or a start, is to be explained all the same. */
+static void stayed(void *context, struct check *check)
+{
+	struct director *director = context;
+
+	diagnoses_follow(director->diagnoses, check);
+}
+
 static void ended(void *context, struct check *check)
 {
 	struct director *director = context;
@@ -283,7 +291,8 @@ static enum check_way way(void *context, const struct check_key *key, uint32_t *
 
 int director_open_probes(struct director *director, struct err *e)
 {
-	const struct probes_events events = {.context = director, .way = way, .changed = changed, .ended = ended};
+	const struct probes_events events = {.context = director, .way = way, .changed = changed, .stayed = stayed,
+					      .ended = ended};
 
 	director->probes = probes_create(director->loop, &events);
 	return director->probes ? director_open_diagnoses(director, e) : err_set(e, -ENOMEM, "%m");

@@ -207,8 +207,9 @@ static void count_local(struct check *check, int by)
 
 static void take(struct check *check, const struct health_result *result)
 {
+	const struct probes_events *events = &check->probes->events;
+	bool has_changed, has_begun = !check->health.is_answered && check->health.state != HEALTH_STATE_UNKNOWN;
 	uint64_t now = uv_now(check->probes->loop);
-	bool has_changed;
 
 	count_local(check, -1);
 	check->last = *result;
@@ -219,6 +220,8 @@ static void take(struct check *check, const struct health_result *result)
 	schedule(check);
 	if (has_changed)
 		tell(check, true);
+	else if (has_begun && events->stayed)
+		events->stayed(events->context, check);
 	follow_reach(check);
 }
 

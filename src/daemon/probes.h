@@ -48,6 +48,8 @@ struct probes_events {
 	enum check_way (*way)(void *context, const struct check_key *key, uint32_t *mark, struct err *e);
 	/* A check's state is another one now, or what is known of its reach. Must not drop the check. */
 	void (*changed)(void *context, struct check *check, bool is_state);
+	/* The first answer of a check that began as up or failing, and that it left so. May be NULL. */
+	void (*stayed)(void *context, struct check *check);
 	/* Nobody holds a check any more. May be NULL. */
 	void (*ended)(void *context, struct check *check);
 };

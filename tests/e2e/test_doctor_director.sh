@@ -158,6 +158,10 @@ at nft flush ruleset
 host backend1 ip address del 10.2.0.1/32 dev lo
 expect "a VIP that is missing" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
 	jq -e '.items[] | select(.id == \"VIP_MISSING\" and .level == \"wrong\")'"
+sed -i 's/interval: 300ms/interval: 400ms/' "$RIG_DIR/halfproxy.yaml"
+need "another interval" hp reload
+expect "... is told of a check that inherited it, too" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
+	jq -e '.items[] | select(.id == \"VIP_MISSING\" and .level == \"wrong\" and (.mend | contains(\"on 10.3.0.1: \")))'"
 host backend1 "$BUILD/halfproxy-backend" doctor --fix >/dev/null
 expect "... mended by --fix of the backend's doctor" eventually 10 doctor_content
 stop listener
