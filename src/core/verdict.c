@@ -95,9 +95,17 @@ static bool has_arrived(const struct verdict_evidence *evidence)
 		return true;
 	case HEALTH_WRONG:
 		return !evidence->is_script; /* whose words say nothing of what it asked */
-	default:
+	case HEALTH_SILENT:
+	case HEALTH_SLOW:
+	case HEALTH_NO_HOST:
+	case HEALTH_NO_PROTOCOL:
+	case HEALTH_PROHIBITED:
+	case HEALTH_TOO_BIG:
+	case HEALTH_LOCAL:
+	case HEALTH_ANSWER_COUNT:
 		return false;
 	}
+	return false;
 }
 
 /* What is known without the probe's own answer. */
@@ -167,8 +175,8 @@ static void judge_refusal(const struct verdict_evidence *evidence, const struct 
 	const char *how = evidence->is_udp ? "ICMP port unreachable" : "RST";
 
 	if (evidence->own_accepts && !evidence->is_udp && !evidence->is_via_backend) {
-		say(out, CAUSE_OWN_ADDRESS_ONLY, true, "the service listens on %s only: %s refuses connections (RST from the VIP)",
-		    names->backend, names->target);
+		say(out, CAUSE_OWN_ADDRESS_ONLY, true, "the service listens on %s only: %s refuses connections (RST from "
+		    "the VIP)", names->backend, names->target);
 		return;
 	}
 	say(out, CAUSE_NOT_LISTENING, true, "nothing listens on %s (%s from %s)", names->target, how,

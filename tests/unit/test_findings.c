@@ -25,7 +25,8 @@ static void right_doubtful_and_wrong_are_told(void **state)
 	assert_int_equal(findings_status(&findings), 0);
 	findings_add(&findings, FINDING_WARNING, CAUSE_NOT_LISTENING, "listeners", "nothing listens");
 	assert_int_equal(findings_status(&findings), 1);
-	finding_mend(findings_add(&findings, FINDING_WARNING, CAUSE_NOT_LISTENING, "backend", "nor there"), "on %s: listen", "b1");
+	item = findings_add(&findings, FINDING_WARNING, CAUSE_NOT_LISTENING, "backend", "nor there");
+	finding_mend(item, "on %s: listen", "b1");
 	item = findings_add(&findings, FINDING_WRONG, CAUSE_INTERFACE_DOWN, "interface", "eth0 is down");
 	finding_evidence(item, "flags %x", 0x10);
 	finding_command(item, (const char *const[]){"if", "eth0", NULL});
