@@ -381,5 +381,9 @@ void config_schema_health(struct config_reader *reader, const struct yaml_node *
 	health->interval_ms = 2000;
 	health->rise = 2;
 	health->fall = 3;
-	CONFIG_READ_MAP(reader, value, health_options, draft, "health");
+	if (value->kind == YAML_MAP)
+		CONFIG_READ_MAP(reader, value, health_options, draft, "health");
+	else
+		config_error(reader, value, "health must be a mapping, such as {type: http, path: /healthz}, not %s",
+			     yaml_kind_name(value->kind));
 }
