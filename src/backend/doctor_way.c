@@ -104,8 +104,10 @@ static void judge_rp_filter(struct doctor *doctor)
 /* What the kernel dropped since it came up; what it means now the other items say. */
 static void tell_counters(struct doctor *doctor)
 {
-	findings_ok(doctor->findings, "counters", "IpInAddrErrors %lld (for addresses that were not here), "
-						  "TcpExtIPReversePathFilter %lld", look_counter("Ip", "InAddrErrors"),
+	findings_ok(doctor->findings, "counters",
+		    "IpInAddrErrors %lld (for addresses that were not here), IpInUnknownProtos %lld and UdpNoPorts %lld (tunnels "
+		    "that nobody opens, by ipip and gue, and others), TcpExtIPReversePathFilter %lld",
+		    look_counter("Ip", "InAddrErrors"), look_counter("Ip", "InUnknownProtos"), look_counter("Udp", "NoPorts"),
 		    look_counter("TcpExt", "IPReversePathFilter"));
 }
 
