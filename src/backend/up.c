@@ -39,9 +39,9 @@ static int check_place(const struct ip *vip, const struct host_addresses *addres
 			continue;
 		if (strcmp(row->interface, "lo") != 0)
 			return err_set(e, -EADDRINUSE,
-				       "VIP %s is this host's own address on %s: there it would answer ARP or ND; name an address "
-				       "that no host has, or if this is meant to be the VIP, take it off first (ip address del "
-				       "%s/%u dev %s)",
+				       "VIP %s is this host's own address on %s: there it would answer ARP or ND; name an "
+				       "address that no host has, or if this is meant to be the VIP, take it off first "
+				       "(ip address del %s/%u dev %s)",
 				       ip_format(vip, text), row->interface, text, row->bits, row->interface);
 		if (row->bits != (ip_is4(vip) ? 32 : 128))
 			return err_set(e, -EEXIST,
