@@ -18,7 +18,6 @@ void *director_take_check(void *context, const struct config_service *service, c
 	struct director *director = context;
 	struct config_health *health = service->health;
 	struct check_key key;
-	struct check *check;
 
 	memset(&key, 0, sizeof(key));
 	key.backend = backend->identity.address;
@@ -28,10 +27,7 @@ void *director_take_check(void *context, const struct config_service *service, c
 	}
 	if (health->type != CONFIG_PROBE_ICMP)
 		key.port = health->port ? health->port : service->port;
-	check = probes_take(director->probes, health, &key, state);
-	if (check && state != HEALTH_STATE_UNKNOWN && !check_last(check))
-		diagnoses_follow(director->diagnoses, check); /* of what it is already no change will tell */
-	return check;
+	return probes_take(director->probes, health, &key, state);
 }
 
 void director_drop_check(void *context, void *check)

@@ -16,7 +16,7 @@ becomes() { expect "$1" eventually "${5:-5}" is "$2" "$3" "${4:-10.3.0.1}"; }
 mac() { host "$1" ip -o link show dev "$2" | sed -n 's/.*ether \([0-9a-f:]*\).*/\1/p'; }
 ready() { hp status --json | jq '[.services[].backends[] | select(.state == "ready")] | length'; }
 ready_are() { [ "$(ready)" = "$1" ]; }
-ours() { director ip neigh show proto 217 | wc -l; }
+ours() { director ip neigh show dev eth1 proto 217 | wc -l; }
 ours_are() { [ "$(ours)" -ge "$1" ] && [ "$(ours)" -le "$2" ]; }
 managed() { director ip neigh show "$1" dev eth1 | grep -q managed; }
 refused() { grep -c 'backend_unreachable' "$RIG_DIR/halfproxyd.log"; }

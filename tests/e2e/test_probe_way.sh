@@ -63,7 +63,7 @@ for forward in l2 ipip gue; do
 	expect_equal "$forward: and none dropped" 0 "$(hp status --json |
 		jq '[.probe_way.events | to_entries[] | select(.key != "SENT" and .key != "UNMARKED") | .value.count] | add')"
 	expect_equal "$forward: no service has counted any" 0 "$(hp status --json | jq '[.services[].packets] | add')"
-	capture router director0 unmarked "host $ROUTED"
+	capture router director0 unmarked "host $ROUTED and not arp"
 	refuses "$forward: what bears no mark gets no answer" "" host director curl -sS --max-time 1 "http://$ROUTED/"
 	captures_end
 	expect "$forward: it was dropped, and counted" [ "$(count UNMARKED)" -ge 1 ]
