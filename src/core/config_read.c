@@ -40,18 +40,21 @@ static void list_names(const struct config_option *options, size_t count, char *
 
 	out[0] = '\0';
 	for (size_t i = 0; i < count && at < room; i++)
-		at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", options[i].name);
+		if (options[i].read)
+			at += (size_t)snprintf(out + at, room - at, "%s%s", at ? ", " : "", options[i].name);
 }
 
 static void unknown_key(struct config_reader *reader, const struct yaml_node *key, const struct config_option *options,
 			size_t count, const char *what)
 {
 	const char *names[CONFIG_OPTIONS_MOST + 1] = {NULL};
+	size_t named = 0;
 	char all[300];
 	const char *near;
 
 	for (size_t i = 0; i < count; i++)
-		names[i] = options[i].name;
+		if (options[i].read)
+			names[named++] = options[i].name;
 	near = nearest_word(key->text, names);
 	list_names(options, count, all, sizeof(all));
 	if (near)
@@ -96,6 +99,10 @@ void config_read_map(struct config_reader *reader, const struct yaml_node *map, 
 		option = find_option(options, count, key->text);
 		if (!option) {
 			unknown_key(reader, key, options, count, what);
+			continue;
+		}
+		if (!option->read) {
+			config_error(reader, key, "%s has no key \"%s\": %s", what, key->text, option->help);
 			continue;
 		}
 		if (seen[option - options]) {

@@ -16,7 +16,8 @@
 
 struct config_option {
 	const char *name;
-	/* Read a value into the target, which the table's owner knows; notes what is wrong with it. */
+	/* Read a value into the target, which the table's owner knows; notes what is wrong with it. NULL: there is no such key,
+	 * though people look for one, and `help` says why. */
 	void (*read)(struct config_reader *reader, const struct yaml_node *value, void *target);
 	bool is_required;
 	const char *help;

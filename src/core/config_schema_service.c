@@ -31,6 +31,7 @@ static void read_backend_weight(struct config_reader *reader, const struct yaml_
 static const struct config_option backend_options[] = {
 	{"address", read_backend_address, true, "the address of the backend"},
 	{"weight", read_backend_weight, false, "share of new flows; 0 takes none"},
+	{"port", NULL, false, "Direct Server Return translates no port, so the backend listens on the service's, at the VIP"},
 };
 
 static void read_backends(struct config_reader *reader, const struct yaml_node *value, void *target)
