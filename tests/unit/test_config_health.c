@@ -1,24 +1,8 @@
 /* What is wrong with a service's health, and with what it says of backends that are down: each mistake at its line and
  * column. Pure. */
-#include "unit/unit.h"
+#include "unit/mistake.h"
 
-#include "core/config_parse.h"
-
-#define HEAD	 "interfaces: [eth0]\nservices:\n"
-#define WEB(t)	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1], " t "}\n")
-#define TEXT(t)	 .text = (t), .bytes = sizeof(t) - 1
-
-/* Where the value stands in the texts of WEB. */
-#define WEB_COLUMN 51
-
-struct row {
-	const char *what, *text;
-	size_t bytes;
-	uint32_t line, column; /* of the only error */
-	const char *piece;
-};
-
-static const struct row rows[] = {
+static const struct mistake rows[] = {
 	{"an unknown kind of health", WEB("health: {type: htp}"), 3, WEB_COLUMN + 15, "did you mean \"http\"?"},
 	{"a duration without a unit", WEB("health: {type: tcp, interval: 2}"), 3, WEB_COLUMN + 30, "\"2\" is not a duration"},
 	{"a duration with two points", WEB("health: {type: tcp, interval: 1..2s}"), 3, WEB_COLUMN + 30, "is not a duration"},
@@ -119,33 +103,12 @@ static const struct row rows[] = {
 	{"reset of what never fails", WEB("on_down: reset"), 3, WEB_COLUMN + 9, "on_down: reset needs \"health\""},
 };
 
-static bool holds(const struct row *row)
-{
-	struct problems problems = {0};
-	struct config *config = config_parse(row->text, row->bytes, &problems);
-	const struct problem *error = NULL;
-	bool fine;
-
-	for (size_t p = 0; p < problems.count; p++)
-		if (problems.list[p].kind == PROBLEM_ERROR && !error)
-			error = &problems.list[p];
-	fine = !config && error && problems.errors == 1 && error->line == row->line && error->column == row->column &&
-	       strstr(error->text, row->piece);
-	if (!fine)
-		print_error("%s: %zu errors, the first at %u:%u, not %u:%u: %s\n", row->what, problems.errors,
-			    error ? error->line : 0, error ? error->column : 0, row->line, row->column,
-			    error ? error->text : "none");
-	problems_free(&problems);
-	config_free(config);
-	return fine;
-}
-
 static void each_mistake_is_named_at_its_place(void **state)
 {
 	size_t fine = 0;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
-		fine += holds(&rows[i]);
+		fine += mistake_holds(&rows[i]);
 	assert_int_equal(fine, COUNT(rows));
 }
 

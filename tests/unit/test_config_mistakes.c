@@ -1,33 +1,21 @@
 /* What is wrong with a text, and where: each mistake at its own line and column, all of them in one go. Pure. */
-#include "unit/unit.h"
+#include "unit/mistake.h"
 
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "core/config_parse.h"
 
-#define HEAD	 "interfaces: [eth0]\nservices:\n"
 #define TOP(t)	 TEXT(t "interfaces: [eth0]\nservices: []\n")
-#define WEB(t)	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1], " t "}\n")
 #define VIP(t)	 TEXT(HEAD "- {vip: " t ", port: 80, backends: [10.3.0.1]}\n")
 #define PORT(t)	 TEXT(HEAD "- {vip: 10.2.0.1, port: " t ", backends: [10.3.0.1]}\n")
 #define TO(t)	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, backends: " t "}\n")
-#define TEXT(t)	 .text = (t), .bytes = sizeof(t) - 1
 
-/* Where the value stands in the texts of VIP, PORT, TO and WEB. */
+/* Where the value stands in the texts of VIP, PORT and TO. */
 #define VIP_COLUMN  9
 #define PORT_COLUMN 25
 #define TO_COLUMN   39
-#define WEB_COLUMN  51
 
-struct row {
-	const char *what, *text;
-	size_t bytes;
-	uint32_t line, column; /* of the only error */
-	const char *piece;
-};
-
-static const struct row rows[] = {
+static const struct mistake rows[] = {
 	/* the text as a whole */
 	{"an empty file", TEXT(""), 1, 1, "the file is empty: it needs at least `interfaces: [eth0]` and `services: []`"},
 	{"a file of comments", TEXT("# nothing\n\n"), 1, 1, "the file is empty"},
@@ -315,34 +303,12 @@ static const struct row rows[] = {
 	 1, 9, "limits.slots is 1000, and one ring alone takes 1040"},
 };
 
-/* Whether a row holds; says how not. */
-static bool holds(const struct row *row)
-{
-	struct problems problems = {0};
-	struct config *config = config_parse(row->text, row->bytes, &problems);
-	const struct problem *error = NULL;
-	bool fine;
-
-	for (size_t p = 0; p < problems.count; p++)
-		if (problems.list[p].kind == PROBLEM_ERROR && !error)
-			error = &problems.list[p];
-	fine = !config && error && problems.errors == 1 && error->line == row->line && error->column == row->column &&
-	       strstr(error->text, row->piece);
-	if (!fine)
-		print_error("%s: %zu errors, the first at %u:%u, not %u:%u: %s\n", row->what, problems.errors,
-			    error ? error->line : 0, error ? error->column : 0, row->line, row->column,
-			    error ? error->text : "none");
-	problems_free(&problems);
-	config_free(config);
-	return fine;
-}
-
 static void each_mistake_is_named_at_its_place(void **state)
 {
 	size_t fine = 0;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
-		fine += holds(&rows[i]);
+		fine += mistake_holds(&rows[i]);
 	assert_int_equal(fine, COUNT(rows));
 }
 
