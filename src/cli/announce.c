@@ -1,26 +1,13 @@
 /* Waiting until routers lead packets elsewhere, or here again: see announce.h. */
 #include "cli/announce.h"
 
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli/client.h"
 #include "cli/reply.h"
 #include "cli/show.h"
-
-#define LOOK_AGAIN_MS 500
-#define RESTART_LOOKS 60 /* so often nobody may answer, while the daemon is restarted */
-#define UNASKED 2
-#define INTERRUPTED 130
-
-static volatile sig_atomic_t is_interrupted;
-
-static void interrupt(int number)
-{
-	(void)number;
-	is_interrupted = 1;
-}
+#include "cli/wait.h"
 
 static json_int_t packets_of(const json_t *status)
 {
@@ -92,34 +79,34 @@ static int judge(const struct command_call *call, struct announce_watch *watch, 
 	return 0;
 }
 
+struct waiting {
+	const struct command_call *call;
+	struct announce_watch watch;
+	FILE *out;
+};
+
+static int look(void *context, struct err *e)
+{
+	struct waiting *waiting = context;
+	struct client_reply reply = {0};
+	int code;
+
+	if (client_ask(waiting->call->socket, "GET", "/v1/status", "", 0, &reply, e))
+		return WAIT_UNASKED;
+	code = judge(waiting->call, &waiting->watch, reply.body, waiting->out);
+	json_decref(reply.body);
+	return code;
+}
+
 int announce_wait(const struct command_call *call, bool is_on, FILE *out)
 {
-	const struct timespec pause = {0, LOOK_AGAIN_MS * 1000000L};
-	const struct sigaction action = {.sa_handler = interrupt};
-	struct announce_watch watch = {.is_on = is_on};
-	unsigned int unanswered = 0;
+	struct waiting waiting = {.call = call, .watch = {.is_on = is_on}, .out = out};
 	struct err e;
-	int code = -1;
+	int code = wait_for(look, &waiting, &e);
 
-	sigaction(SIGINT, &action, NULL);
-	while (code < 0 && !is_interrupted) {
-		struct client_reply reply = {0};
-
-		if (client_ask(call->socket, "GET", "/v1/status", "", 0, &reply, &e)) {
-			code = ++unanswered > RESTART_LOOKS ? UNASKED : -1;
-		} else {
-			unanswered = 0;
-			code = judge(call, &watch, reply.body, out);
-			json_decref(reply.body);
-		}
-		if (code < 0)
-			nanosleep(&pause, NULL);
-	}
-	if (is_interrupted) {
+	if (code == WAIT_INTERRUPTED)
 		fprintf(stderr, "halfproxy: no longer waiting; maintenance stays %s\n", is_on ? "on" : "off");
-		return INTERRUPTED;
-	}
-	if (code == UNASKED)
+	else if (code == WAIT_UNASKED)
 		fprintf(stderr, "halfproxy: %s\n", e.text);
 	return code;
 }

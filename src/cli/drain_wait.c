@@ -1,28 +1,14 @@
 /* Waiting for the end of a drain: see drain_wait.h. */
 #include "cli/drain_wait.h"
 
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/ip.h"
 #include "cli/client.h"
 #include "cli/reply.h"
 #include "cli/show.h"
-
-#define LOOK_AGAIN_MS 500
-#define RESTART_S 30 /* as long may nobody answer, while the daemon is restarted */
-#define UNASKED 2
-#define INTERRUPTED 130
-
-static volatile sig_atomic_t is_interrupted;
-
-static void interrupt(int number)
-{
-	(void)number;
-	is_interrupted = 1;
-}
+#include "cli/wait.h"
 
 static const json_t *find(const json_t *list, const char *key, const char *value)
 {
@@ -157,16 +143,17 @@ static int judge(struct waiting *waiting, const json_t *status)
 /* ---- and all of them --------------------------------------------------------------------------------------------- */
 
 /* Ask for the service's report. Returns the exit status, or -1 while it goes on; of a daemon that does not answer
- * UNASKED, with *e written. */
-static int look(struct waiting *waiting, struct err *e)
+ * WAIT_UNASKED, with *e written. */
+static int look(void *context, struct err *e)
 {
+	struct waiting *waiting = context;
 	struct client_reply reply = {0};
 	char target[512] = "/v1/status?service=";
 	int code;
 
 	client_encode(target, sizeof(target), waiting->call->argv[0]);
 	if (client_ask(waiting->call->socket, "GET", target, "", 0, &reply, e))
-		return UNASKED;
+		return WAIT_UNASKED;
 	if (reply.status == 200) {
 		code = judge(waiting, reply.body);
 	} else {
@@ -179,30 +166,18 @@ static int look(struct waiting *waiting, struct err *e)
 
 int drain_wait(const struct command_call *call, FILE *out)
 {
-	const struct timespec pause = {0, LOOK_AGAIN_MS * 1000000L};
-	const struct sigaction action = {.sa_handler = interrupt};
 	struct waiting waiting = {.call = call, .out = out, .is_tty = !call->is_json && isatty(fileno(out))};
-	unsigned int unanswered = 0;
 	struct ip address;
 	struct err e;
-	int code = -1;
+	int code;
 
 	ip_parse(&address, call->argv[1]);
 	ip_format(&address, waiting.backend);
-	sigaction(SIGINT, &action, NULL);
-	while (!is_interrupted) {
-		code = look(&waiting, &e);
-		unanswered = code == UNASKED ? unanswered + 1 : 0;
-		if (code >= 0 && (code != UNASKED || unanswered > RESTART_S * 1000 / LOOK_AGAIN_MS))
-			break;
-		nanosleep(&pause, NULL);
-	}
-	if (is_interrupted) {
+	code = wait_for(look, &waiting, &e);
+	if (code == WAIT_INTERRUPTED)
 		fprintf(stderr, "%shalfproxy: no longer waiting; %s stays drained: `halfproxy undrain %s %s` ends it\n",
 			waiting.is_tty ? "\n" : "", waiting.backend, call->argv[0], waiting.backend);
-		return INTERRUPTED;
-	}
-	if (code == UNASKED)
+	else if (code == WAIT_UNASKED)
 		complain(&waiting, e.text);
 	return code;
 }
