@@ -30,7 +30,9 @@ struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct h
 static bool is_over(const struct fleet_service *service, const struct fleet_departure *departure,
 		    const struct hp_remembered *flow, uint64_t now_ns)
 {
-	uint64_t silent_ns = now_ns > flow->seen_ns ? now_ns - flow->seen_ns : 0;
+	/* The last packet may have come since now_ns was read. A difference that wraps also holds for times before the boot. */
+	int64_t difference_ns = (int64_t)(now_ns - flow->seen_ns);
+	uint64_t silent_ns = difference_ns > 0 ? (uint64_t)difference_ns : 0;
 
 	if (!service || motion_is_steady(&service->motion) || (departure && departure->is_cut))
 		return true;
