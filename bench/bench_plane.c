@@ -80,7 +80,7 @@ static void watch(void *context, struct fleet_backend *backend)
 /* Every backend is on the link, each with a MAC address of its own. */
 static void resolve_all(struct bench_plane *bench)
 {
-	static const struct config_source none;
+	static const struct config_tunnel none;
 	struct adjacency facts = {.ifindex = INTERFACE, .mtu = 1500, .mac_source = {2, 0, 0, 0, 0, 2}, .on_link = true};
 	struct hp_adjacency record;
 

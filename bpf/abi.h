@@ -1,6 +1,6 @@
 /* What the data plane and the programs that feed it agree on: map keys, records, verdicts, the flow's hash.
  *
- * This and gue.h, which is the backend's as well, are all that bpf/ and src/ share; they include nothing but the
+ * This, gre.h and gue.h, which are the backend's as well, are all that bpf/ and src/ share; they include nothing but the
  * kernel's type names. Whatever is wider than eight bytes is immutable once a packet can reach it: it is written
  * aside, published by one aligned store of at most eight bytes, and used again only after an RCU grace period.
  * HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 
+#include "gre.h"
 #include "gue.h"
 
 #define HP_ABI_VERSION 2
@@ -195,8 +196,18 @@ enum hp_method {
 	HP_METHOD_GUE_6_IN_4,
 	HP_METHOD_GUE_4_IN_6,
 	HP_METHOD_GUE_6_IN_6,
+	HP_METHOD_GRE_4_IN_4, /* RFC 2784; with a key RFC 2890 */
+	HP_METHOD_GRE_6_IN_4,
+	HP_METHOD_GRE_4_IN_6,
+	HP_METHOD_GRE_6_IN_6,
 	HP_METHOD_COUNT
 };
+
+/* Whether packets go by GUE, whose header has room for a second chance. */
+static inline __attribute__((always_inline)) int hp_method_is_gue(__u32 method)
+{
+	return method >= HP_METHOD_GUE_4_IN_4 && method <= HP_METHOD_GUE_6_IN_6;
+}
 
 /* A backend's number belongs to {address, method}. Number 0 is no backend. */
 struct hp_backend {
@@ -229,7 +240,7 @@ struct hp_adjacency {
 	__u16 mtu;     /* longest IP packet, outer header included, that the path takes */
 	__u8 method;   /* enum hp_method */
 	__u8 l2_bytes; /* 14, 18 or 22: the part of l2 that is used, ethertype included */
-	__u8 outer_bytes; /* 0, 20, 32, 40 or 52 */
+	__u8 outer_bytes; /* 0, 20, 40; with GRE 4 or 8 more, with GUE 12 */
 	__u8 on_link;	  /* 1: the destination MAC in l2 is the backend's own */
 	__u16 outer_sum;  /* IPv4: folded sum of the outer IP header with length and checksum 0, as it lies in memory */
 	__be32 address[4]; /* the backend, IPv4 as mapped IPv6 */

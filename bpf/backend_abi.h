@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 
+#include "gre.h"
 #include "gue.h"
 
 #define HPB_SENDERS_MOST 1024
@@ -16,6 +17,7 @@
 	X(REFUSED_SENDER, "tunnelled packets for a VIP from a sender that --from does not name")                          \
 	X(OTHER_TUNNEL, "tunnelled packets for another address, or by another method than the VIP's, left to the kernel") \
 	X(OTHER_GUE, "GUE packets of another kind than directors send, left to the kernel")                               \
+	X(OTHER_GRE, "GRE packets of another kind than directors send, or with another key, left to the kernel")           \
 	X(FRAGMENT, "tunnelled packets that came in fragments, left to the kernel")                                       \
 	X(MALFORMED, "tunnelled packets that are cut short or do not add up")                                             \
 	X(KEPT, "packets with a second chance that stay here")                                                            \
@@ -69,16 +71,20 @@ struct hpb_refused {
 #define HPB_VIP_L2 1u
 #define HPB_VIP_IPIP 2u
 #define HPB_VIP_GUE 4u
-#define HPB_VIP_TUNNELS (HPB_VIP_IPIP | HPB_VIP_GUE)
+#define HPB_VIP_GRE 8u
+#define HPB_VIP_TUNNELS (HPB_VIP_IPIP | HPB_VIP_GUE | HPB_VIP_GRE)
 
 #define HPB_TAKES_GUE 1u /* some VIP comes by gue */
 #define HPB_PASSES_ON 2u /* second chances are taken */
+#define HPB_TAKES_GRE 4u /* some VIP comes by gre */
+#define HPB_GRE_KEYED 8u /* with gre_key, else without a key */
 
 /* One element. The largest MSS that a VIP of each family may advertise, host order; 0: as it is. */
 struct hpb_settings {
 	__u16 mss4;
 	__u16 mss6;
-	__u32 flags; /* HPB_TAKES_GUE, HPB_PASSES_ON */
+	__u32 flags; /* HPB_TAKES_GUE, HPB_PASSES_ON, HPB_TAKES_GRE, HPB_GRE_KEYED */
+	__be32 gre_key;
 };
 
 #endif

@@ -164,7 +164,7 @@ static __always_inline int chance_leaves(struct xdp_md *ctx, const struct tunnel
 	struct hp_gue_chance *chance = tunnel_chance(t);
 	int belongs;
 
-	if (t->hops != HP_CHANCE_FRESH || !(tunnel_settings() & HPB_PASSES_ON) || !chance_has_way(t))
+	if (t->hops != HP_CHANCE_FRESH || !tunnel_has(HPB_PASSES_ON) || !chance_has_way(t))
 		return 0;
 	belongs = t->inner_protocol == IPPROTO_IPIP ? chance_belongs4(ctx, t) : chance_belongs6(ctx, t);
 	if (belongs || (void *)(chance + 1) > t->end)

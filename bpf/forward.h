@@ -14,7 +14,7 @@
 #define FORWARD_TAG_BYTES 4
 #define FORWARD_OUTER4 sizeof(struct iphdr)
 #define FORWARD_OUTER6 sizeof(struct ipv6hdr)
-#define FORWARD_HEADERS_MASK 127 /* above all of link, outer IP and GUE header */
+#define FORWARD_HEADERS_MASK 127 /* above all of link, outer IP, GRE or GUE header */
 
 /* Copy a constant, even number of bytes in the widest steps; the compiler's own copy of bytes goes one by one. */
 static ALWAYS_INLINE void forward_copy(void *to, const void *from, __u32 bytes)
@@ -64,7 +64,7 @@ static ALWAYS_INLINE void forward_udp(const struct packet *pkt, struct udphdr *u
 	udp->len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + HP_GUE_BYTES));
 }
 
-/* The outer IPv4 header (RFC 2003) and what of GUE follows: the template, the length, the varied bits of the source,
+/* The outer IPv4 header (RFC 2003) and what of GRE or GUE follows: the template, the length, the varied bits of the source,
  * the checksum. */
 static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
 					 __u32 outer_bytes)
@@ -80,11 +80,11 @@ static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct 
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	ip->check = (__u16)~sum;
-	if (outer_bytes != FORWARD_OUTER4)
+	if (outer_bytes == FORWARD_OUTER4 + HP_GUE_BYTES)
 		forward_udp(pkt, (void *)(ip + 1));
 }
 
-/* The outer IPv6 header (RFC 2473) and what of GUE follows. */
+/* The outer IPv6 header (RFC 2473) and what of GRE or GUE follows. */
 static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
 					 __u32 outer_bytes)
 {
@@ -93,7 +93,7 @@ static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct 
 	forward_copy(ip, adjacency->outer, outer_bytes);
 	ip->payload_len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + outer_bytes - FORWARD_OUTER6));
 	ip->saddr.in6_u.u6_addr32[3] |= pkt->hash & adjacency->source_mask;
-	if (outer_bytes != FORWARD_OUTER6)
+	if (outer_bytes == FORWARD_OUTER6 + HP_GUE_BYTES)
 		forward_udp(pkt, (void *)(ip + 1));
 }
 
@@ -107,7 +107,7 @@ static ALWAYS_INLINE enum hp_verdict forward_put(const struct packet *pkt, const
 	if (data + l2_bytes + outer_bytes > end)
 		return HP_NO_HEADROOM;
 	forward_copy(data, adjacency->l2, l2_bytes);
-	if (outer_bytes == FORWARD_OUTER4 || outer_bytes == FORWARD_OUTER4 + HP_GUE_BYTES)
+	if (outer_bytes && outer_bytes < FORWARD_OUTER6)
 		forward_outer4(pkt, adjacency, data + l2_bytes, outer_bytes);
 	else if (outer_bytes)
 		forward_outer6(pkt, adjacency, data + l2_bytes, outer_bytes);
@@ -126,8 +126,16 @@ static ALWAYS_INLINE enum hp_verdict forward_put_outer(const struct packet *pkt,
 		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GUE_BYTES);
 	case FORWARD_OUTER6:
 		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6);
-	default:
+	case FORWARD_OUTER6 + HP_GUE_BYTES:
 		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GUE_BYTES);
+	case FORWARD_OUTER4 + HP_GRE_BYTES:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_BYTES);
+	case FORWARD_OUTER4 + HP_GRE_KEYED_BYTES:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_KEYED_BYTES);
+	case FORWARD_OUTER6 + HP_GRE_BYTES:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_BYTES);
+	default:
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_KEYED_BYTES);
 	}
 }
 
@@ -167,7 +175,7 @@ __attribute__((noinline)) int forward_family(__u32 number)
 {
 	struct hp_identity *identity = bpf_map_lookup_elem(&identities, &number);
 
-	if (!identity || identity->method < HP_METHOD_GUE_4_IN_4)
+	if (!identity || !hp_method_is_gue(identity->method))
 		return 0;
 	if (identity->address[0] || identity->address[1] || identity->address[2] != bpf_htonl(0xffff))
 		return 6;

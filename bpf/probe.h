@@ -99,7 +99,7 @@ static ALWAYS_INLINE struct hp_adjacency *probe_adjacency(__u32 number)
 /* An outer source that varies with the flow is none that errors find back to: this host's own stands in its place. */
 static ALWAYS_INLINE void probe_own_source(struct hp_adjacency *adjacency)
 {
-	int is_4 = adjacency->outer_bytes == FORWARD_OUTER4 || adjacency->outer_bytes == FORWARD_OUTER4 + HP_GUE_BYTES;
+	int is_4 = adjacency->outer_bytes < FORWARD_OUTER6;
 	__u32 sum = 0;
 
 	adjacency->source_mask = 0;
@@ -146,9 +146,21 @@ static ALWAYS_INLINE int probe_outer(struct __sk_buff *skb, const struct packet 
 				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
 	case FORWARD_OUTER6:
 		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER6, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6);
-	default:
+	case FORWARD_OUTER6 + HP_GUE_BYTES:
 		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER6 + HP_GUE_BYTES,
 				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
+	case FORWARD_OUTER4 + HP_GRE_BYTES:
+		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER4 + HP_GRE_BYTES,
+				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE);
+	case FORWARD_OUTER4 + HP_GRE_KEYED_BYTES:
+		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER4 + HP_GRE_KEYED_BYTES,
+				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE);
+	case FORWARD_OUTER6 + HP_GRE_BYTES:
+		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER6 + HP_GRE_BYTES,
+				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE);
+	default:
+		return probe_put_outer(skb, pkt, adjacency, FORWARD_OUTER6 + HP_GRE_KEYED_BYTES,
+				       BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* Tunnel: what a frame that came through a tunnel consists of, and whether it is for us: link header, outer IP header
- * (RFC 2003, 4213, 2473), UDP and GUE (see gue.h). Reads and judges, changes and counts nothing. */
+ * (RFC 2003, 4213, 2473), UDP and GUE (see gue.h) or GRE (see gre.h). Reads and judges, changes and counts nothing. */
 #ifndef HP_TUNNEL_H
 #define HP_TUNNEL_H
 
@@ -30,11 +30,12 @@ struct tunnel {
 	__u32 bytes; /* of the whole frame */
 	__u32 l3_offset;
 	__u32 vlan; /* key of the first tag; 0 without one */
-	__u32 outer_bytes; /* all that stands before the inner packet: IP, UDP, GUE, second chance */
+	__u32 outer_bytes; /* all that stands before the inner packet: IP; UDP, GUE, second chance; GRE */
 	__u32 inner_bytes; /* bytes that the outer headers say follow them */
 	__be16 ethertype;
 	__u8 inner_protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
 	__u8 is_gue;
+	__u8 is_gre;
 	__u8 is_allowed; /* the sender is named */
 	__u8 has_chance;
 	__u8 hops; /* of the second chance */
@@ -104,12 +105,19 @@ static __always_inline struct hp_gue_chance *tunnel_chance(const struct tunnel *
 	return t->data + ((t->l3_offset + t->outer_bytes - sizeof(struct hp_gue_chance)) & TUNNEL_OFFSET_MASK);
 }
 
-static __always_inline __u32 tunnel_settings(void)
+static __always_inline const struct hpb_settings *tunnel_settings(void)
 {
 	__u32 zero = 0;
-	struct hpb_settings *found = bpf_map_lookup_elem(&settings, &zero);
 
-	return found ? found->flags : 0;
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+/* Whether the host is set up as a flag says. */
+static __always_inline int tunnel_has(__u32 flag)
+{
+	const struct hpb_settings *found = tunnel_settings();
+
+	return found && found->flags & flag;
 }
 
 /* Whether UDP behind the outer IP header is for the port of GUE, and anybody here wants that. */
@@ -119,16 +127,18 @@ static __always_inline int tunnel_is_gue(const struct tunnel *t)
 
 	if ((void *)(udp + 1) > t->end || udp->dest != bpf_htons(HP_GUE_PORT))
 		return 0;
-	return tunnel_settings() & HPB_TAKES_GUE;
+	return tunnel_has(HPB_TAKES_GUE);
 }
 
-/* Whether a tunnel's packet stands behind the outer IP header: that of an IP-in-IP tunnel, or of GUE, which has its own
- * header next. */
+/* Whether a tunnel's packet stands behind the outer IP header: that of an IP-in-IP tunnel, or of GUE or GRE, which have
+ * their own header next. */
 static __always_inline int tunnel_is_known(struct tunnel *t, __u8 protocol)
 {
 	t->inner_protocol = protocol;
 	if (protocol == IPPROTO_UDP)
 		return t->is_gue = tunnel_is_gue(t) != 0;
+	if (protocol == IPPROTO_GRE)
+		return t->is_gre = tunnel_has(HPB_TAKES_GRE) != 0;
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
 }
 
@@ -203,6 +213,37 @@ static __always_inline enum hpb_counter tunnel_gue(struct tunnel *t)
 	return TUNNEL_IS_OURS;
 }
 
+/* GRE with the key that is set up or, if none is, without one. Checksums, sequence numbers, other keys and other
+ * protocols are the kernel's. */
+static __always_inline enum hpb_counter tunnel_gre(struct tunnel *t)
+{
+	const struct hpb_settings *wanted = tunnel_settings();
+	struct hp_gre *gre = tunnel_inner(t);
+	__be32 *key = (void *)(gre + 1);
+	__u32 bytes = HP_GRE_BYTES;
+
+	if (!wanted || (void *)(gre + 1) > t->end || t->inner_bytes < HP_GRE_BYTES)
+		return HPB_MALFORMED;
+	if (gre->flags != (wanted->flags & HPB_GRE_KEYED ? bpf_htons(HP_GRE_KEY) : 0))
+		return HPB_OTHER_GRE;
+	if (gre->protocol == bpf_htons(ETH_P_IP))
+		t->inner_protocol = IPPROTO_IPIP;
+	else if (gre->protocol == bpf_htons(ETH_P_IPV6))
+		t->inner_protocol = IPPROTO_IPV6;
+	else
+		return HPB_OTHER_GRE;
+	if (wanted->flags & HPB_GRE_KEYED) {
+		if ((void *)(key + 1) > t->end || t->inner_bytes < HP_GRE_KEYED_BYTES)
+			return HPB_MALFORMED;
+		if (*key != wanted->gre_key)
+			return HPB_OTHER_GRE;
+		bytes = HP_GRE_KEYED_BYTES;
+	}
+	t->inner_bytes -= bytes;
+	t->outer_bytes += bytes;
+	return TUNNEL_IS_OURS;
+}
+
 /* The outer headers, link header aside, up to the inner packet. Needs data, end, ethertype, l3_offset; the rest is 0. */
 static __always_inline enum hpb_counter tunnel_headers(struct tunnel *t)
 {
@@ -212,13 +253,15 @@ static __always_inline enum hpb_counter tunnel_headers(struct tunnel *t)
 		verdict = tunnel_outer4(t);
 	else if (t->ethertype == bpf_htons(ETH_P_IPV6))
 		verdict = tunnel_outer6(t);
-	return verdict == TUNNEL_IS_OURS && t->is_gue ? tunnel_gue(t) : verdict;
+	if (verdict != TUNNEL_IS_OURS)
+		return verdict;
+	return t->is_gue ? tunnel_gue(t) : t->is_gre ? tunnel_gre(t) : verdict;
 }
 
 /* Whether the inner packet is whole, for a VIP that comes by this method, and from a sender that is named. */
 static __always_inline enum hpb_counter tunnel_judge(const struct tunnel *t)
 {
-	__u32 method = t->is_gue ? HPB_VIP_GUE : HPB_VIP_IPIP, *flags;
+	__u32 method = t->is_gue ? HPB_VIP_GUE : t->is_gre ? HPB_VIP_GRE : HPB_VIP_IPIP, *flags;
 	struct ipv6hdr *ip6 = tunnel_inner(t);
 	struct iphdr *ip4 = (void *)ip6;
 

@@ -13,7 +13,7 @@
 
 FACT_LEGS=front
 
-facts_capture() { # VIP l2|ipip|gue [BYTES-OF-A-FRAME]
+facts_capture() { # VIP l2|ipip|gue|gre [BYTES-OF-A-FRAME]
 	FACT_VIP=$1 FACT_FORWARD=$2 FACT_FAMILY=4 FACT_CLIENT=192.168.1.1
 	RIG_SNAPLEN=${3:-256}
 	[[ $1 != *:* ]] || { FACT_FAMILY=6 FACT_CLIENT=fd00:1::1; }
@@ -60,6 +60,7 @@ facts_read() {
 	FACT_IN="ether dst $(mac director eth0) and $to_vip"
 	[ "$FACT_FAMILY" = 4 ] || { outer=40 tunnel="ip6 proto 41"; }
 	[ "$FACT_FORWARD" != gue ] || { outer=$((outer + 12)) tunnel="udp dst port 6080"; }
+	[ "$FACT_FORWARD" != gre ] || { outer=$((outer + 4)) tunnel="proto 47"; }
 	if [ "$FACT_FORWARD" = l2 ]; then
 		FACT_LEG=back FACT_OUT="ether src $(mac director eth1) and $to_vip" FACT_OUTER=0
 	else

@@ -89,7 +89,7 @@ pass_program() {
 	host "$1" ip link set dev "$2" xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 }
 
-# rig_up l2|ipip|gue [BACKENDS]: make the topology; l2 gives the director its leg among the backends.
+# rig_up l2|ipip|gue|gre [BACKENDS]: make the topology; l2 gives the director its leg among the backends.
 rig_up() {
 	local forward=$1 n
 	RIG_BACKENDS=${2:-1}
@@ -131,7 +131,7 @@ rig_up() {
 	done
 }
 
-# A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip|gue VIP...
+# A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip|gue|gre VIP...
 rig_second() {
 	rig_host director2
 	cable director2 eth0 router other0
@@ -318,6 +318,7 @@ director_file() {
 		echo "interfaces: [${RIG_INTERFACES:-eth0}]"
 		echo "api: {socket: $HALFPROXY_SOCKET}"
 		[ -z "${RIG_LIMITS-}" ] || echo "limits: $RIG_LIMITS"
+		[ -z "${RIG_TUNNEL-}" ] || echo "tunnel: $RIG_TUNNEL"
 		echo "services:"
 		cat
 	} >"$file.new"

@@ -19,6 +19,12 @@ struct agent_request {
 	const char *interface; /* NULL: found by routes */
 	uint32_t mtu;	       /* 0: the interface's */
 	enum {
+		AGENT_KEY_UNSAID, /* as it was, none at first */
+		AGENT_KEY_NONE,
+		AGENT_KEY_SET,
+	} gre_key_said;
+	uint32_t gre_key; /* host order */
+	enum {
 		AGENT_CHANCE_UNSAID, /* as it was, on at first */
 		AGENT_CHANCE_ON,
 		AGENT_CHANCE_OFF,

@@ -35,15 +35,14 @@ static void put_word(char *out, const char *before, const char *word)
 /* What `up` has to be told of VIPs that it does not remember. */
 static void put_up(struct doctor *doctor, const struct agent_request *request)
 {
-	static const char *const methods[] = {"l2", "ipip", "gue"};
 	char text[PREFIX_TEXT_BYTES];
 
 	put_word(doctor->up, " --vip", "");
 	for (size_t i = 0; i < request->vip_count; i++)
 		put_word(doctor->up, " ", ip_format(&request->vips[i], text));
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < SETUP_METHODS; i++)
 		if (request->methods & 1u << i)
-			put_word(doctor->up, " --forward ", methods[i]);
+			put_word(doctor->up, " --forward ", setup_method_name(i));
 	/* `up` wants them named with every tunnel. */
 	for (size_t i = 0; request->methods & SETUP_TUNNELS && i < doctor->setup.sender_count; i++)
 		put_word(doctor->up, " --from ", doctor->setup.senders[i].bits ? prefix_format(&doctor->setup.senders[i], text)

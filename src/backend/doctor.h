@@ -32,7 +32,7 @@ void doctor_way(struct doctor *doctor);
 void doctor_tunnels(struct doctor *doctor);
 
 /* Whether the kernel itself opens tunnels of outer and inner families by a device that is up; its name, or NULL. */
-const char *doctor_kernel_tunnel(const struct look *look, bool is_inner4, bool is_outer4);
+const char *doctor_kernel_tunnel(const struct look *look, const struct setup_vip *vip, bool is_outer4);
 
 /* Who listens. doctor_service.c */
 void doctor_services(struct doctor *doctor);

@@ -12,9 +12,12 @@
 
 #define REFUSED_RECENT_S 600
 
-const char *doctor_kernel_tunnel(const struct look *look, bool is_inner4, bool is_outer4)
+const char *doctor_kernel_tunnel(const struct look *look, const struct setup_vip *vip, bool is_outer4)
 {
-	const char *kind = !is_outer4 ? "ip6tnl" : is_inner4 ? "ipip" : "sit";
+	const char *kind = !is_outer4 ? "ip6tnl" : ip_is4(&vip->address) ? "ipip" : "sit";
+
+	if (vip->methods & SETUP_GRE)
+		kind = is_outer4 ? "gre" : "ip6gre";
 
 	for (size_t i = 0; i < look->link_count; i++)
 		if (!strcmp(look->links[i].kind, kind) && look->links[i].flags & IFF_UP)
@@ -46,7 +49,7 @@ static const char *find_kernel_tunnel(const struct doctor *doctor)
 		for (size_t j = 0; setup->vips[i].methods & SETUP_TUNNELS && j < setup->sender_count; j++) {
 			bool is_outer4 = ip_is4(&setup->senders[j].ip);
 
-			name = doctor_kernel_tunnel(&doctor->look, ip_is4(&setup->vips[i].address), is_outer4);
+			name = doctor_kernel_tunnel(&doctor->look, &setup->vips[i], is_outer4);
 			if (!name || (setup->vips[i].methods & SETUP_GUE && !is_gue_open(is_outer4)))
 				return NULL;
 		}
@@ -77,7 +80,8 @@ static void judge_decapsulation(struct doctor *doctor, const struct tunnel_state
 	else if (!state->is_decap)
 		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_NOT_DECAPSULATED, "decapsulation",
 				    "nothing on %s opens tunnels", name);
-	else if (!state->is_filled || state->settings.flags != wanted->flags)
+	else if (!state->is_filled || state->settings.flags != wanted->flags ||
+		 state->settings.gre_key != wanted->gre_key)
 		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_NOT_DECAPSULATED, "decapsulation",
 				    "the program on %s knows other VIPs, senders, VLANs or methods than are set up", name);
 	else if (!state->is_whole && state->is_mss && state->is_relay == setup_passes_on(&doctor->setup))
@@ -160,7 +164,7 @@ static void mend_sender(const struct setup *setup, struct finding *item, const c
 		if (setup->vips[i].methods & SETUP_TUNNELS)
 			finding_mend(item, "if it is a director of yours: `halfproxy-backend up --vip %s --forward %s --from %s`",
 				     ip_format(&setup->vips[i].address, vip),
-				     setup->vips[i].methods & SETUP_GUE ? "gue" : "ipip", sender);
+				     setup_tunnel_name(&setup->vips[i]), sender);
 }
 
 static void judge_senders(struct doctor *doctor, const struct tunnel_state *state)

@@ -101,6 +101,7 @@ static int plan(const struct setup *setup, const struct agent_request *request, 
 		target->is_clsact_ours = target->has_tunnel_parts = target->is_chance_off = false;
 		target->mtu = 0;
 	}
+	target->has_gre_key &= setup_has_method(target, SETUP_GRE);
 	return 0;
 }
 

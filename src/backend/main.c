@@ -9,8 +9,8 @@
 #include "base/options.h"
 
 static const char usage[] =
-	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue] [--from PREFIX...] [--interface IF]\n"
-	"                            [--mtu BYTES] [--second-chance on|off]\n"
+	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue|gre] [--from PREFIX...] [--interface IF]\n"
+	"                            [--mtu BYTES] [--gre-key KEY|none] [--second-chance on|off]\n"
 	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
@@ -21,10 +21,11 @@ static const char usage[] =
 	"what was set up before. doctor says what else is in the way, and what mends it.\n"
 	"\n"
 	"  --vip VIP          virtual address to answer for; may be given several times\n"
-	"  --forward METHOD   how directors send: l2 (default), ipip or gue\n"
+	"  --forward METHOD   how directors send: l2 (default), ipip, gue or gre\n"
 	"  --from PREFIX      directors whose tunnels are opened; `any` opens them for all\n"
 	"  --interface IF     where packets arrive; by default where the routes lead\n"
 	"  --mtu BYTES        MTU of the path from the directors, if it is smaller than the interface's\n"
+	"  --gre-key KEY      the key that directors write into headers of gre, 0 to 4294967295; none by default\n"
 	"  --second-chance on|off\n"
 	"                     whether packets that come by gue, with another backend's address and for a connection that\n"
 	"                     is not here, are passed on to that backend; on by default\n"
@@ -95,8 +96,25 @@ static int take_forward(struct agent_request *request, const char *text)
 		request->methods |= SETUP_IPIP;
 	else if (!strcmp(text, "gue"))
 		request->methods |= SETUP_GUE;
+	else if (!strcmp(text, "gre"))
+		request->methods |= SETUP_GRE;
 	else
-		return fail("--forward must be l2, ipip or gue, not \"%s\"", text);
+		return fail("--forward must be l2, ipip, gue or gre, not \"%s\"", text);
+	return -1;
+}
+
+static int take_gre_key(struct agent_request *request, const char *text)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	request->gre_key_said = AGENT_KEY_NONE;
+	if (!strcmp(text, "none"))
+		return -1;
+	if (*text < '0' || *text > '9' || *end || value > UINT32_MAX)
+		return fail("--gre-key \"%s\" must be a number up to %u, or none", text, UINT32_MAX);
+	request->gre_key_said = AGENT_KEY_SET;
+	request->gre_key = (uint32_t)value;
 	return -1;
 }
 
@@ -122,6 +140,8 @@ static int take_option(int option, const char *text, struct agent_request *reque
 		return take_prefix(request, text);
 	case 'm':
 		return take_mtu(request, text);
+	case 'k':
+		return take_gre_key(request, text);
 	case 'c':
 		return take_second_chance(request, text);
 	case 'i':
@@ -144,6 +164,12 @@ static int take_option(int option, const char *text, struct agent_request *reque
 	}
 }
 
+/* The tunnel's method that is asked for; of several the last. */
+static const char *tunnel_asked(const struct agent_request *request)
+{
+	return setup_tunnel_name(&(struct setup_vip){.methods = request->methods});
+}
+
 /* up alone puts right what is set up already, so the rest may only come with a VIP. */
 static int check_up(struct agent_request *request)
 {
@@ -156,11 +182,13 @@ static int check_up(struct agent_request *request)
 	has_tunnel = request->methods & SETUP_TUNNELS;
 	if (has_tunnel && !request->sender_count)
 		return fail("--forward %s needs --from DIRECTOR, the address or prefix that tunnels come from; --from any "
-			    "opens them for all senders", is_gue ? "gue" : "ipip");
+			    "opens them for all senders", tunnel_asked(request));
 	if (!has_tunnel && request->sender_count)
-		return fail("--from belongs to --forward ipip and gue");
+		return fail("--from belongs to --forward ipip, gue and gre");
 	if (!has_tunnel && request->mtu && request->vip_count)
-		return fail("--mtu belongs to --forward ipip and gue");
+		return fail("--mtu belongs to --forward ipip, gue and gre");
+	if (!(request->methods & SETUP_GRE) && request->gre_key_said && request->vip_count)
+		return fail("--gre-key belongs to --forward gre");
 	if (!is_gue && request->second_chance && request->vip_count)
 		return fail("--second-chance belongs to --forward gue");
 	return -1;
@@ -168,8 +196,10 @@ static int check_up(struct agent_request *request)
 
 static int check_others(const char *command, const struct agent_request *request)
 {
-	if (request->methods || request->sender_count || request->interface || request->mtu || request->second_chance)
-		return fail("--forward, --from, --interface, --mtu and --second-chance belong to up, not to %s", command);
+	if (request->methods || request->sender_count || request->interface || request->mtu || request->gre_key_said ||
+	    request->second_chance)
+		return fail("--forward, --from, --interface, --mtu, --gre-key and --second-chance belong to up, not to %s",
+			    command);
 	return -1;
 }
 
@@ -190,12 +220,12 @@ static int check_doctor(struct agent_request *request)
 {
 	if (!request->vip_count && (request->methods || request->sender_count || request->interface))
 		return fail("--forward, --from and --interface belong to --vip: without it doctor looks at what is set up");
-	if (request->mtu || request->second_chance)
-		return fail("--mtu and --second-chance belong to up, not to doctor");
+	if (request->mtu || request->gre_key_said || request->second_chance)
+		return fail("--mtu, --gre-key and --second-chance belong to up, not to doctor");
 	if (request->vip_count && !request->methods)
 		request->methods = SETUP_L2;
 	if (request->vip_count && request->sender_count && !(request->methods & SETUP_TUNNELS))
-		return fail("--from belongs to --forward ipip and gue");
+		return fail("--from belongs to --forward ipip, gue and gre");
 	return -1;
 }
 
@@ -241,6 +271,7 @@ int main(int argc, char **argv)
 					     {"from", required_argument, NULL, 'r'},
 					     {"interface", required_argument, NULL, 'i'},
 					     {"mtu", required_argument, NULL, 'm'},
+					     {"gre-key", required_argument, NULL, 'k'},
 					     {"second-chance", required_argument, NULL, 'c'},
 					     {"json", no_argument, NULL, 'j'},
 					     {"fix", no_argument, NULL, 'x'},

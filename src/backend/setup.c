@@ -42,14 +42,25 @@ bool setup_has_family(const struct setup *setup, int family)
 	return false;
 }
 
+const char *setup_method_name(size_t i)
+{
+	static const char *const names[SETUP_METHODS] = {"l2", "ipip", "gue", "gre"};
+
+	return names[i];
+}
+
+const char *setup_tunnel_name(const struct setup_vip *vip)
+{
+	return vip->methods & SETUP_GRE ? "gre" : vip->methods & SETUP_GUE ? "gue" : "ipip";
+}
+
 const char *setup_methods_format(uint32_t methods, char text[static SETUP_METHODS_BYTES])
 {
-	static const char *const names[] = {"l2", "ipip", "gue"};
-
 	text[0] = '\0';
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < SETUP_METHODS; i++)
 		if (methods & 1u << i)
-			snprintf(text + strlen(text), SETUP_METHODS_BYTES - strlen(text), "%s%s", *text ? " and " : "", names[i]);
+			snprintf(text + strlen(text), SETUP_METHODS_BYTES - strlen(text), "%s%s", *text ? " and " : "",
+				 setup_method_name(i));
 	return text;
 }
 
@@ -128,6 +139,10 @@ static const char *read_rest(struct setup *setup, const json_t *root)
 			return flags[i];
 		*into[i] = json_is_true(json_object_get(root, flags[i]));
 	}
+	if (json_is_integer(json_object_get(root, "gre_key"))) { /* else none, as in what older versions wrote */
+		setup->has_gre_key = true;
+		setup->gre_key = (uint32_t)json_integer_value(json_object_get(root, "gre_key"));
+	}
 	if (!json_is_integer(json_object_get(root, "ifindex")))
 		return "ifindex";
 	if (!json_is_integer(json_object_get(root, "mtu")))
@@ -179,9 +194,10 @@ static json_t *lists(const struct setup *setup)
 	for (size_t i = 0; i < setup->sysctl_count; i++)
 		json_array_append_new(sysctls, json_pack("{s:s, s:s, s:s}", "path", setup->sysctls[i].path, "was",
 							 setup->sysctls[i].was, "set", setup->sysctls[i].set));
-	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
+	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:o*, s:b, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
 			 "senders", senders, "sysctls", sysctls, "interface", setup->interface, "ifindex",
-			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "is_chance_off", setup->is_chance_off,
+			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "gre_key",
+			 setup->has_gre_key ? json_integer(setup->gre_key) : NULL, "is_chance_off", setup->is_chance_off,
 			 "has_tunnel_parts", setup->has_tunnel_parts, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours",
 			 setup->is_lo_ours, "is_lo_address_ours", setup->is_lo_address_ours);
 }

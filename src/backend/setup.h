@@ -14,8 +14,10 @@
 #define SETUP_L2 1u
 #define SETUP_IPIP 2u
 #define SETUP_GUE 4u
-#define SETUP_TUNNELS (SETUP_IPIP | SETUP_GUE)
-#define SETUP_METHODS_BYTES 24
+#define SETUP_GRE 8u
+#define SETUP_TUNNELS (SETUP_IPIP | SETUP_GUE | SETUP_GRE)
+#define SETUP_METHODS 4
+#define SETUP_METHODS_BYTES 32
 
 /* One VIP with all methods that its packets come by. */
 struct setup_vip {
@@ -42,6 +44,8 @@ struct setup {
 	char interface[16];	 /* where packets arrive */
 	uint32_t ifindex;	 /* of the interface; another one under the same name is a stranger */
 	uint32_t mtu;		 /* of the path from the directors; 0: the interface's */
+	bool has_gre_key;	 /* only packets with it are opened; else only those without one */
+	uint32_t gre_key;	 /* host order */
 	bool is_chance_off;	 /* packets with a second chance stay here, whatever sockets there are */
 	bool has_tunnel_parts;	 /* programs, pins or filter may be there */
 	bool is_clsact_ours;	 /* we made its clsact qdisc */
@@ -58,8 +62,15 @@ bool setup_has_tunnel(const struct setup *setup);
 
 /* Whether packets with a second chance are passed on. */
 bool setup_passes_on(const struct setup *setup);
+
 /* Whether any VIP is of the family, 4 or 6. */
 bool setup_has_family(const struct setup *setup, int family);
+
+/* The name of method number `i`, SETUP_L2 being number 0, as --forward takes it. */
+const char *setup_method_name(size_t i);
+
+/* The method by which a VIP's tunnel comes; of several the last. */
+const char *setup_tunnel_name(const struct setup_vip *vip);
 
 /* The methods' names as --forward takes them, joined by " and ". Returns text. */
 const char *setup_methods_format(uint32_t methods, char text[static SETUP_METHODS_BYTES]);

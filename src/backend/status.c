@@ -144,7 +144,7 @@ static void judge_refused(struct report *report, const struct setup *setup, cons
 	for (size_t i = 0; i < setup->vip_count; i++)
 		if (setup->vips[i].methods & SETUP_TUNNELS) {
 			ip_format(&setup->vips[i].address, vip);
-			method = setup->vips[i].methods & SETUP_GUE ? "gue" : "ipip";
+			method = setup_tunnel_name(&setup->vips[i]);
 		}
 	for (int i = 0; i < HPB_REFUSED_COUNT; i++) {
 		struct ip ip = i == HPB_REFUSED4 ? ip_from4(refused[i].address) : ip_from6(refused[i].address);
@@ -194,12 +194,15 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	};
 	struct hpb_settings wanted = tunnel_settings(setup);
 	struct tunnel_state state;
-	char senders[300], fix[64];
+	char senders[300], fix[64], key[40] = "";
 	bool is_filled;
 
 	list_senders(setup, senders, sizeof(senders));
+	if (setup->has_gre_key)
+		snprintf(key, sizeof(key), "; the key of gre is %u", setup->gre_key);
 	tunnel_look(setup, &state);
-	is_filled = state.is_filled && state.settings.flags == wanted.flags;
+	is_filled = state.is_filled && state.settings.flags == wanted.flags &&
+		    state.settings.gre_key == wanted.gre_key;
 	/* The fixes are printed in the order in which they help. */
 	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, NULL) == -EBUSY) {
 		snprintf(fix, sizeof(fix), "ip link set dev %s xdp off", setup->interface);
@@ -208,8 +211,8 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 	if (!state.is_decap)
 		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
 	else
-		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s", setup->interface,
-		     state.is_native ? "native" : "generic", senders,
+		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s%s", setup->interface,
+		     state.is_native ? "native" : "generic", senders, key,
 		     is_filled ? "" : "; its maps hold other VIPs, senders or VLANs");
 	item(report, state.is_mss && state.settings.mss4 == wanted.mss4 && state.settings.mss6 == wanted.mss6, "mss", again,
 	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.settings.mss4,

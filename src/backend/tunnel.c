@@ -1,6 +1,7 @@
 /* Decapsulation, relay and MSS filter: see tunnel.h. */
 #include "backend/tunnel.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -32,9 +33,9 @@ static uint32_t outer_most(const struct setup *setup)
 		if (!ip_is4(&setup->senders[i].ip))
 			bytes = OUTER6_BYTES;
 	if (setup_has_method(setup, SETUP_GUE))
-		bytes += HP_GUE_BYTES;
-	if (setup_passes_on(setup))
-		bytes += sizeof(struct hp_gue_chance);
+		return bytes + HP_GUE_BYTES + (setup_passes_on(setup) ? (uint32_t)sizeof(struct hp_gue_chance) : 0);
+	if (setup_has_method(setup, SETUP_GRE))
+		bytes += setup->has_gre_key ? HP_GRE_KEYED_BYTES : HP_GRE_BYTES;
 	return bytes;
 }
 
@@ -45,6 +46,9 @@ struct hpb_settings tunnel_settings(const struct setup *setup)
 
 	settings.flags |= setup_has_method(setup, SETUP_GUE) ? HPB_TAKES_GUE : 0;
 	settings.flags |= setup_passes_on(setup) ? HPB_PASSES_ON : 0;
+	settings.flags |= setup_has_method(setup, SETUP_GRE) ? HPB_TAKES_GRE : 0;
+	settings.flags |= setup->has_gre_key ? HPB_GRE_KEYED : 0;
+	settings.gre_key = setup->has_gre_key ? htonl(setup->gre_key) : 0;
 	if (setup->mtu && (!mtu || setup->mtu < mtu))
 		mtu = setup->mtu;
 	if (mtu > outer + IP6_TCP_BYTES && mtu <= UINT16_MAX) {

@@ -191,7 +191,7 @@ static void close_maps(const int fds[static MAPS])
 static uint32_t flags_of(const struct setup_vip *vip)
 {
 	return (vip->methods & SETUP_IPIP ? HPB_VIP_IPIP : 0) | (vip->methods & SETUP_GUE ? HPB_VIP_GUE : 0) |
-	       (vip->methods & SETUP_L2 ? HPB_VIP_L2 : 0);
+	       (vip->methods & SETUP_GRE ? HPB_VIP_GRE : 0) | (vip->methods & SETUP_L2 ? HPB_VIP_L2 : 0);
 }
 
 static int put_vips(const struct setup *setup, int fd4, int fd6)

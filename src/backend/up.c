@@ -144,6 +144,17 @@ static int want_sender(struct setup *wanted, const struct prefix *prefix, struct
 	return 0;
 }
 
+static int want_key(const struct agent_request *request, struct setup *wanted, struct err *e)
+{
+	if (request->gre_key_said && !setup_has_method(wanted, SETUP_GRE))
+		return err_set(e, -EINVAL, "--gre-key belongs to --forward gre, by which no VIP comes");
+	if (request->gre_key_said) {
+		wanted->has_gre_key = request->gre_key_said == AGENT_KEY_SET;
+		wanted->gre_key = request->gre_key;
+	}
+	return 0;
+}
+
 /* Packets of connections that live in a container would all look as if they belonged to another backend. */
 static int want_chance(const struct agent_request *request, struct setup *wanted, const char *interface, struct err *e)
 {
@@ -185,6 +196,8 @@ static int plan(const struct agent_request *request, struct setup *wanted, const
 	}
 	if (!code)
 		code = check_mtu(request, wanted, e);
+	if (!code)
+		code = want_key(request, wanted, e);
 	if (!code)
 		code = want_chance(request, wanted, interface, e);
 	if (!code && setup_has_tunnel(wanted))

@@ -26,6 +26,10 @@ static const struct form {
 	[HP_METHOD_GUE_6_IN_4] = {CONFIG_FORWARD_GUE, sizeof(struct iphdr), IPPROTO_IPV6},
 	[HP_METHOD_GUE_4_IN_6] = {CONFIG_FORWARD_GUE, sizeof(struct ipv6hdr), IPPROTO_IPIP},
 	[HP_METHOD_GUE_6_IN_6] = {CONFIG_FORWARD_GUE, sizeof(struct ipv6hdr), IPPROTO_IPV6},
+	[HP_METHOD_GRE_4_IN_4] = {CONFIG_FORWARD_GRE, sizeof(struct iphdr), IPPROTO_IPIP},
+	[HP_METHOD_GRE_6_IN_4] = {CONFIG_FORWARD_GRE, sizeof(struct iphdr), IPPROTO_IPV6},
+	[HP_METHOD_GRE_4_IN_6] = {CONFIG_FORWARD_GRE, sizeof(struct ipv6hdr), IPPROTO_IPIP},
+	[HP_METHOD_GRE_6_IN_6] = {CONFIG_FORWARD_GRE, sizeof(struct ipv6hdr), IPPROTO_IPV6},
 };
 
 enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool backend_is4)
@@ -41,6 +45,10 @@ enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool 
 		if (backend_is4)
 			return vip_is4 ? HP_METHOD_GUE_4_IN_4 : HP_METHOD_GUE_6_IN_4;
 		return vip_is4 ? HP_METHOD_GUE_4_IN_6 : HP_METHOD_GUE_6_IN_6;
+	case CONFIG_FORWARD_GRE:
+		if (backend_is4)
+			return vip_is4 ? HP_METHOD_GRE_4_IN_4 : HP_METHOD_GRE_6_IN_4;
+		return vip_is4 ? HP_METHOD_GRE_4_IN_6 : HP_METHOD_GRE_6_IN_6;
 	}
 	return HP_METHOD_NONE;
 }
@@ -50,9 +58,23 @@ enum config_forward adjacency_forward(enum hp_method method)
 	return forms[method].forward;
 }
 
-uint32_t adjacency_overhead(enum hp_method method)
+uint32_t adjacency_overhead(enum hp_method method, bool has_gre_key)
 {
-	return forms[method].ip_bytes + (forms[method].forward == CONFIG_FORWARD_GUE ? HP_GUE_BYTES : 0);
+	const struct form *form = &forms[method];
+
+	if (form->forward == CONFIG_FORWARD_GUE)
+		return form->ip_bytes + HP_GUE_BYTES;
+	if (form->forward == CONFIG_FORWARD_GRE)
+		return form->ip_bytes + (uint32_t)(has_gre_key ? HP_GRE_KEYED_BYTES : HP_GRE_BYTES);
+	return form->ip_bytes;
+}
+
+/* The protocol that the outer IP header names. */
+static uint8_t outer_protocol(const struct form *form)
+{
+	if (form->forward == CONFIG_FORWARD_GUE)
+		return IPPROTO_UDP;
+	return form->forward == CONFIG_FORWARD_GRE ? IPPROTO_GRE : form->inner;
 }
 
 static void put16(uint8_t *at, uint16_t host_order)
@@ -140,12 +162,21 @@ static void put_gue(uint8_t *at, uint8_t inner)
 	memcpy(at + sizeof(udp), &gue, sizeof(gue));
 }
 
+static void put_gre(uint8_t *at, uint8_t inner, const struct config_tunnel *tunnel)
+{
+	uint32_t key = htonl(tunnel->gre_key);
+
+	put16(at, tunnel->has_gre_key ? HP_GRE_KEY : 0);
+	put16(at + 2, inner == IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6);
+	if (tunnel->has_gre_key)
+		memcpy(at + HP_GRE_BYTES, &key, sizeof(key));
+}
+
 void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
-		      const struct ip *backend, const struct config_source *source, uint32_t number)
+		      const struct ip *backend, const struct config_tunnel *tunnel, uint32_t number)
 {
 	const struct form *form = &forms[method];
-	bool is4 = ip_is4(backend), is_gue = form->forward == CONFIG_FORWARD_GUE;
-	uint8_t protocol = is_gue ? IPPROTO_UDP : form->inner;
+	bool is4 = ip_is4(backend);
 	struct ip from;
 
 	memset(out, 0, sizeof(*out));
@@ -156,14 +187,16 @@ void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, e
 	out->on_link = facts->on_link;
 	memcpy(out->address, backend->byte, sizeof(out->address));
 	put_link(out, facts, is4);
-	out->outer_bytes = (uint8_t)adjacency_overhead(method);
+	out->outer_bytes = (uint8_t)adjacency_overhead(method, tunnel->has_gre_key);
 	if (!out->outer_bytes)
 		return;
-	choose_source(out, facts, source, &from);
+	choose_source(out, facts, is4 ? &tunnel->source4 : &tunnel->source6, &from);
 	if (is4)
-		put_outer4(out, &from, backend, protocol);
+		put_outer4(out, &from, backend, outer_protocol(form));
 	else
-		put_outer6(out, &from, backend, protocol);
-	if (is_gue)
+		put_outer6(out, &from, backend, outer_protocol(form));
+	if (form->forward == CONFIG_FORWARD_GUE)
 		put_gue(out->outer + form->ip_bytes, form->inner);
+	if (form->forward == CONFIG_FORWARD_GRE)
+		put_gre(out->outer + form->ip_bytes, form->inner, tunnel);
 }

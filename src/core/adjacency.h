@@ -32,16 +32,17 @@ enum hp_method adjacency_method(enum config_forward forward, bool vip_is4, bool 
 /* What the configuration calls a method. */
 enum config_forward adjacency_forward(enum hp_method method);
 
-/* Header bytes that the method puts in front of the inner packet: 0, 20 or 40, and with gue 12 more. */
-uint32_t adjacency_overhead(enum hp_method method);
+/* Header bytes that the method puts in front of the inner packet: 0, 20 or 40, and with gue 12, with gre 4 or with
+ * a key 8 more. */
+uint32_t adjacency_overhead(enum hp_method method, bool has_gre_key);
 
 /* Fill the record.
  *
  * facts, backend  the way to it, and its address.
- * source          the configuration's outer source of the backend's family; may say "not set".
+ * tunnel          the configuration's outer sources, of which that of the backend's family counts, and its GRE key.
  * number          the backend's.
  * The outer header: TTL 64, DF set, ID 0 (RFC 6864), length 0, DSCP and ECN 0; of UDP source port and length 0. */
 void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
-		      const struct ip *backend, const struct config_source *source, uint32_t number);
+		      const struct ip *backend, const struct config_tunnel *tunnel, uint32_t number);
 
 #endif

@@ -124,6 +124,12 @@ bool config_source_equal(const struct config_source *a, const struct config_sour
 	return a->set == b->set && (!a->set || (a->prefix.bits == b->prefix.bits && ip_equal(&a->prefix.ip, &b->prefix.ip)));
 }
 
+bool config_tunnel_equal(const struct config_tunnel *a, const struct config_tunnel *b)
+{
+	return config_source_equal(&a->source4, &b->source4) && config_source_equal(&a->source6, &b->source6) &&
+	       a->has_gre_key == b->has_gre_key && a->gre_key == b->gre_key;
+}
+
 ptrdiff_t config_find_service(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->service_count; i++)
@@ -146,6 +152,8 @@ const char *config_forward_name(enum config_forward forward)
 		return "ipip";
 	case CONFIG_FORWARD_GUE:
 		return "gue";
+	case CONFIG_FORWARD_GRE:
+		return "gre";
 	}
 	return "";
 }

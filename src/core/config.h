@@ -30,6 +30,7 @@ enum config_forward {
 	CONFIG_FORWARD_L2,
 	CONFIG_FORWARD_IPIP,
 	CONFIG_FORWARD_GUE,
+	CONFIG_FORWARD_GRE,
 };
 
 /* Whether the flows of a service of UDP stay with their backend through a change. Those of TCP do. */
@@ -155,6 +156,14 @@ struct config_source {
 	struct prefix prefix;
 };
 
+/* What is the same for all tunnels. */
+struct config_tunnel {
+	struct config_source source4;
+	struct config_source source6;
+	bool has_gre_key;
+	uint32_t gre_key; /* host order */
+};
+
 /* How probes find their way to a VIP: the firewall mark of their sockets is `mark` and, in the bits that `mask` leaves free,
  * the lowest ones, the number of their backend; one routing rule leads what bears it to `table`. */
 struct config_probes {
@@ -177,8 +186,7 @@ struct config {
 	struct config_service **services; /* in the order of the file */
 	size_t service_count;
 	struct config_limits limits;
-	struct config_source source4;
-	struct config_source source6;
+	struct config_tunnel tunnel;
 	struct config_probes probes;
 	struct config_announce announce;
 	char *api_socket;
@@ -209,6 +217,9 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 
 /* Whether two outer sources are the same; those not set are. */
 bool config_source_equal(const struct config_source *a, const struct config_source *b);
+
+/* Whether tunnels' headers are the same by both. */
+bool config_tunnel_equal(const struct config_tunnel *a, const struct config_tunnel *b);
 
 /* Index of the service of that name, or -1. */
 ptrdiff_t config_find_service(const struct config *config, const char *name);

@@ -147,7 +147,7 @@ static void check_family(struct config_reader *reader, const struct config_servi
 		if (!is_blank(&service->vips[v]) && ip_is4(&service->vips[v]) != is4) {
 			config_error(reader, at,
 				     "backend %s and VIP %s are of different families, which l2 cannot join: use forward: "
-				     "ipip or gue, or the backend's %s address",
+				     "ipip, gue or gre, or the backend's %s address",
 				     ip_format(backend, a), ip_format(&service->vips[v], b),
 				     is4 ? "IPv6" : "IPv4");
 			return;

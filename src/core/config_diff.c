@@ -257,6 +257,22 @@ static void diff_source(const char *key, const struct config_source *a, const st
 		add(out, CONFIG_CHANGE, "tunnel", "%s %s -> %s", key, source_text(a, before), source_text(b, after));
 }
 
+static const char *key_text(const struct config_tunnel *tunnel, char text[static 16])
+{
+	snprintf(text, 16, "none");
+	if (tunnel->has_gre_key)
+		snprintf(text, 16, "%u", tunnel->gre_key);
+	return text;
+}
+
+static void diff_gre_key(const struct config_tunnel *a, const struct config_tunnel *b, struct config_changes *out)
+{
+	char before[16], after[16];
+
+	if (a->has_gre_key != b->has_gre_key || a->gre_key != b->gre_key)
+		add(out, CONFIG_CHANGE, "tunnel", "gre_key %s -> %s", key_text(a, before), key_text(b, after));
+}
+
 /* Of a mark, which people read as hexadecimal digits. */
 static void diff_mark(const char *key, uint32_t a, uint32_t b, struct config_changes *out)
 {
@@ -279,8 +295,9 @@ static void diff_announce(const struct config_announce *a, const struct config_a
 
 static void diff_rest(const struct config *a, const struct config *b, struct config_changes *out)
 {
-	diff_source("source4", &a->source4, &b->source4, out);
-	diff_source("source6", &a->source6, &b->source6, out);
+	diff_source("source4", &a->tunnel.source4, &b->tunnel.source4, out);
+	diff_source("source6", &a->tunnel.source6, &b->tunnel.source6, out);
+	diff_gre_key(&a->tunnel, &b->tunnel, out);
 	diff_announce(&a->announce, &b->announce, out);
 	if (memcmp(&a->limits, &b->limits, sizeof(a->limits)) != 0)
 		add(out, CONFIG_CHANGE, "limits", "take effect when the daemon is started again");

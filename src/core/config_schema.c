@@ -203,18 +203,29 @@ static void read_source(struct config_reader *reader, const struct yaml_node *va
 static void read_source4(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	(void)target;
-	read_source(reader, value, true, 8, &reader->config->source4);
+	read_source(reader, value, true, 8, &reader->config->tunnel.source4);
 }
 
 static void read_source6(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	(void)target;
-	read_source(reader, value, false, 96, &reader->config->source6);
+	read_source(reader, value, false, 96, &reader->config->tunnel.source6);
+}
+
+static void read_gre_key(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_tunnel *tunnel = &reader->config->tunnel;
+	uint64_t number;
+
+	(void)target;
+	tunnel->has_gre_key = config_read_number(reader, value, 0, UINT32_MAX, "tunnel.gre_key", &number);
+	tunnel->gre_key = tunnel->has_gre_key ? (uint32_t)number : 0;
 }
 
 static const struct config_option tunnel_options[] = {
 	{"source4", read_source4, false, "outer IPv4 source: an address, or a prefix within which it varies"},
 	{"source6", read_source6, false, "outer IPv6 source, the same"},
+	{"gre_key", read_gre_key, false, "the key in the headers of forward: gre; none by default"},
 };
 
 static void read_tunnel(struct config_reader *reader, const struct yaml_node *value, void *target)

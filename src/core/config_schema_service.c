@@ -212,7 +212,8 @@ static void read_port(struct config_reader *reader, const struct yaml_node *valu
 static void read_forward(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	static const struct config_word words[] = {
-		{"l2", CONFIG_FORWARD_L2}, {"ipip", CONFIG_FORWARD_IPIP}, {"gue", CONFIG_FORWARD_GUE}, {"gre", -1}, {NULL, 0}};
+		{"l2", CONFIG_FORWARD_L2}, {"ipip", CONFIG_FORWARD_IPIP}, {"gue", CONFIG_FORWARD_GUE},
+		{"gre", CONFIG_FORWARD_GRE}, {NULL, 0}};
 	struct config_draft *draft = target;
 	int choice;
 
@@ -284,7 +285,7 @@ static const struct config_option service_options[] = {
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
 	{"protocol", read_protocol, false, "tcp or udp; tcp by default"},
 	{"port", read_port, true, "the port that clients ask, 1 to 65535, or any"},
-	{"forward", read_forward, false, "l2, ipip or gue; l2 by default"},
+	{"forward", read_forward, false, "l2, ipip, gue or gre; l2 by default"},
 	{"hash", read_hash, false, "flow or source; flow by default"},
 	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},
 	{"seed", read_service_seed, false, "of the flow's hash; equal on all directors"},

@@ -50,7 +50,7 @@ static bool find(const uint8_t *message, bool is4, enum icmp_error *out)
 /* Whether the quoted packet is a tunnel's. upper: what its IP header says; bytes: of what is quoted behind that header. */
 static bool is_tunnel(uint8_t upper, const uint8_t *behind, size_t bytes)
 {
-	if (upper == IPPROTO_IPIP || upper == IPPROTO_IPV6)
+	if (upper == IPPROTO_IPIP || upper == IPPROTO_IPV6 || upper == IPPROTO_GRE)
 		return true;
 	return upper == IPPROTO_UDP && bytes >= PORTS_BYTES && word(behind + 2) == HP_GUE_PORT;
 }

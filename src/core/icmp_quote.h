@@ -33,7 +33,7 @@ struct icmp_quote {
 /* Read a message from its ICMP header on.
  *
  * is4  it is ICMP, else ICMPv6; the quoted packet is of the same family.
- * Returns whether it is one of these errors about IPIP, 6in4, GUE's port or what carries IPv4 in IPv6; *out is untouched
+ * Returns whether it is one of these errors about IPIP, 6in4, GRE, GUE's port or what carries IPv4 in IPv6; *out is untouched
  * otherwise. */
 bool icmp_quote_parse(const uint8_t *message, size_t bytes, bool is4, struct icmp_quote *out);
 

@@ -74,12 +74,11 @@ static void log_backend(struct director *director, const struct fleet_backend *b
 void director_resolve(struct director *director, struct fleet_backend *backend)
 {
 	const struct adjacency *facts = resolver_target_facts(backend->target);
-	bool is4 = ip_is4(&backend->identity.address);
 	struct hp_adjacency record;
 
 	ports_leave_by(director->ports, facts->ifindex);
 	adjacency_record(&record, facts, (enum hp_method)backend->identity.method, &backend->identity.address,
-			 is4 ? &director->running->source4 : &director->running->source6, backend->number);
+			 &director->running->tunnel, backend->number);
 	fleet_backend_resolved(director->fleet, backend, &record);
 }
 

@@ -80,10 +80,10 @@ static int share_equal(struct config *config, const struct config *former)
 static void use_sources(struct director *director, const struct config *config)
 {
 	if (config)
-		resolver_sources(director->resolver, config->source4.set, config->source6.set);
+		resolver_sources(director->resolver, config->tunnel.source4.set, config->tunnel.source6.set);
 }
 
-/* Another outer source changes every tunnel's header. */
+/* Another outer source or key changes every tunnel's header. */
 static void rewrite_headers(struct director *director)
 {
 	for (struct fleet_backend *b = director->fleet->backends; b; b = b->hh.next)
@@ -94,7 +94,6 @@ static void rewrite_headers(struct director *director)
 int director_program(struct director *director, struct config *config, bool tolerate_missing, struct err *e)
 {
 	struct config *former = director->running;
-	bool is_new_source;
 	int code = ports_attach(director->ports, config, tolerate_missing, e);
 
 	if (code)
@@ -112,9 +111,7 @@ int director_program(struct director *director, struct config *config, bool tole
 	}
 	ports_trim(director->ports, config);
 	probe_way_configure(director->probe_way, config);
-	is_new_source = former && (!config_source_equal(&former->source4, &config->source4) ||
-				   !config_source_equal(&former->source6, &config->source6));
-	if (is_new_source)
+	if (former && !config_tunnel_equal(&former->tunnel, &config->tunnel))
 		rewrite_headers(director);
 	/* Numbers may lie far apart after an adoption. */
 	rates_watch(director->rates, extents_end(&director->fleet->service_numbers),

@@ -190,6 +190,26 @@ static bool read_gue(struct cursor *cursor, json_t *lines)
 	return true;
 }
 
+/* A GRE header, and its key if it has one. What has more in it is not of our tunnels. */
+static bool read_gre(struct cursor *cursor, json_t *lines)
+{
+	struct hp_gre gre;
+	uint32_t key;
+
+	if (!take(cursor, &gre, sizeof(gre)) || ntohs(gre.flags) & ~HP_GRE_KEY)
+		return false;
+	cursor->is_ip = false;
+	cursor->next = ntohs(gre.protocol);
+	if (!gre.flags) {
+		line(lines, "GRE, protocol 0x%04x", cursor->next);
+		return true;
+	}
+	if (!take(cursor, &key, sizeof(key)))
+		return false;
+	line(lines, "GRE, protocol 0x%04x, key %u", cursor->next, ntohl(key));
+	return true;
+}
+
 /* The flags of the TCP header whose ports have been read, each with a comma; none where the header is cut. */
 static const char *flags_text(const struct cursor *cursor, char text[static FLAGS_TEXT_BYTES])
 {
@@ -247,6 +267,8 @@ static bool read_next(struct cursor *cursor, json_t *lines)
 		return read_ip4(cursor, lines);
 	case IPPROTO_IPV6:
 		return read_ip6(cursor, lines);
+	case IPPROTO_GRE:
+		return read_gre(cursor, lines);
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 		return read_ports(cursor, lines);

@@ -75,7 +75,7 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	if (target->method == HP_METHOD_L2 && host->route.has_gateway) {
 		fail(resolver, target,
 		     "%s is reached through the gateway %s, and l2 needs it on the director's own segment: use forward: ipip "
-		     "or gue, or give the director a leg there",
+		     "gue or gre, or give the director a leg there",
 		     ip_format(&host->address, address), ip_format(&host->route.gateway, hop));
 		return;
 	}

@@ -205,8 +205,8 @@ static const char *unfit(const struct link *link)
 		{"macvlan", "is a macvlan: use the interface below it"},
 		{"ipvlan", "is an ipvlan: use the interface below it"},
 		{"vrf", "is a VRF: route by an interface in it"},
-		{"vxlan", "is a vxlan tunnel: use forward: ipip or gue over the network below it"},
-		{"geneve", "is a geneve tunnel: use forward: ipip or gue over the network below it"},
+		{"vxlan", "is a vxlan tunnel: use forward: ipip, gue or gre over the network below it"},
+		{"geneve", "is a geneve tunnel: use forward: ipip, gue or gre over the network below it"},
 		{"wireguard", "is a wireguard tunnel, which carries no Ethernet frames"},
 	};
 

@@ -203,7 +203,8 @@ static json_t *backend_json(const struct fleet *fleet, const struct fleet_servic
 	static const char *const methods[HP_METHOD_COUNT] = {"",	   "l2",	  "ipip (4 in 4)",
 							     "ipip (6 in 4)", "ipip (4 in 6)", "ipip (6 in 6)",
 							     "gue (4 in 4)",  "gue (6 in 4)",  "gue (4 in 6)",
-							     "gue (6 in 6)"};
+							     "gue (6 in 6)",  "gre (4 in 4)",  "gre (6 in 4)",
+							     "gre (4 in 6)",  "gre (6 in 6)"};
 	const struct fleet_backend *backend = trace_backend(fleet, trace->backend);
 	char address[IP_TEXT_BYTES];
 

@@ -151,7 +151,7 @@ static bool is_by_gue(const struct trace_walk *walk)
 {
 	const struct fleet_backend *backend = trace_backend(walk->fleet, walk->record->backend);
 
-	return backend && backend->identity.method >= HP_METHOD_GUE_4_IN_4;
+	return backend && hp_method_is_gue(backend->identity.method);
 }
 
 static void tell_chance(json_t *steps, const struct trace_walk *walk)

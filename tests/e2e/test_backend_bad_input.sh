@@ -23,7 +23,10 @@ refuses "a VIP with a prefix length" '"10.2.0.1/24" must be one address, without
 refuses "even with the right one" '"10.2.0.1/32"' up --vip 10.2.0.1/32
 refuses "a VIP that is no address" '"web.example"' up --vip web.example
 refuses "more VIPs than there is room for" "there are more than 256" up --vip 10.9.0.{1..128} 10.9.1.{1..129}
-refuses "an unknown method" 'l2, ipip or gue, not "gre"' up --vip 10.2.0.1 --forward gre
+refuses "an unknown method" 'l2, ipip, gue or gre, not "vxlan"' up --vip 10.2.0.1 --forward vxlan
+refuses "a key that is no number" '--gre-key "0x7" must be a number up to 4294967295, or none' \
+	up --vip 10.2.0.1 --forward gre --from 10.2.0.10 --gre-key 0x7
+refuses "a key without gre" "--gre-key belongs to --forward gre" up --vip 10.2.0.1 --forward gue --from 10.2.0.10 --gre-key 7
 refuses "a tunnel without a sender" "ipip needs --from DIRECTOR" up --vip 10.2.0.1 --forward ipip
 refuses "one of gue too" "gue needs --from DIRECTOR" up --vip 10.2.0.1 --forward gue
 refuses "a second chance without gue" "--second-chance belongs to --forward gue" up --vip 10.2.0.1 --second-chance off \

@@ -56,6 +56,10 @@ need "one VIP by gue" agent up --vip 10.2.0.3 --forward gue --from fd00:2::a
 expect_text "GUE with a second chance takes 32 more" "at most 1288 (IPv4) and 1268 (IPv6)" agent status
 expect_text "status shows both" "10.2.0.3 is on lo, by ipip and gue" agent status
 ready "status finds it right"
+need "and by gre with a key" agent up --vip 10.2.0.3 --forward gre --from fd00:2::a --gre-key 77
+expect_text "status shows all three" "10.2.0.3 is on lo, by ipip and gue and gre" agent status
+expect_text "and the key" "the key of gre is 77" agent status
+ready "status finds it right"
 
 # ---- the host itself is not led astray ------------------------------------------------------------------------------
 expect_equal "the host's own IPv4 connections do not come from a VIP" 10.3.0.1 "$(source_towards 192.168.1.1)"

@@ -33,7 +33,7 @@ seen() {
 keep forward
 for inner in ip ipv6; do
 	for upper in tcp udp; do
-		for outer in '' ip: ipv6: ip:udp:gue: ipv6:udp:gue:; do
+		for outer in '' ip: ipv6: ip:udp:gue: ipv6:udp:gue: ip:gre: ipv6:gre:; do
 			for tags in '' 'vlan:ethertype:' 'ieee8021ad:ethertype:vlan:ethertype:'; do
 				seen forward 6 "^eth:ethertype:$tags$outer$inner:$upper"
 			done
@@ -42,6 +42,9 @@ for inner in ip ipv6; do
 done
 expect_equal "forward: GUE is of version 0, without flags or more than its first word" "" \
 	"$(read_frames forward -Y 'gue && (gue.form != 0 || gue.flags != 0)' | head -n 5)"
+expect_equal "forward: GRE is of version 0, with nothing but a key" "" \
+	"$(read_frames forward -Y 'gre && gre.flags_and_version != 0 && gre.flags_and_version != 0x2000' | head -n 5)"
+expect "forward: tshark reads its key" [ "$(read_frames forward -Y 'gre.key == 0x01020304' | wc -l)" -ge 12 ]
 keep chance
 for pair in ip:udp:gue:ip: ip:udp:gue:ipv6: ipv6:udp:gue:ip: ipv6:udp:gue:ipv6:; do
 	for tags in '' 'vlan:ethertype:' 'ieee8021ad:ethertype:vlan:ethertype:'; do

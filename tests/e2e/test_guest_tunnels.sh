@@ -1,16 +1,16 @@
 #!/bin/bash
-# What the director sends by ipip and gue is what Linux expects: the kernel's own tunnel devices take it, in all four pairs
+# What the director sends by ipip, gue and gre is what Linux expects: the kernel's own tunnel devices take it, in all four pairs
 # of families, on a backend that has nothing of ours. For GUE the kernel opens UDP port 6080, and hands what is within to
 # the same devices.
 #
-#     VIP     backend     device
-#     IPv4    IPv4        ipip
-#     IPv6    IPv4        sit
-#     IPv4    IPv6        ip6tnl, mode any
-#     IPv6    IPv6        the same
+#     VIP     backend     device               of gre, with a key
+#     IPv4    IPv4        ipip                 gre
+#     IPv6    IPv4        sit                  the same
+#     IPv4    IPv6        ip6tnl, mode any     ip6gre
+#     IPv6    IPv6        the same             the same
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
+[ -n "${GUEST-}" ] || GUEST_LIMIT_S=280 exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
 . rig/rig.sh
 . rig/expect.sh
 . rig/servers.sh
@@ -84,6 +84,9 @@ for value in 1 2; do # a device without an address drops by either
 	expect_equal "which --fix takes away" 0 "$(host backend1 cat /proc/sys/net/ipv4/conf/t44/rp_filter)"
 done
 
+# The devices that take each pair, in the order of the table.
+DEVICES=(t44 t64 t6 t6)
+
 # run FORWARD OUTER4 FILTER4 FILTER64 OUTER6 FILTER6 FILTER66: how many bytes of outer headers there are, and by which
 # filters the frames of each pair are told.
 run() {
@@ -99,19 +102,31 @@ run() {
 		need "$1: halfproxyd runs" director_up
 	fi
 	need "$1: the backends are ready" eventually 10 all_ready
-	capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41 or udp dst port 6080"
-	for device in t44 t64 t6; do capture backend1 $device $device "tcp"; done
+	capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41 or udp dst port 6080 or proto 47"
+	for device in $(printf '%s\n' "${DEVICES[@]}" | sort -u); do capture backend1 $device $device "tcp"; done
 	asks "$1, IPv4 in IPv4" $RIG_VIP4
 	asks "$1, IPv6 in IPv4" $RIG_VIP6
 	asks "$1, IPv4 in IPv6" $OTHER_VIP4
 	asks "$1, IPv6 in IPv6" $OTHER_VIP6
 	captures_end
-	takes "$1, IPv4 in IPv4" $RIG_VIP4 t44 "$2" "$3"
-	takes "$1, IPv6 in IPv4" $RIG_VIP6 t64 "$2" "$4"
-	takes "$1, IPv4 in IPv6" $OTHER_VIP4 t6 "$5" "$6"
-	takes "$1, IPv6 in IPv6" $OTHER_VIP6 t6 "$5" "$7"
+	takes "$1, IPv4 in IPv4" $RIG_VIP4 "${DEVICES[0]}" "$2" "$3"
+	takes "$1, IPv6 in IPv4" $RIG_VIP6 "${DEVICES[1]}" "$2" "$4"
+	takes "$1, IPv4 in IPv6" $OTHER_VIP4 "${DEVICES[2]}" "$5" "$6"
+	takes "$1, IPv6 in IPv6" $OTHER_VIP6 "${DEVICES[3]}" "$5" "$7"
 }
 
 run ipip 20 "ip proto 4" "ip proto 41" 40 "ip6 proto 4" "ip6 proto 41"
 run gue 32 "udp and ip[29] = 4" "udp and ip[29] = 41" 52 "udp and ip6[49] = 4" "udp and ip6[49] = 41"
+
+need "the kernel makes a device for GRE" host backend1 ip link add g4 type gre key 77 local 10.3.0.1 remote 10.2.0.10
+need "and one for IPv6" host backend1 ip link add g6 type ip6gre key 77 local fd00:3::1 remote fd00:2::a
+for device in g4 g6; do
+	host backend1 ethtool -K $device gro off
+	host backend1 ip link set $device up
+done
+expect_text "the doctor takes them for gre" "by the kernel's g" doctor gre
+DEVICES=(g4 g4 g6 g6)
+RIG_TUNNEL="{gre_key: 77}"
+run gre 28 "proto 47 and ip[22:2] = 0x0800" "proto 47 and ip[22:2] = 0x86dd" 48 "ip6 proto 47 and ip6[42:2] = 0x0800" \
+	"ip6 proto 47 and ip6[42:2] = 0x86dd"
 finish

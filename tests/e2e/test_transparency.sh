@@ -73,17 +73,19 @@ judge() { # NAME
 	case $forward$family in
 	ipip4) filter+=" && ip.proto == 4" ;;
 	ipip6) filter+=" && ipv6.nxt == 41" ;;
+	gre*) filter+=" && gre.flags_and_version == 0" ;;
 	gue*) filter+=" && gue.form == 0 && udp.checksum == 0" ;;
 	esac
 	[ "$forward" = l2 ] || expect "$1: tshark reads the tunnel" test "$(tshark -X lua_script:rig/gue.lua -r "$RIG_DIR/front.pcap" \
 		-Y "$filter" 2>/dev/null | wc -l)" -gt 30
 }
 
-for forward in l2 ipip gue; do
+for forward in l2 ipip gue gre; do
 	for family in 4 6; do
 		VIP=$RIG_VIP4 sender=10.2.0.10 FACT_OUTER_MOST=20
 		[ $family = 4 ] || VIP=$RIG_VIP6 sender=fd00:2::a FACT_OUTER_MOST=40
 		[ $forward != gue ] || FACT_OUTER_MOST=$((FACT_OUTER_MOST + 12))
+		[ $forward != gre ] || FACT_OUTER_MOST=$((FACT_OUTER_MOST + 4))
 		[ $forward != l2 ] || sender='' FACT_OUTER_MOST=0
 		rig_up $forward || exit 1
 		backend_up 1 "$VIP" $forward ${sender:+"$sender"} >/dev/null || exit 1

@@ -76,9 +76,11 @@ static inline void lab_sender(const char *text, uint32_t bits)
 }
 
 /* Settings without a bound for the MSS. */
+#define LAB_GRE_KEY 0x0a0b0c0du
+
 static inline void lab_settings(uint32_t flags)
 {
-	struct hpb_settings settings = {.flags = flags};
+	struct hpb_settings settings = {.flags = flags, .gre_key = htonl(LAB_GRE_KEY)};
 	uint32_t zero = 0;
 
 	assert_false(bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &settings, BPF_ANY));

@@ -291,7 +291,7 @@ static inline void lab_resolve(struct lab *lab, const char *address, const struc
 			continue;
 		}
 		adjacency_record(&record, facts, backend->identity.method, &ip,
-				 ip_is4(&ip) ? &lab->config->source4 : &lab->config->source6, backend->number);
+				 &lab->config->tunnel, backend->number);
 		fleet_backend_resolved(lab->fleet, backend, &record);
 	}
 	assert_true(found);

@@ -24,11 +24,15 @@ struct flaw {
 	uint8_t gue_protocol;
 	uint16_t gue_flags;
 	uint8_t magic, version; /* xored into the second chance */
+	uint16_t gre_flags, gre_protocol; /* xored */
+	uint32_t gre_key; /* xored */
 };
 
 enum kind {
 	IPIP,
 	GUE,
+	GRE,
+	KEYED, /* GRE with a key */
 	CHANCE, /* GUE with a second chance that was taken already, which is counted apart when it is opened */
 };
 
@@ -37,11 +41,12 @@ struct row {
 	int outer, inner, depth;
 	size_t options;
 	enum kind kind;
+	uint32_t settings; /* flags that are not as the kind needs them */
 	struct flaw flaw;
 	enum hpb_counter counter; /* DECAPSULATED: opened; anything else: left untouched */
 };
 
-static const char *const kinds[] = {"ipip", "gue", "gue with a second chance"};
+static const char *const kinds[] = {"ipip", "gue", "gre", "gre with a key", "gue with a second chance"};
 
 static size_t header_bytes(int family)
 {
@@ -67,9 +72,24 @@ static void put_inner(struct frame *frame, const struct row *row)
 		frame->byte[begin] = (uint8_t)(row->flaw.inner_version << 4 | (frame->byte[begin] & 0x0f));
 }
 
-static size_t gue_bytes(const struct row *row)
+/* Bytes between the outer IP header and the inner packet. */
+static size_t between_bytes(const struct row *row)
 {
-	return row->kind == CHANCE ? 32 : row->kind == GUE ? 12 : 0;
+	static const size_t bytes[] = {[GUE] = 12, [GRE] = 4, [KEYED] = 8, [CHANCE] = 32};
+
+	return bytes[row->kind];
+}
+
+static void put_gre(struct frame *frame, const struct row *row)
+{
+	uint32_t key = LAB_GRE_KEY ^ row->flaw.gre_key;
+
+	put16(frame, (row->kind == KEYED ? 0x2000u : 0u) ^ row->flaw.gre_flags);
+	put16(frame, (row->inner == 4 ? 0x0800u : 0x86ddu) ^ row->flaw.gre_protocol);
+	if (row->kind != KEYED)
+		return;
+	put16(frame, key >> 16);
+	put16(frame, key & 0xffff);
 }
 
 /* UDP and GUE for that many bytes of inner packet. */
@@ -80,7 +100,7 @@ static void put_gue(struct frame *frame, const struct row *row, size_t inner_byt
 
 	put16(frame, 50000);
 	put16(frame, flaw->port ? flaw->port : 6080);
-	put16(frame, (uint32_t)((int)(gue_bytes(row) + inner_bytes) + flaw->udp_length));
+	put16(frame, (uint32_t)((int)(between_bytes(row) + inner_bytes) + flaw->udp_length));
 	put16(frame, flaw->udp_check);
 	put8(frame, (row->kind == CHANCE ? 5u : 0u) ^ flaw->form);
 	put8(frame, flaw->gue_protocol ? flaw->gue_protocol : row->inner == 4 ? 4 : 41);
@@ -97,8 +117,10 @@ static uint32_t protocol_of(const struct row *row)
 {
 	if (row->flaw.protocol)
 		return row->flaw.protocol;
-	if (row->kind != IPIP)
+	if (row->kind == GUE || row->kind == CHANCE)
 		return IPPROTO_UDP;
+	if (row->kind == GRE || row->kind == KEYED)
+		return IPPROTO_GRE;
 	return row->inner == 4 ? 4 : 41;
 }
 
@@ -111,10 +133,12 @@ static void build(const struct row *row, struct frame *frame, size_t *inner)
 	frame->bytes = 0;
 	put_link(frame, row->depth, row->outer == 4 ? 0x0800 : 0x86dd);
 	begin = frame->bytes;
-	put_ip(frame, sender, own[row->outer], protocol_of(row), row->options, gue_bytes(row) + inner_bytes);
+	put_ip(frame, sender, own[row->outer], protocol_of(row), row->options, between_bytes(row) + inner_bytes);
 	behind = frame->bytes;
-	if (row->kind != IPIP)
+	if (row->kind == GUE || row->kind == CHANCE)
 		put_gue(frame, row, inner_bytes);
+	else if (row->kind != IPIP)
+		put_gre(frame, row);
 	*inner = frame->bytes;
 	set_length(frame, begin, row->outer, row->flaw.outer_length);
 	if (row->outer == 4) {
@@ -152,6 +176,7 @@ static void run_row(const struct row *row)
 	struct frame in, out;
 	size_t inner;
 
+	lab_settings((HPB_TAKES_GUE | HPB_TAKES_GRE | (row->kind == KEYED ? HPB_GRE_KEYED : 0)) ^ row->settings);
 	build(row, &in, &inner);
 	print_message("%s (%din%d, %s, %d tags)\n", row->sentence, row->inner, row->outer, kinds[row->kind], row->depth);
 	assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), XDP_PASS);
@@ -172,7 +197,7 @@ static const int families[] = {4, 6};
 /* Run a row for all four pairs of families, every depth and every kind. */
 static void run_all(struct row row)
 {
-	for (int i = 0; i < 36; i++) {
+	for (int i = 0; i < 60; i++) {
 		row.outer = families[i & 1];
 		row.inner = families[i >> 1 & 1];
 		row.depth = (i >> 2) % 3;
@@ -192,7 +217,7 @@ static void test_opened(void **state)
 static void test_options(void **state)
 {
 	for (size_t options = 1; options <= 10; options++)
-		for (int i = 0; i < 18; i++)
+		for (int i = 0; i < 30; i++)
 			run_row(&(struct row){"outer options go with their header", 4, families[i & 1], (i >> 1) % 3, options,
 					      (enum kind)((i >> 1) / 3), .counter = HPB_DECAPSULATED});
 }
@@ -238,14 +263,46 @@ static void test_other_gue(void **state)
 		run_row(&rows[i]);
 }
 
+/* What of GRE is not as our directors send it. */
+static void test_other_gre(void **state)
+{
+	static const struct row rows[] = {
+		{"another sender is refused", 4, 4, .kind = GRE, .flaw.sender = "10.2.0.11", .counter = HPB_REFUSED_SENDER},
+		{"another inner destination is the kernel's", 6, 4, .kind = KEYED, .flaw.vip = "10.2.0.2",
+		 .counter = HPB_OTHER_TUNNEL},
+		{"a VIP that comes by ipip alone is not opened", 4, 4, .kind = GRE, .flaw.vip = "10.2.0.6",
+		 .counter = HPB_OTHER_TUNNEL},
+		{"a fragment is the kernel's", 4, 6, .kind = GRE, .flaw.fragment = 0x2000, .counter = HPB_FRAGMENT},
+		{"a key where none is set up", 4, 4, .kind = GRE, .flaw.gre_flags = 0x2000, .counter = HPB_OTHER_GRE},
+		{"none where one is", 6, 6, .kind = KEYED, .flaw.gre_flags = 0x2000, .counter = HPB_OTHER_GRE},
+		{"another key", 4, 4, .kind = KEYED, .flaw.gre_key = 1, .counter = HPB_OTHER_GRE},
+		{"another key, in its first byte", 6, 4, .kind = KEYED, .flaw.gre_key = 1u << 31, .counter = HPB_OTHER_GRE},
+		{"a checksum", 4, 4, .kind = GRE, .flaw.gre_flags = 0x8000, .counter = HPB_OTHER_GRE},
+		{"a sequence number", 6, 6, .kind = KEYED, .flaw.gre_flags = 0x1000, .counter = HPB_OTHER_GRE},
+		{"version 1", 4, 6, .kind = GRE, .flaw.gre_flags = 1, .counter = HPB_OTHER_GRE},
+		{"an Ethernet frame within", 4, 4, .kind = GRE, .flaw.gre_protocol = 0x0800 ^ 0x6558,
+		 .counter = HPB_OTHER_GRE},
+		{"a protocol that the packet within is not of", 4, 4, .kind = GRE, .flaw.gre_protocol = 0x0800 ^ 0x86dd,
+		 .counter = HPB_MALFORMED},
+		{"an outer length below the key", 4, 4, .kind = KEYED, .flaw.outer_length = -(20 + 8 + PAYLOAD_BYTES + 3),
+		 .counter = HPB_MALFORMED},
+		{"that cuts the packet within", 6, 6, .kind = GRE, .flaw.outer_length = -1, .counter = HPB_MALFORMED},
+		{"a frame that lost its last byte", 6, 4, .kind = KEYED, .flaw.cut = 1, .counter = HPB_MALFORMED},
+		{"GRE that nobody wants here", 4, 4, .kind = GRE, .settings = HPB_TAKES_GRE, .counter = NOTHING},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		run_row(&rows[i]);
+}
+
 /* Where no VIP comes by gue, UDP to its port is somebody's whom we do not know. */
 static void test_gue_not_taken(void **state)
 {
 	struct row row = {"GUE that nobody wants here", 4, 4, .kind = GUE, .counter = NOTHING};
 
-	lab_settings(0);
+	row.settings = HPB_TAKES_GUE;
 	run_row(&row);
-	lab_settings(HPB_TAKES_GUE);
+	row.settings = 0;
 	row.counter = HPB_DECAPSULATED;
 	row.sentence = "and wants";
 	run_row(&row);
@@ -283,7 +340,7 @@ static void test_left_alone(void **state)
 		{"an inner version that does not exist", 6, 4, .flaw.inner_version = 15, .counter = HPB_MALFORMED},
 		{"UDP to another port is no tunnel", 4, 4, .kind = GUE, .flaw.port = 6081, .counter = NOTHING},
 		{"UDP to another port is no tunnel", 6, 6, .kind = CHANCE, .flaw.port = 53, .counter = NOTHING},
-		{"GRE is no tunnel of ours", 6, 6, .flaw.protocol = IPPROTO_GRE, .counter = NOTHING},
+		{"L2TP is no tunnel of ours", 6, 6, .flaw.protocol = 115, .counter = NOTHING},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -330,8 +387,8 @@ static int open_lab(void **state)
 {
 	if (lab_open(state))
 		return -1;
-	lab_vip("10.2.0.1", HPB_VIP_IPIP | HPB_VIP_GUE);
-	lab_vip("fd00:2::1", HPB_VIP_IPIP | HPB_VIP_GUE | HPB_VIP_L2);
+	lab_vip("10.2.0.1", HPB_VIP_TUNNELS);
+	lab_vip("fd00:2::1", HPB_VIP_TUNNELS | HPB_VIP_L2);
 	lab_vip("10.2.0.5", HPB_VIP_L2);
 	lab_vip("10.2.0.6", HPB_VIP_IPIP);
 	lab_vip("10.2.0.7", HPB_VIP_GUE);
@@ -348,7 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_options),	cmocka_unit_test(test_left_alone),
 		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags), cmocka_unit_test(test_other_gue),
-		cmocka_unit_test(test_gue_not_taken),
+		cmocka_unit_test(test_other_gre), cmocka_unit_test(test_gue_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, open_lab, lab_close);

@@ -16,6 +16,10 @@ static const struct method_row methods[] = {
 	{"GUE, IPv6 in IPv4", "gue", "fd00:2::4", "10.3.0.5"},
 	{"GUE, IPv4 in IPv6", "gue", "10.2.0.5", "fd00:3::4"},
 	{"GUE, IPv6 in IPv6", "gue", "fd00:2::5", "fd00:3::5"},
+	{"GRE, IPv4 in IPv4", "gre", "10.2.0.6", "10.3.0.6"},
+	{"GRE, IPv6 in IPv4", "gre", "fd00:2::6", "10.3.0.7"},
+	{"GRE, IPv4 in IPv6", "gre", "10.2.0.7", "fd00:3::6"},
+	{"GRE, IPv6 in IPv6", "gre", "fd00:2::7", "fd00:3::7"},
 };
 
 #define METHODS (sizeof(methods) / sizeof(methods[0]))
@@ -60,6 +64,7 @@ static struct wire_way way_of(const struct method_row *row, uint8_t mac[static 6
 
 	lab_mac(row->backend, mac);
 	way.is_gue = !strcmp(row->forward, "gue");
+	way.is_gre = !strcmp(row->forward, "gre");
 	if (strcmp(row->forward, "l2") != 0) {
 		way.outer_from = wire_is4(row->backend) ? DIRECTOR4 : DIRECTOR6;
 		way.outer_to = row->backend;
@@ -187,7 +192,7 @@ static void packet_stays_as_it_came(void **state)
 static void mtu_is_filled_to_the_byte(void **state)
 {
 	static const uint16_t mtus[] = {1280, 1492, 1500, 2000};
-	static const uint32_t overhead[METHODS] = {0, 0, 20, 20, 40, 40, 32, 32, 52, 52};
+	static const uint32_t overhead[METHODS] = {0, 0, 20, 20, 40, 40, 32, 32, 52, 52, 24, 24, 44, 44};
 	struct lab *lab = *state;
 	int wrong = 0;
 
@@ -218,9 +223,9 @@ static void source_varies_within_its_prefix(void **state)
 	struct lab *lab = *state;
 
 	apply_methods(lab);
-	assert_true(prefix_parse(&lab->config->source4.prefix, "10.9.0.0/16"));
-	assert_true(prefix_parse(&lab->config->source6.prefix, "fd00:9::/112"));
-	lab->config->source4.set = lab->config->source6.set = true;
+	assert_true(prefix_parse(&lab->config->tunnel.source4.prefix, "10.9.0.0/16"));
+	assert_true(prefix_parse(&lab->config->tunnel.source6.prefix, "fd00:9::/112"));
+	lab->config->tunnel.source4.set = lab->config->tunnel.source6.set = true;
 	lab_resolve_all(lab);
 	for (size_t m = 2; m < METHODS; m++) {
 		bool outer4 = wire_is4(methods[m].backend);
@@ -254,6 +259,39 @@ static void source_varies_within_its_prefix(void **state)
 			filled += seen[i] != 0;
 		assert_in_range(filled, 240, 256); /* 8 flows a last byte, if spread evenly */
 	}
+}
+
+/* The key that is configured stands in every header of GRE, and nothing else changes. */
+static void gre_bears_its_key(void **state)
+{
+	static const uint32_t keys[] = {0x01020304, 0xffffffff};
+	struct lab *lab = *state;
+	int wrong = 0;
+
+	apply_methods(lab);
+	lab->config->tunnel.has_gre_key = true;
+	for (size_t k = 0; k < 2; k++) {
+		lab->config->tunnel.gre_key = keys[k];
+		lab_resolve_all(lab);
+		for (unsigned int n = 0; n < METHODS * 3; n++) {
+			const struct method_row *row = &methods[n % METHODS];
+			struct adjacency facts = lab_facts(lab, row->backend);
+			uint8_t mac[6];
+			struct wire_way way = way_of(row, mac, depths[n / METHODS]);
+			struct lab_end end;
+			struct wire in, out;
+
+			lab_tag(&facts, depths[n / METHODS]);
+			lab_resolve(lab, row->backend, &facts);
+			way.gre_key = keys[k];
+			make(&in, row, (struct wire_spec){.payload = 99});
+			lab_run(lab, &in, &end);
+			wire_expect(&out, &in, &way, &end.frame);
+			wrong += lab_judge(row->says, &end, &(struct lab_want){XDP_TX, HP_FORWARDED, &out});
+			keep(lab, &end, &(struct wire_spec){.from = client_of(row->vip), .to = row->vip}, &way);
+		}
+	}
+	assert_int_equal(wrong, 0);
 }
 
 /* GUE's source port: the same for a flow, spread over its 14 bits by flows, also by those of one backend among many. */
@@ -300,8 +338,8 @@ static void one_configured_source_is_used_as_it_is(void **state)
 	struct wire in, out;
 
 	apply_methods(lab);
-	assert_true(prefix_parse(&lab->config->source4.prefix, "10.9.8.7"));
-	lab->config->source4.set = true;
+	assert_true(prefix_parse(&lab->config->tunnel.source4.prefix, "10.9.8.7"));
+	lab->config->tunnel.source4.set = true;
 	lab_resolve_all(lab);
 	make(&in, row, (struct wire_spec){.payload = 10});
 	way.outer_from = "10.9.8.7";
@@ -430,6 +468,7 @@ int main(void)
 		cmocka_unit_test(packet_stays_as_it_came),
 		cmocka_unit_test(mtu_is_filled_to_the_byte),
 		cmocka_unit_test(source_varies_within_its_prefix),
+		cmocka_unit_test(gre_bears_its_key),
 		cmocka_unit_test(gue_spreads_flows),
 		cmocka_unit_test(one_configured_source_is_used_as_it_is),
 		cmocka_unit_test(leaves_by_the_port_of_its_backend),

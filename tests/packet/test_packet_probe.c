@@ -32,6 +32,10 @@ static const struct method_row methods[] = {
 	{"GUE, IPv6 in IPv4", "gue", "fd00:2::4", "10.3.0.5"},
 	{"GUE, IPv4 in IPv6", "gue", "10.2.0.5", "fd00:3::4"},
 	{"GUE, IPv6 in IPv6", "gue", "fd00:2::5", "fd00:3::5"},
+	{"GRE, IPv4 in IPv4", "gre", "10.2.0.6", "10.3.0.6"},
+	{"GRE, IPv6 in IPv4", "gre", "fd00:2::6", "10.3.0.7"},
+	{"GRE, IPv4 in IPv6", "gre", "10.2.0.7", "fd00:3::6"},
+	{"GRE, IPv6 in IPv6", "gre", "fd00:2::7", "fd00:3::7"},
 };
 
 #define METHODS (sizeof(methods) / sizeof(methods[0]))
@@ -70,7 +74,8 @@ static void apply_methods(struct lab *lab, const char *more)
 static uint32_t number_of(const struct lab *lab, const struct method_row *row)
 {
 	enum config_forward forward = !strcmp(row->forward, "l2") ? CONFIG_FORWARD_L2 :
-				      !strcmp(row->forward, "ipip") ? CONFIG_FORWARD_IPIP : CONFIG_FORWARD_GUE;
+				      !strcmp(row->forward, "ipip") ? CONFIG_FORWARD_IPIP :
+				      !strcmp(row->forward, "gue") ? CONFIG_FORWARD_GUE : CONFIG_FORWARD_GRE;
 	struct ip address = lab_ip(row->backend);
 
 	for (uint32_t number = 1; number < lab->plane.limits.backends; number++) {
@@ -95,6 +100,7 @@ static struct wire_way way_of(const struct method_row *row, uint8_t mac[static 6
 
 	lab_mac(row->backend, mac);
 	way.is_gue = !strcmp(row->forward, "gue");
+	way.is_gre = !strcmp(row->forward, "gre");
 	if (strcmp(row->forward, "l2") != 0) {
 		way.outer_from = wire_is4(row->backend) ? DIRECTOR4 : DIRECTOR6;
 		way.outer_to = row->backend;

@@ -242,6 +242,8 @@ struct wire_way {
 	bool is_gue;
 	uint16_t gue_port;	/* the UDP source port */
 	const char *alternate; /* the second chance that GUE carries; NULL: none */
+	bool is_gre;
+	uint32_t gre_key; /* 0: none */
 };
 
 static inline uint32_t wire_gue_bytes(const struct wire_way *way)
@@ -271,13 +273,33 @@ static inline uint32_t wire_put_gue(uint8_t *at, const struct wire_way *way, uin
 	return bytes;
 }
 
+static inline uint32_t wire_gre_bytes(const struct wire_way *way)
+{
+	return way->is_gre ? way->gre_key ? 8 : 4 : 0;
+}
+
+/* The header of GRE. Returns its bytes. */
+static inline uint32_t wire_put_gre(uint8_t *at, const struct wire_way *way, bool inner4)
+{
+	if (!way->is_gre)
+		return 0;
+	wire_put16(at, way->gre_key ? 0x2000 : 0);
+	wire_put16(at + 2, inner4 ? 0x0800 : 0x86dd);
+	if (way->gre_key) {
+		wire_put16(at + 4, way->gre_key >> 16);
+		wire_put16(at + 6, way->gre_key & 0xffff);
+	}
+	return wire_gre_bytes(way);
+}
+
 /* Compose the frame that must leave when `in` is forwarded that way: the IP packet as it came, behind new headers. */
 static inline void wire_forward(struct wire *out, const struct wire *in, const struct wire_way *way)
 {
 	bool inner4 = in->byte[in->l3] >> 4 == 4, outer4 = way->outer_to ? wire_is4(way->outer_to) : inner4;
 	struct wire_spec outer = {.from = way->outer_from, .to = way->outer_to, .ttl = 64, .fragment = WIRE_IP4_KEEP};
-	uint8_t inner = inner4 ? IPPROTO_IPIP : IPPROTO_IPV6, protocol = way->is_gue ? IPPROTO_UDP : inner;
-	uint32_t behind = wire_gue_bytes(way) + in->ip_bytes;
+	uint8_t inner = inner4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	uint8_t protocol = way->is_gue ? IPPROTO_UDP : way->is_gre ? IPPROTO_GRE : inner;
+	uint32_t behind = wire_gue_bytes(way) + wire_gre_bytes(way) + in->ip_bytes;
 	uint8_t *at;
 
 	memset(out, 0, sizeof(*out));
@@ -296,6 +318,7 @@ static inline void wire_forward(struct wire *out, const struct wire *in, const s
 		out->bytes += 40;
 	}
 	out->bytes += wire_put_gue(out->byte + out->bytes, way, inner, in->ip_bytes);
+	out->bytes += wire_put_gre(out->byte + out->bytes, way, inner4);
 	memcpy(out->byte + out->bytes, in->byte + in->l3, in->bytes - in->l3);
 	out->bytes += in->bytes - in->l3;
 	out->ip_bytes = in->ip_bytes + (out->bytes - out->l3) - (in->bytes - in->l3);

@@ -9,6 +9,8 @@
 #define OUTER4(to)  "4500000000004000400400000a010001" to
 #define OUTER4_6(to) "4500000000004000402900000a010001" to
 #define OUTER4_GUE(to) "4500000000004000401100000a010001" to "000017c000000000"
+#define OUTER4_GRE(to) "4500000000004000402f00000a010001" to
+#define OUTER6_GRE "6000000000002f4020010db800010000000000000000000120010db8000300000000000000000001"
 #define OUTER6_GUE "600000000000114020010db800010000000000000000000120010db8000300000000000000000001000017c000000000"
 
 struct row {
@@ -18,49 +20,62 @@ struct row {
 	uint16_t tag[2][2]; /* protocol, id */
 	const char *backend, *route_source, *configured; /* configured source or NULL */
 	const char *l2, *outer, *mask;			  /* hexadecimal, as they lie in memory */
+	uint32_t key;					  /* of GRE; 0: none */
 };
 
 static const struct row rows[] = {
-	{"l2, IPv4", HP_METHOD_L2, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800", "", "00000000"},
-	{"l2, IPv6", HP_METHOD_L2, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd", "", "00000000"},
-	{"l2, a VLAN", HP_METHOD_L2, 1, {{0x8100, 100}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "810000640800", "", "00000000"},
+	{"l2, IPv4", HP_METHOD_L2, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800", "", "00000000", 0},
+	{"l2, IPv6", HP_METHOD_L2, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd", "", "00000000", 0},
+	{"l2, a VLAN", HP_METHOD_L2, 1, {{0x8100, 100}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "810000640800", "", "00000000", 0},
 	{"l2, QinQ: the outer tag first", HP_METHOD_L2, 2, {{0x88a8, 4094}, {0x8100, 1}}, "10.3.0.1", "10.1.0.1", NULL,
-	 L2_MACS "88a80ffe810000010800", "", "00000000"},
+	 L2_MACS "88a80ffe810000010800", "", "00000000", 0},
 	{"l2 needs no source, whatever is configured", HP_METHOD_L2, 0, {{0}}, "10.3.0.1", "10.1.0.1", "10.9.0.0/16",
-	 L2_MACS "0800", "", "00000000"},
+	 L2_MACS "0800", "", "00000000", 0},
 	{"IPv4 in IPv4", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800", OUTER4("0a030001"),
-	 "00000000"},
+	 "00000000", 0},
 	{"IPv6 in IPv4", HP_METHOD_IPIP_6_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800", OUTER4_6("0a030001"),
-	 "00000000"},
+	 "00000000", 0},
 	{"IPv4 in IPv6", HP_METHOD_IPIP_4_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
-	 "600000000000044020010db800010000000000000000000120010db8000300000000000000000001", "00000000"},
+	 "600000000000044020010db800010000000000000000000120010db8000300000000000000000001", "00000000", 0},
 	{"IPv6 in IPv6", HP_METHOD_IPIP_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
-	 "600000000000294020010db800010000000000000000000120010db8000300000000000000000001", "00000000"},
+	 "600000000000294020010db800010000000000000000000120010db8000300000000000000000001", "00000000", 0},
 	{"GUE, IPv4 in IPv4", HP_METHOD_GUE_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
-	 OUTER4_GUE("0a030001") "00040000", "00000000"},
+	 OUTER4_GUE("0a030001") "00040000", "00000000", 0},
 	{"GUE, IPv6 in IPv4", HP_METHOD_GUE_6_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
-	 OUTER4_GUE("0a030001") "00290000", "00000000"},
+	 OUTER4_GUE("0a030001") "00290000", "00000000", 0},
 	{"GUE, IPv4 in IPv6", HP_METHOD_GUE_4_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
-	 OUTER6_GUE "00040000", "00000000"},
+	 OUTER6_GUE "00040000", "00000000", 0},
 	{"GUE, IPv6 in IPv6", HP_METHOD_GUE_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
-	 OUTER6_GUE "00290000", "00000000"},
+	 OUTER6_GUE "00290000", "00000000", 0},
+	{"GRE, IPv4 in IPv4", HP_METHOD_GRE_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4_GRE("0a030001") "00000800", "00000000", 0},
+	{"GRE, IPv6 in IPv4", HP_METHOD_GRE_6_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4_GRE("0a030001") "000086dd", "00000000", 0},
+	{"GRE, IPv4 in IPv6", HP_METHOD_GRE_4_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
+	 OUTER6_GRE "00000800", "00000000", 0},
+	{"GRE with a key, IPv6 in IPv4", HP_METHOD_GRE_6_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4_GRE("0a030001") "200086dd01020304", "00000000", 0x01020304},
+	{"GRE with a key, IPv6 in IPv6", HP_METHOD_GRE_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1", NULL, L2_MACS "86dd",
+	 OUTER6_GRE "200086ddffffffff", "00000000", 0xffffffff},
+	{"a key that ipip has no place for", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", NULL, L2_MACS "0800",
+	 OUTER4("0a030001"), "00000000", 7},
 	{"a tunnel within QinQ", HP_METHOD_IPIP_4_IN_4, 2, {{0x88a8, 10}, {0x8100, 20}}, "10.3.0.1", "10.1.0.1", NULL,
-	 L2_MACS "88a8000a810000140800", OUTER4("0a030001"), "00000000"},
+	 L2_MACS "88a8000a810000140800", OUTER4("0a030001"), "00000000", 0},
 	{"a configured source address", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", "192.0.2.7", L2_MACS "0800",
-	 "450000000000400040040000c00002070a030001", "00000000"},
+	 "450000000000400040040000c00002070a030001", "00000000", 0},
 	{"a source that varies in 16 bits", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", "10.9.0.0/16",
-	 L2_MACS "0800", "4500000000004000400400000a0900000a030001", "0000ffff"},
+	 L2_MACS "0800", "4500000000004000400400000a0900000a030001", "0000ffff", 0},
 	{"a source that varies in 1 bit", HP_METHOD_IPIP_4_IN_4, 0, {{0}}, "10.3.0.1", "10.1.0.1", "10.9.0.0/31",
-	 L2_MACS "0800", "4500000000004000400400000a0900000a030001", "00000001"},
+	 L2_MACS "0800", "4500000000004000400400000a0900000a030001", "00000001", 0},
 	{"an IPv6 source that varies in 32 bits", HP_METHOD_IPIP_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1",
 	 "fd00:9::/96", L2_MACS "86dd",
-	 "6000000000002940fd00000900000000000000000000000020010db8000300000000000000000001", "ffffffff"},
+	 "6000000000002940fd00000900000000000000000000000020010db8000300000000000000000001", "ffffffff", 0},
 	{"an IPv6 source that varies in 8 bits", HP_METHOD_IPIP_6_IN_6, 0, {{0}}, "2001:db8:3::1", "2001:db8:1::1",
 	 "fd00:9::/120", L2_MACS "86dd",
-	 "6000000000002940fd00000900000000000000000000000020010db8000300000000000000000001", "000000ff"},
+	 "6000000000002940fd00000900000000000000000000000020010db8000300000000000000000001", "000000ff", 0},
 };
 
-#define VARIED 15 /* the row whose source varies in 16 bits */
+#define VARIED 21 /* the row whose source varies in 16 bits */
 
 static char *hex(const void *bytes, size_t count)
 {
@@ -76,7 +91,8 @@ static struct hp_adjacency made(const struct row *row)
 {
 	struct adjacency facts = {.ifindex = 7, .mtu = 1500, .mac_destination = {2, 0, 0, 0, 0, 2},
 				  .mac_source = {2, 0, 0, 0, 0, 1}, .tag_count = row->tags, .on_link = true};
-	struct config_source source = {.set = row->configured != NULL};
+	struct config_tunnel tunnel = {.has_gre_key = row->key != 0, .gre_key = row->key};
+	struct config_source *source = strchr(row->backend, ':') ? &tunnel.source6 : &tunnel.source4;
 	struct hp_adjacency record;
 	struct ip backend;
 
@@ -85,10 +101,11 @@ static struct hp_adjacency made(const struct row *row)
 		facts.tag[i].protocol = row->tag[i][0];
 		facts.tag[i].id = row->tag[i][1];
 	}
+	source->set = row->configured != NULL;
 	if (row->configured)
-		assert_true(prefix_parse(&source.prefix, row->configured));
+		assert_true(prefix_parse(&source->prefix, row->configured));
 	memset(&record, 0xff, sizeof(record));
-	adjacency_record(&record, &facts, row->method, &backend, &source, 42);
+	adjacency_record(&record, &facts, row->method, &backend, &tunnel, 42);
 	return record;
 }
 
@@ -116,11 +133,11 @@ static void records_are_right_byte_for_byte(void **state)
 		assert_text(rows[i].what, hex(record.l2, record.l2_bytes), rows[i].l2);
 		assert_memory_equal(record.l2 + record.l2_bytes, zero, sizeof(record.l2) - record.l2_bytes);
 		assert_int_equal(record.outer_bytes, outer);
-		assert_int_equal(adjacency_overhead(rows[i].method), outer);
+		assert_int_equal(adjacency_overhead(rows[i].method, rows[i].key != 0), outer);
 		assert_text(rows[i].what, hex(record.outer, outer), rows[i].outer);
 		assert_memory_equal(record.outer + outer, zero, sizeof(record.outer) - outer);
 		assert_text(rows[i].what, hex(&record.source_mask, 4), rows[i].mask);
-		assert_int_equal(record.outer_sum, outer == 20 || outer == 32 ? sum_of(record.outer, 20) : 0);
+		assert_int_equal(record.outer_sum, outer && outer < 40 ? sum_of(record.outer, 20) : 0);
 		assert_int_equal(record.ifindex, 7);
 		assert_int_equal(record.backend, 42);
 		assert_int_equal(record.mtu, 1500);
@@ -173,6 +190,10 @@ static void a_method_follows_from_both_families(void **state)
 		{CONFIG_FORWARD_GUE, false, true, HP_METHOD_GUE_6_IN_4},
 		{CONFIG_FORWARD_GUE, true, false, HP_METHOD_GUE_4_IN_6},
 		{CONFIG_FORWARD_GUE, false, false, HP_METHOD_GUE_6_IN_6},
+		{CONFIG_FORWARD_GRE, true, true, HP_METHOD_GRE_4_IN_4},
+		{CONFIG_FORWARD_GRE, false, true, HP_METHOD_GRE_6_IN_4},
+		{CONFIG_FORWARD_GRE, true, false, HP_METHOD_GRE_4_IN_6},
+		{CONFIG_FORWARD_GRE, false, false, HP_METHOD_GRE_6_IN_6},
 	};
 
 	for (size_t i = 0; i < COUNT(pairs); i++) {
@@ -180,8 +201,8 @@ static void a_method_follows_from_both_families(void **state)
 		if (pairs[i].method != HP_METHOD_NONE)
 			assert_int_equal(adjacency_forward(pairs[i].method), pairs[i].forward);
 	}
-	assert_int_equal(adjacency_overhead(HP_METHOD_NONE), 0);
-	assert_int_equal(adjacency_overhead(HP_METHOD_L2), 0);
+	assert_int_equal(adjacency_overhead(HP_METHOD_NONE, true), 0);
+	assert_int_equal(adjacency_overhead(HP_METHOD_L2, true), 0);
 }
 
 int main(void)

@@ -84,6 +84,9 @@ static const struct {
 	 "change probes: mark 0x48000000 -> 0x00ab0000\nchange probes: mask 0xff000000 -> 0xffff0000\n"
 	 "change probes: table 4848 -> 77\n"
 	 "change api: takes effect when the daemon is started again\n"},
+	{"a key of GRE that comes", "interfaces: [eth0]\nservices: []\n",
+	 "interfaces: [eth0]\nservices: []\ntunnel: {gre_key: 0}\n",
+	 "change tunnel: gre_key none -> 0\n"},
 	{"a source that gets longer", "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/8}\n",
 	 "interfaces: [eth0]\nservices: []\ntunnel: {source4: 10.0.0.0/16}\n",
 	 "change tunnel: source4 10.0.0.0/8 -> 10.0.0.0/16\n"},

@@ -88,6 +88,8 @@ static const struct mistake rows[] = {
 	{"an unknown limit", TOP("limits: {service: 5}\n"), 1, 10, "did you mean \"services\"?"},
 	{"an outer source of the other family", TOP("tunnel: {source4: \"fd00::1\"}\n"), 1, 19,
 	 "tunnel.source4 \"fd00::1\" must be an IPv4 address or prefix without host bits, such as 10.9.0.0/16"},
+	{"a GRE key too large", TOP("tunnel: {gre_key: 4294967296}\n"), 1, 19, "4294967295"},
+	{"a GRE key that is no number", TOP("tunnel: {gre_key: mine}\n"), 1, 19, "gre_key"},
 	{"an outer source with host bits", TOP("tunnel: {source4: 10.9.0.1/16}\n"), 1, 19, "without host bits"},
 	{"an outer source too wide", TOP("tunnel: {source4: 0.0.0.0/0}\n"), 1, 19, "is too wide: /8 or longer"},
 	{"an IPv6 outer source too wide", TOP("tunnel: {source6: \"fd00::/64\"}\n"), 1, 19, "is too wide: /96 or longer"},
@@ -164,7 +166,7 @@ static const struct mistake rows[] = {
 	{"a protocol in capitals", WEB("protocol: TCP"), 3, WEB_COLUMN + 10, "did you mean \"tcp\"?"},
 	{"a protocol of a later version", WEB("protocol: quic"), 3, WEB_COLUMN + 10,
 	 "\"quic\" is not in this version of halfproxy: it knows tcp, udp"},
-	{"a way to forward of a later version", WEB("forward: gre"), 3, WEB_COLUMN + 9, "it knows l2, ipip, gue"},
+	{"a way to forward that nobody knows", WEB("forward: vxlan"), 3, WEB_COLUMN + 9, "l2, ipip, gue, gre"},
 	{"a hash of a later version", WEB("hash: quic-cid"), 3, WEB_COLUMN + 6, "it knows flow, source"},
 	{"an unknown hash", WEB("hash: random"), 3, WEB_COLUMN + 6, "hash must be one of flow, source, not \"random\""},
 	{"fewer slots than backends",
@@ -225,8 +227,8 @@ static const struct mistake rows[] = {
 	{"the same VIP twice in one service", VIP("[10.2.0.1, 10.2.0.1]"), 3, VIP_COLUMN + 11,
 	 "10.2.0.1 tcp port 80 is served on line 3 already"},
 	{"a VIP of IPv6 for a backend of IPv4 by l2", VIP("\"2001:db8::1\""), 3, 45,
-	 "backend 10.3.0.1 and VIP 2001:db8::1 are of different families, which l2 cannot join: use forward: ipip or gue, or the "
-	 "backend's IPv6 address"},
+	 "backend 10.3.0.1 and VIP 2001:db8::1 are of different families, which l2 cannot join: use forward: ipip, gue or gre, "
+	 "or the backend's IPv6 address"},
 
 	/* ports */
 	{"port 0", PORT("0"), 3, PORT_COLUMN, "0 is out of range: 1 to 65535"},

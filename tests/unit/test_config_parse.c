@@ -90,8 +90,10 @@ static char *describe(const struct config *config)
 		describe_service(out, config->services[i]);
 	fprintf(out, "limits %u %u %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots,
 		config->limits.flows, config->limits.unproven);
-	describe_source(out, "source4", &config->source4);
-	describe_source(out, "source6", &config->source6);
+	describe_source(out, "source4", &config->tunnel.source4);
+	describe_source(out, "source6", &config->tunnel.source6);
+	if (config->tunnel.has_gre_key)
+		fprintf(out, "gre_key %u\n", config->tunnel.gre_key);
 	fprintf(out, "probes 0x%x 0x%x %u\n", config->probes.mark, config->probes.mask, config->probes.table);
 	if (config->probes.hops != 1)
 		fprintf(out, "hops %u\n", config->probes.hops);
@@ -271,6 +273,7 @@ static const struct row rows[] = {
 	 "limits 0 0 0 0 0\n"},
 	{"an outer source", TEXT("tunnel: {source4: 192.0.2.1, source6: \"2001:db8::5\"}\n" WEB("")),
 	 "source4 192.0.2.1/32\nsource6 2001:db8::5/128\n"},
+	{"GRE with a key", TEXT("tunnel: {gre_key: 4294967295}\n" WEB(", forward: gre")), "gre_key 4294967295\n"},
 	{"outer sources that vary", TEXT("tunnel: {source4: 10.9.0.0/16, source6: \"fd00:9::/96\"}\n" WEB("")),
 	 "source4 10.9.0.0/16\nsource6 fd00:9::/96\n"},
 	{"the marks and the table of probes", TEXT("probes: {mark: 0xab0000, mask: 0xffff0000, table: 77}\n" WEB("")),

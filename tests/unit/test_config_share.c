@@ -30,7 +30,7 @@ static void a_copy_shares_its_services(void **state)
 	assert_string_equal(copy->interfaces[1].name, "eth1");
 	assert_false(copy->interfaces[1].announce);
 	assert_string_equal(copy->api_socket, "/tmp/a");
-	assert_true(copy->source4.set && !copy->source6.set);
+	assert_true(copy->tunnel.source4.set && !copy->tunnel.source6.set);
 	config_free(config);
 	assert_int_equal(copy->services[0]->references, 1);
 	assert_string_equal(copy->services[1]->name, "b");

@@ -81,13 +81,19 @@ static void the_kernels_tunnels_are_known(void **state)
 {
 	struct look_link links[] = {{.name = "tunl0", .kind = "ipip", .flags = IFF_UP},
 				    {.name = "sit0", .kind = "sit"},
-				    {.name = "ip6tnl0", .kind = "ip6tnl", .flags = IFF_UP}};
+				    {.name = "ip6tnl0", .kind = "ip6tnl", .flags = IFF_UP},
+				    {.name = "gre1", .kind = "gre", .flags = IFF_UP}};
 	const struct look look = {.links = links, .link_count = COUNT(links)};
+	struct setup_vip four = {.methods = SETUP_IPIP}, six = {.methods = SETUP_IPIP};
 
-	assert_text("IPv4 in IPv4", doctor_kernel_tunnel(&look, true, true), "tunl0");
-	assert_text("IPv4 in IPv6", doctor_kernel_tunnel(&look, true, false), "ip6tnl0");
-	assert_text("IPv6 in IPv6", doctor_kernel_tunnel(&look, false, false), "ip6tnl0");
-	assert_null(doctor_kernel_tunnel(&look, false, true)); /* sit0 is down */
+	assert_true(ip_parse(&four.address, "10.2.0.1") && ip_parse(&six.address, "fd00:2::1"));
+	assert_text("IPv4 in IPv4", doctor_kernel_tunnel(&look, &four, true), "tunl0");
+	assert_text("IPv4 in IPv6", doctor_kernel_tunnel(&look, &four, false), "ip6tnl0");
+	assert_text("IPv6 in IPv6", doctor_kernel_tunnel(&look, &six, false), "ip6tnl0");
+	assert_null(doctor_kernel_tunnel(&look, &six, true)); /* sit0 is down */
+	four.methods = six.methods = SETUP_GRE;
+	assert_text("GRE, IPv6 in IPv4", doctor_kernel_tunnel(&look, &six, true), "gre1");
+	assert_null(doctor_kernel_tunnel(&look, &four, false));
 }
 
 int main(void)

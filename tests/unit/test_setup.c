@@ -142,7 +142,7 @@ static void methods_are_told_by_their_names(void **state)
 	assert_string_equal(setup_methods_format(0, text), "");
 	assert_string_equal(setup_methods_format(SETUP_GUE, text), "gue");
 	assert_string_equal(setup_methods_format(SETUP_L2 | SETUP_IPIP, text), "l2 and ipip");
-	assert_string_equal(setup_methods_format(SETUP_L2 | SETUP_TUNNELS, text), "l2 and ipip and gue");
+	assert_string_equal(setup_methods_format(SETUP_L2 | SETUP_TUNNELS, text), "l2 and ipip and gue and gre");
 }
 
 /* A second chance is for gue, until it is switched off. */
@@ -212,7 +212,7 @@ static const struct {
 	{"a VIP without an address", VIP("{\"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
 	{"a VIP with a bad address", VIP("{\"address\": \"10.2.0\", \"methods\": 1, \"is_ours\": true}"), "\"vips\" is not"},
 	{"a VIP without methods", VIP("{\"address\": \"10.2.0.1\", \"is_ours\": true}"), "\"vips\" is not"},
-	{"a VIP with methods unknown", VIP("{\"address\": \"10.2.0.1\", \"methods\": 8, \"is_ours\": true}"),
+	{"a VIP with methods unknown", VIP("{\"address\": \"10.2.0.1\", \"methods\": 16, \"is_ours\": true}"),
 	 "\"vips\" is not"},
 	{"a VIP with negative methods", VIP("{\"address\": \"10.2.0.1\", \"methods\": -1, \"is_ours\": true}"),
 	 "\"vips\" is not"},
