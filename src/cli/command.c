@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/err.h"
+#include "base/file_look.h"
 #include "base/ip.h"
 #include "cli/announce.h"
 #include "cli/client.h"
@@ -196,6 +198,8 @@ static int ask_json(const struct command_call *call, const char *target, json_t 
 
 static int check(const struct command_call *call)
 {
+	/* What is closed to whoever types this may be open to the daemon. */
+	const struct config_host host = {file_look, PROBLEM_ERROR, geteuid() ? PROBLEM_WARNING : PROBLEM_ERROR};
 	struct problems problems = {0};
 	size_t bytes, backends = 0;
 	auto_free char *text = read_text(call->argv[0], &bytes);
@@ -203,7 +207,7 @@ static int check(const struct command_call *call)
 
 	if (!text)
 		return REFUSED;
-	config = config_parse(text, bytes, &problems);
+	config = config_parse_on(text, bytes, &host, &problems);
 	problems_print(stderr, call->argv[0], text, bytes, &problems);
 	for (size_t i = 0; config && i < config->service_count; i++)
 		backends += config->services[i]->backend_count;

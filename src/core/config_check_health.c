@@ -1,4 +1,5 @@
 /* What a service's health and the options about backends that are down mean together: see config_schema.h. */
+#include <errno.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -107,6 +108,29 @@ static void check_type(struct config_reader *reader, const struct config_health_
 	}
 }
 
+/* A file that every probe uses. */
+static void check_file(struct config_reader *reader, const struct yaml_node *at, const char *name, const char *path, bool is_run)
+{
+	const struct config_host *host = reader->host;
+	struct err e;
+	int code = at && path ? host->look(path, is_run, &e) : 0;
+
+	if (code && (code == -EACCES ? host->forbidden : host->unusable) == PROBLEM_ERROR)
+		config_error(reader, at, "health.%s %s: %s", name, path, e.text);
+	else if (code)
+		config_warning(reader, at, "health.%s %s: %s", name, path, e.text);
+}
+
+static void check_files(struct config_reader *reader, const struct config_health_draft *at, const struct config_health *health)
+{
+	if (!reader->host)
+		return;
+	check_file(reader, at->command, "command", health->command ? health->command[0] : NULL, true);
+	check_file(reader, at->ca, "ca", health->ca, false);
+	check_file(reader, at->certificate, "certificate", health->certificate, false);
+	check_file(reader, at->key, "key", health->key, false);
+}
+
 static void check_times(struct config_reader *reader, const struct config_health_draft *at, struct config_health *health)
 {
 	char own[DURATION_TEXT_BYTES], interval[DURATION_TEXT_BYTES];
@@ -140,6 +164,7 @@ static void check_probe(struct config_reader *reader, struct config_draft *draft
 		return;
 	check_kinds(reader, at, health->type);
 	check_type(reader, at, health);
+	check_files(reader, at, health);
 	if (!draft->is_key_wrong && !draft->service->port && !at->port &&
 	    ((1u << health->type) & ~(KIND(ICMP) | KIND(SCRIPT))))
 		config_error(reader, at->at, "health of type %s lacks \"port\": the service has any, and one must be asked",

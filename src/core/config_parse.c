@@ -27,8 +27,13 @@ static struct config *blank(void)
 
 struct config *config_parse(const char *text, size_t bytes, struct problems *problems)
 {
+	return config_parse_on(text, bytes, NULL, problems);
+}
+
+struct config *config_parse_on(const char *text, size_t bytes, const struct config_host *host, struct problems *problems)
+{
 	struct yaml_tree *tree = yaml_tree_read(text, bytes, problems);
-	struct config_reader reader = {.problems = problems, .seed = CONFIG_SEED_DEFAULT};
+	struct config_reader reader = {.problems = problems, .host = host, .seed = CONFIG_SEED_DEFAULT};
 
 	if (!tree)
 		return NULL;

@@ -31,6 +31,7 @@ struct config_draft {
 
 struct config_reader {
 	struct problems *problems;
+	const struct config_host *host; /* NULL: not asked */
 	struct config *config;
 	struct config_draft *drafts; /* one for each service */
 	size_t draft_count;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/file_look.h"
 #include "base/log.h"
 #include "base/nearest.h"
 
@@ -151,15 +152,20 @@ static void log_local(const struct problems *problems)
 			log_event(LOG_WARNING, "vip_is_local text=\"%s\"", problems->list[i].text);
 }
 
-/* Parse, validate against this host, and find what would change. Returns the configuration or NULL. */
+/* Parse, validate against this host, and find what would change. Returns the configuration or NULL.
+ *
+ * A check's file that cannot be used refuses a change, as its backends would fail. At a start, and when nobody is there to
+ * choose another way, it is a warning: all the other services are worth more, and the check says that it cannot ask. */
 static struct config *judge(struct director *director, const char *text, size_t bytes, bool tolerate_missing,
 			    struct director_result *result, struct err *e)
 {
+	enum problem_kind unusable = tolerate_missing || !director->base ? PROBLEM_WARNING : PROBLEM_ERROR;
+	const struct config_host host = {file_look, unusable, unusable};
 	struct config *config;
 
 	problems_free(&result->problems);
 	config_changes_free(&result->changes);
-	config = config_parse(text, bytes, &result->problems);
+	config = config_parse_on(text, bytes, &host, &result->problems);
 	if (!config) {
 		result->is_invalid = true;
 		err_set(e, -EINVAL, "the configuration has mistakes; what ran still runs");

@@ -76,11 +76,39 @@ expect "and why is still told" eventually 4 has_cause 10.3.0.2 NOT_LISTENING
 # ---- what cannot be asked ---------------------------------------------------------------------------------------------------
 
 is_told() { [ "$(backend 10.3.0.1 .health.last.answer)" = local ] && hp status --json | jq -e '.probes.not_sent == 1'; }
-for long in /opt/ /opt/x; do # is cut off, in one of them in the middle of a character
-	long+=$(printf 'ü%.0s' {1..150})
-	need "a command that is not there" reloaded "{type: script, interval: 1s, command: [\"$long\"]}" 10.3.0.1
-	expect "status tells of it all the same" eventually 4 is_told
+command_made() { mkdir -p "$(dirname "$1")" && printf '#!/bin/sh\n' >"$1" && chmod 755 "$1"; }
+for first in x xy; do # the text is cut off, in one of them in the middle of a character
+	long=$RIG_DIR/$first$(printf 'ü%.0s' {1..100})
+	need "a command is there" command_made "$long"
+	need "a check by it" reloaded "{type: script, interval: 1s, command: [\"$long\"]}" 10.3.0.1
+	rm "$long"
+	expect "when it is there no more, status tells of it" eventually 4 is_told
 done
+
+# ---- files that checks need ---------------------------------------------------------------------------------------------------
+
+script="{type: script, interval: 300ms, fall: 1, command: $RIG_DIR/check}"
+running() { hp status --json | jq -c '.services[0].backends[0].health.type'; }
+need "a check that can be asked" reloaded "$HEALTH" 10.3.0.1
+need "the backend is up" eventually 5 is_state 10.3.0.1 up
+configure "$script" 10.3.0.1
+for verb in "check $RIG_DIR/halfproxy.yaml" "diff $RIG_DIR/halfproxy.yaml" "apply $RIG_DIR/halfproxy.yaml" reload; do
+	# shellcheck disable=SC2086 # words
+	refuses "${verb%% *} refuses a command that is missing" \
+		"error: health.command $RIG_DIR/check: there is no such file" hp $verb
+done
+refuses "and names the line" "halfproxy.yaml:$(grep -n health: "$RIG_DIR/halfproxy.yaml" | cut -d: -f1):" hp reload
+expect_equal "what ran still runs" '"tcp"' "$(running)"
+command_made "$RIG_DIR/check"
+chmod 644 "$RIG_DIR/check"
+refuses "also one that nobody may run" "not executable" hp reload
+chmod 755 "$RIG_DIR/check"
+need "it is taken over when it can be run" hp reload
+rm "$RIG_DIR/check"
+refuses "a reload that needs what has vanished is refused" "there is no such file" hp reload
+stop halfproxyd
+need "a start is not: one check is less than all services" director_up
+expect "it is in the log" grep -q "doubtful at=.*health.command.*there is no such file" "$RIG_DIR/halfproxyd.log"
 
 # ---- too few, by hand --------------------------------------------------------------------------------------------------------
 
