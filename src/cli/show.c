@@ -167,24 +167,26 @@ static void show_answer(char *text, size_t room, const char *before, const json_
 		snprintf(text, room, "%s%s", before, reply_text(result, "text"));
 }
 
-/* Why a backend is not up, and since when; begins with a semicolon. */
+/* Why a backend is not up, and since when, or that it changes all the time; begins with a semicolon. */
 static void show_health(char *text, size_t room, const json_t *health)
 {
-	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "";
+	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "", flapping[48] = "";
 	const json_t *verdict = json_object_get(health, "verdict");
 	const char *state = reply_text(health, "state"), *answer = reply_text(json_object_get(health, "last"), "answer");
 
-	text[0] = '\0';
+	if (reply_number(health, "flapping") > 0)
+		snprintf(flapping, sizeof(flapping), "; flapping: %.0f changes in a minute", reply_number(health, "flapping"));
+	snprintf(text, room, "%s", flapping);
 	if (!*state || (!json_is_object(verdict) && !strcmp(state, "up") && (!*answer || !strcmp(answer, "good"))))
 		return;
+	show_time(reply_seconds(health, "since_s"), since);
 	if (json_is_object(verdict)) {
-		snprintf(text, room, "; %s for %s: %s", state, show_time(reply_seconds(health, "since_s"), since),
-			 reply_text(verdict, "text"));
+		snprintf(text, room, "; %s for %s: %s%s", state, since, reply_text(verdict, "text"), flapping);
 		return;
 	}
 	show_answer(last, sizeof(last), ": ", json_object_get(health, "last"));
 	show_answer(own, sizeof(own), "; own address: ", json_object_get(health, "own"));
-	snprintf(text, room, "; %s for %s%s%s", state, show_time(reply_seconds(health, "since_s"), since), last, own);
+	snprintf(text, room, "; %s for %s%s%s%s", state, since, last, own, flapping);
 }
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)

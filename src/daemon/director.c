@@ -207,6 +207,7 @@ static void tick(uv_timer_t *timer)
 		log_event(LOG_ERR, "ring_failed error=\"%s\"", e.text);
 	if (director_follow_health(director))
 		director_flush(director);
+	flaps_tick(director->flaps, uv_now(director->loop));
 	announcer_follow(director->announcer);
 	reclaim_later(director);
 	if (!uv_is_active((uv_handle_t *)&director->sweep_timer))
@@ -554,6 +555,7 @@ void director_free(struct director *director)
 		return;
 	dataplane_close(&director->plane);
 	state_close(&director->state);
+	flaps_destroy(director->flaps);
 	config_free(director->base);
 	config_free(director->running);
 	if (director->claim_fd >= 0)

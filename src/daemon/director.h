@@ -19,6 +19,7 @@
 #include "daemon/dataplane.h"
 #include "daemon/diagnoses.h"
 #include "daemon/fleet.h"
+#include "daemon/flaps.h"
 #include "daemon/icmp_evidence.h"
 #include "daemon/ports.h"
 #include "daemon/probe_way.h"
@@ -48,6 +49,7 @@ struct director {
 	struct probes *probes;
 	struct inquests *inquests;
 	struct diagnoses *diagnoses;
+	struct flaps *flaps; /* changes of health, as the log knows them */
 	struct state state;	/* texts and overrides; what is kept in files */
 	struct config *base;	/* what the running text says */
 	struct config *running; /* the same with the overrides */

@@ -96,13 +96,14 @@ static void told(void *context, const struct check *check, const struct verdict 
 {
 	const struct director *director = context;
 	const struct check_key *key = check_key(check);
-	char backend[IP_TEXT_BYTES], vip[IP_TEXT_BYTES];
+	char backend[IP_TEXT_BYTES], vip[IP_TEXT_BYTES], words[FLAPS_KEY_BYTES];
 
 	if (verdict->cause == CAUSE_NONE || director->burst_failing > DIRECTOR_BURST_LOGGED)
 		return;
-	log_event(LOG_WARNING, "cause backend=%s vip=%s cause=%s certain=%s text=\"%s\"", ip_format(&key->backend, backend),
-		  key->number ? ip_format(&key->vip, vip) : "-", cause_text(verdict->cause)->name,
-		  verdict->is_certain ? "yes" : "no", verdict->text);
+	flaps_log_more(director->flaps, director_check_words(check, words), LOG_WARNING,
+		       "cause backend=%s vip=%s cause=%s certain=%s text=\"%s\"", ip_format(&key->backend, backend),
+		       key->number ? ip_format(&key->vip, vip) : "-", cause_text(verdict->cause)->name,
+		       verdict->is_certain ? "yes" : "no", verdict->text);
 }
 
 static bool is_own(void *context, const struct ip *address)

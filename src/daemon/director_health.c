@@ -118,20 +118,19 @@ static bool is_dead(const struct fleet *fleet, const struct fleet_backend *backe
 static bool judge_backend(struct director *director, struct fleet_backend *backend)
 {
 	bool dies = is_dead(director->fleet, backend);
-	char address[IP_TEXT_BYTES];
+	bool is_spared = director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED;
+	char address[IP_TEXT_BYTES], key[FLAPS_KEY_BYTES];
 
 	if (dies == backend->is_dead)
 		return false;
 	fleet_backend_dead(director->fleet, backend, dies);
-	if (director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED)
-		return true;
-	ip_format(&backend->identity.address, address);
+	snprintf(key, sizeof(key), "backend=%s forward=%s", ip_format(&backend->identity.address, address),
+		 config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
 	if (dies)
-		log_event(LOG_WARNING, "backend_dead backend=%s forward=%s reason=\"its checks and its own address are silent\"",
-			  address, config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
+		flaps_log(director->flaps, uv_now(director->loop), key, is_spared, LOG_WARNING,
+			  "backend_dead %s reason=\"its checks and its own address are silent\"", key);
 	else
-		log_event(LOG_NOTICE, "backend_alive backend=%s forward=%s", address,
-			  config_forward_name(adjacency_forward((enum hp_method)backend->identity.method)));
+		flaps_log(director->flaps, uv_now(director->loop), key, is_spared, LOG_NOTICE, "backend_alive %s", key);
 	return true;
 }
 
@@ -213,25 +212,32 @@ static const char *answer_text(const struct health_result *result, char text[sta
 	return text;
 }
 
+const char *director_check_words(const struct check *check, char text[static FLAPS_KEY_BYTES])
+{
+	char backend[IP_TEXT_BYTES], place[IP_TEXT_BYTES + 12];
+
+	snprintf(text, FLAPS_KEY_BYTES, "backend=%s asked=%s type=%s", ip_format(&check_key(check)->backend, backend),
+		 place_text(check, place, sizeof(place)), config_probe_name(check_policy(check)->type));
+	return text;
+}
+
 static void log_check(struct director *director, const struct check *check)
 {
 	const struct health_result *last = check_last(check);
-	char backend[IP_TEXT_BYTES], place[IP_TEXT_BYTES + 12], text[HEALTH_TEXT_BYTES];
-	bool is_up = check_health(check)->state == HEALTH_STATE_UP;
+	bool is_up = check_health(check)->state == HEALTH_STATE_UP, is_spared;
+	char key[FLAPS_KEY_BYTES], text[HEALTH_TEXT_BYTES];
 
 	begin_burst(director);
 	director->burst_up += is_up;
 	director->burst_failing += !is_up;
-	if (director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED)
-		return;
-	ip_format(&check_key(check)->backend, backend);
-	place_text(check, place, sizeof(place));
+	is_spared = director->burst_up + director->burst_failing > DIRECTOR_BURST_LOGGED;
+	director_check_words(check, key);
 	if (is_up)
-		log_event(LOG_NOTICE, "backend_up backend=%s asked=%s type=%s took_ms=%.1f", backend, place,
-			  config_probe_name(check_policy(check)->type), last->took_us / 1000.0);
+		flaps_log(director->flaps, uv_now(director->loop), key, is_spared, LOG_NOTICE, "backend_up %s took_ms=%.1f", key,
+			  last->took_us / 1000.0);
 	else
-		log_event(LOG_WARNING, "backend_failing backend=%s asked=%s type=%s answer=%s reason=\"%s\" took_ms=%.1f",
-			  backend, place, config_probe_name(check_policy(check)->type), health_answer_name(last->answer),
+		flaps_log(director->flaps, uv_now(director->loop), key, is_spared, LOG_WARNING,
+			  "backend_failing %s answer=%s reason=\"%s\" took_ms=%.1f", key, health_answer_name(last->answer),
 			  answer_text(last, text), last->took_us / 1000.0);
 }
 
@@ -290,27 +296,32 @@ int director_open_probes(struct director *director, struct err *e)
 	const struct probes_events events = {.context = director, .way = way, .changed = changed, .stayed = stayed,
 					      .ended = ended};
 
+	director->flaps = flaps_create();
 	director->probes = probes_create(director->loop, &events);
-	return director->probes ? director_open_diagnoses(director, e) : err_set(e, -ENOMEM, "%m");
+	return director->probes && director->flaps ? director_open_diagnoses(director, e) : err_set(e, -ENOMEM, "%m");
 }
 
 /* ---- services ------------------------------------------------------------------------------------------------------- */
 
-static void log_verdict(const struct fleet_service *service)
+static void log_verdict(struct director *director, const struct fleet_service *service, bool is_spared)
 {
 	const struct quorum *quorum = &service->quorum;
-	const char *name = service->config->name;
+	uint64_t now = uv_now(director->loop);
+	char key[FLAPS_KEY_BYTES];
 
+	snprintf(key, sizeof(key), "service=%s", service->config->name);
 	switch (quorum->verdict) {
 	case QUORUM_SERVES:
-		log_event(LOG_NOTICE, "service_up service=%s up=%zu needed=%zu", name, quorum->up, quorum->needed);
+		flaps_log(director->flaps, now, key, is_spared, LOG_NOTICE, "service_up %s up=%zu needed=%zu", key, quorum->up,
+			  quorum->needed);
 		return;
 	case QUORUM_PANICS:
-		log_event(LOG_ERR, "service_panics service=%s up=%zu needed=%zu flows_go_to=%s", name, quorum->up, quorum->needed,
-			  config_all_down_name(service->config->when_all_down));
+		flaps_log(director->flaps, now, key, is_spared, LOG_ERR, "service_panics %s up=%zu needed=%zu flows_go_to=%s",
+			  key, quorum->up, quorum->needed, config_all_down_name(service->config->when_all_down));
 		return;
 	case QUORUM_DROPS:
-		log_event(LOG_ERR, "service_down service=%s up=%zu needed=%zu", name, quorum->up, quorum->needed);
+		flaps_log(director->flaps, now, key, is_spared, LOG_ERR, "service_down %s up=%zu needed=%zu", key, quorum->up,
+			  quorum->needed);
 		return;
 	case QUORUM_WAITS:
 		return;
@@ -357,8 +368,7 @@ bool director_follow_health(struct director *director)
 			continue;
 		if (s->told != s->quorum.verdict && is_news(s)) {
 			begin_burst(director);
-			if (director->burst_services++ < DIRECTOR_BURST_LOGGED)
-				log_verdict(s);
+			log_verdict(director, s, director->burst_services++ >= DIRECTOR_BURST_LOGGED);
 		}
 		s->told = s->quorum.verdict;
 		for (size_t i = 0; s->config->health && i < s->config->backend_count; i++)

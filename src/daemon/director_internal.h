@@ -36,6 +36,9 @@ const struct health *director_health_of(const void *check);
 
 #define DIRECTOR_BURST_LOGGED 20 /* of changes of health in one moment so many are logged one by one */
 
+/* What a check is called in the log and by what keeps an eye on flapping. Returns text. */
+const char *director_check_words(const struct check *check, char text[static FLAPS_KEY_BYTES]);
+
 /* Tell now and then of backends from which packets for a VIP come back. */
 void director_watch_loops(struct director *director);
 

@@ -28,6 +28,17 @@ static json_t *verdict_json(const struct verdict *verdict)
 			 verdict->text);
 }
 
+/* How many changes within the last minute, where that is too many; else null. */
+static json_t *flapping_json(const struct director *director, const struct check *check)
+{
+	char words[FLAPS_KEY_BYTES];
+	unsigned int changes = 0;
+
+	if (flaps_any(director->flaps))
+		changes = flaps_of(director->flaps, director_check_words(check, words));
+	return changes ? json_integer(changes) : json_null();
+}
+
 json_t *status_health(const struct director *director, const struct fleet_service *service, size_t backend)
 {
 	const struct check *check = director_check(service, backend);
@@ -36,11 +47,13 @@ json_t *status_health(const struct director *director, const struct fleet_servic
 	if (!check)
 		return json_null();
 	policy = check_policy(check);
-	return json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "state", state_name(service->backends[backend], check), "type",
-			 config_probe_name(policy->type), "via", policy->via_backend ? "backend" : "vip", "since_s",
+	return json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "state",
+			 state_name(service->backends[backend], check), "type", config_probe_name(policy->type), "via",
+			 policy->via_backend ? "backend" : "vip", "since_s",
 			 (json_int_t)(check_age_ms(director->probes, check) / 1000), "last", result_json(check_last(check)),
 			 "own", result_json(check_own(check)), "verdict",
-			 verdict_json(diagnoses_of(director->diagnoses, check)));
+			 verdict_json(diagnoses_of(director->diagnoses, check)), "flapping",
+			 flapping_json(director, check));
 }
 
 json_t *status_quorum(const struct fleet_service *service)
