@@ -286,6 +286,16 @@ static void check_limits(struct config_reader *reader)
 			     config->limits.slots, (unsigned long long)(blocks * HP_SLOTS_PER_BLOCK));
 }
 
+/* One within the mask that is as near to what was written as can be: its own bits there, or the number moved into it. */
+static uint32_t mark_within(uint32_t mark, uint32_t mask)
+{
+	uint64_t moved = (uint64_t)mark << __builtin_ctz(mask);
+
+	if (mark & mask)
+		return mark & mask;
+	return moved <= mask ? (uint32_t)moved & mask : mask;
+}
+
 /* A mark tells probes from everything else by the mask's bits, and their backends apart by the others. */
 static void check_probes(struct config_reader *reader)
 {
@@ -294,11 +304,10 @@ static void check_probes(struct config_reader *reader)
 	uint32_t most = config->limits.backends ? config->limits.backends : PROBED_BACKENDS;
 
 	if (probes->mark & ~probes->mask)
-		config_error(reader, reader->probes,
-			     "probes.mark 0x%08x has bits outside of probes.mask 0x%08x, where the number of a backend goes: "
-			     "0x%08x has none",
-			     probes->mark, probes->mask,
-			     probes->mark & probes->mask ? probes->mark & probes->mask : probes->mask);
+		config_error(reader, reader->probes_mark ? reader->probes_mark : reader->probes,
+			     "probes.mark 0x%08x has bits where probes.mask 0x%08x has zeros, which are for the number of a "
+			     "backend: write one within the mask, such as 0x%08x",
+			     probes->mark, probes->mask, mark_within(probes->mark, probes->mask));
 	if (~probes->mask < most)
 		config_error(reader, reader->probes ? reader->probes : reader->limits,
 			     "probes.mask 0x%08x leaves room for the numbers of %u backends, and %s %u: fewer ones in the mask "

@@ -1,5 +1,6 @@
 /* What a service's health and the options about backends that are down mean together: see config_schema.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/duration.h"
@@ -175,10 +176,14 @@ static void check_min_up(struct config_reader *reader, const struct config_draft
 {
 	const struct config_service *service = draft->service;
 	size_t count = service->backend_count - service->fallback_count;
+	char share[40] = "";
 
-	if (draft->min_up && !service->min_up_is_percent && count && service->min_up > count)
-		config_error(reader, draft->min_up, "min_up is %u, and the service has %zu backend%s: it could never be up",
-			     service->min_up, count, count == 1 ? "" : "s");
+	if (!draft->min_up || service->min_up_is_percent || !count || service->min_up <= count)
+		return;
+	if (service->min_up > 1 && service->min_up <= 100)
+		snprintf(share, sizeof(share), "; a share of them is %u%%", service->min_up);
+	config_error(reader, draft->min_up, "min_up is %u, and the service has %zu backend%s: it could never be up%s",
+		     service->min_up, count, count == 1 ? "" : "s", share);
 }
 
 static void check_fallback(struct config_reader *reader, const struct config_draft *draft)

@@ -178,6 +178,20 @@ bool config_read_table(struct config_reader *reader, const struct yaml_node *val
 	return true;
 }
 
+/* A bare number is the usual mistake. */
+static void no_duration(struct config_reader *reader, const struct yaml_node *value, const char *what, const char *text)
+{
+	size_t digits = strspn(text, "0123456789.");
+
+	if (text[0] >= '0' && text[0] <= '9' && !text[digits] && text[digits - 1] != '.' && strtod(text, NULL) > 0 &&
+	    strchr(text, '.') == strrchr(text, '.'))
+		config_error(reader, value, "%s \"%s\" is not a duration, as it lacks a unit: did you mean %ss? (ms, s, m, h, d)",
+			     what, text, text);
+	else
+		config_error(reader, value, "%s \"%s\" is not a duration: a number and ms, s, m, h or d, such as 2s", what,
+			     text);
+}
+
 bool config_read_seconds(struct config_reader *reader, const struct yaml_node *value, uint32_t low, uint32_t high,
 			 const char *what, uint32_t *out)
 {
@@ -188,7 +202,7 @@ bool config_read_seconds(struct config_reader *reader, const struct yaml_node *v
 	if (!text)
 		return false;
 	if (!duration_parse(&us, text) && (low || strcmp(text, "0") != 0)) {
-		config_error(reader, value, "%s " CONFIG_NO_DURATION, what, text);
+		no_duration(reader, value, what, text);
 		return false;
 	}
 	if (us < low * DURATION_SECOND_US || us > high * DURATION_SECOND_US) {
@@ -214,7 +228,7 @@ bool config_read_ms(struct config_reader *reader, const struct yaml_node *value,
 	if (!text)
 		return false;
 	if (!duration_parse(&us, text)) {
-		config_error(reader, value, "%s " CONFIG_NO_DURATION, what, text);
+		no_duration(reader, value, what, text);
 		return false;
 	}
 	if (us < low_ms * DURATION_MS_US || us > high_ms * DURATION_MS_US) {

@@ -57,9 +57,6 @@ bool config_read_seconds(struct config_reader *reader, const struct yaml_node *v
 bool config_read_ms(struct config_reader *reader, const struct yaml_node *value, uint32_t low_ms, uint32_t high_ms,
 		    const char *what, uint32_t *out);
 
-/* What is wrong with a text that is no duration: to be put behind what it was to be. */
-#define CONFIG_NO_DURATION "\"%s\" is not a duration: a number and ms, s, m, h or d, such as 2s"
-
 /* One of a list of words (ended by NULL). */
 bool config_read_choice(struct config_reader *reader, const struct yaml_node *value, const struct config_word *words,
 			const char *what, int *out);

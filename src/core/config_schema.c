@@ -239,6 +239,7 @@ static void read_mark(struct config_reader *reader, const struct yaml_node *valu
 	uint64_t number;
 
 	(void)target;
+	reader->probes_mark = value;
 	if (config_read_number(reader, value, 1, UINT32_MAX, "probes.mark", &number))
 		reader->config->probes.mark = (uint32_t)number;
 }

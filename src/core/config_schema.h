@@ -37,7 +37,7 @@ struct config_reader {
 	size_t draft_count;
 	uint32_t slots; /* the file's default; CONFIG_SLOTS_AUTO */
 	uint64_t seed;
-	const struct yaml_node *interfaces, *services, *limits, *probes, *announce; /* where they stand */
+	const struct yaml_node *interfaces, *services, *limits, *probes, *probes_mark, *announce; /* where they stand */
 };
 
 /* Read the whole tree: every option's own mistakes are noted. */

@@ -4,7 +4,11 @@
 
 static const struct mistake rows[] = {
 	{"an unknown kind of health", WEB("health: {type: htp}"), 3, WEB_COLUMN + 15, "did you mean \"http\"?"},
-	{"a duration without a unit", WEB("health: {type: tcp, interval: 2}"), 3, WEB_COLUMN + 30, "\"2\" is not a duration"},
+	{"a duration without a unit", WEB("health: {type: tcp, interval: 2}"), 3, WEB_COLUMN + 30,
+	 "\"2\" is not a duration, as it lacks a unit: did you mean 2s?"},
+	{"a duration of half nothing", WEB("health: {type: tcp, interval: 0.5}"), 3, WEB_COLUMN + 30, "did you mean 0.5s?"},
+	{"a duration of no unit at a point", WEB("health: {type: tcp, interval: 1.}"), 3, WEB_COLUMN + 30,
+	 "\"1.\" is not a duration: a number and"},
 	{"a duration with two points", WEB("health: {type: tcp, interval: 1..2s}"), 3, WEB_COLUMN + 30, "is not a duration"},
 	{"a duration of a point", WEB("health: {type: tcp, interval: .s}"), 3, WEB_COLUMN + 30, "is not a duration"},
 	{"a duration that stops at the point", WEB("health: {type: tcp, interval: 1.s}"), 3, WEB_COLUMN + 30,
@@ -85,6 +89,8 @@ static const struct mistake rows[] = {
 	/* backends that are down */
 	{"more up than there are", WEB("min_up: 2"), 3, WEB_COLUMN + 8,
 	 "min_up is 2, and the service has 1 backend: it could never be up"},
+	{"min_up that was meant as a share", WEB("min_up: 50"), 3, WEB_COLUMN + 8,
+	 "min_up is 50, and the service has 1 backend: it could never be up; a share of them is 50%"},
 	{"none up", WEB("min_up: 0"), 3, WEB_COLUMN + 8, "is out of range: 1 to"},
 	{"no share", WEB("min_up: 0%"), 3, WEB_COLUMN + 8, "min_up \"0%\" must be a share from 1% to 100%"},
 	{"more than all", WEB("min_up: 101%"), 3, WEB_COLUMN + 8, "min_up \"101%\" must be a share"},

@@ -96,9 +96,11 @@ static const struct mistake rows[] = {
 	{"a mark of zero", TOP("probes: {mark: 0}\n"), 1, 16, "probes.mark 0 is out of range: 1 to 4294967295"},
 	{"a mark too wide", TOP("probes: {mark: 0x148000000}\n"), 1, 16, "is out of range: 1 to 4294967295"},
 	{"a mark that is a word", TOP("probes: {mark: red}\n"), 1, 16, "probes.mark must be a whole number"},
-	{"a mark outside of the mask", TOP("probes: {mark: 0x48000001}\n"), 1, 9,
-	 "probes.mark 0x48000001 has bits outside of probes.mask 0xff000000, where the number of a backend goes: 0x48000000 "
-	 "has none"},
+	{"a mark outside of the mask", TOP("probes: {mark: 0x48000001}\n"), 1, 16,
+	 "probes.mark 0x48000001 has bits where probes.mask 0xff000000 has zeros, which are for the number of a backend: write "
+	 "one within the mask, such as 0x48000000"},
+	{"a mark below the mask", TOP("probes: {mark: 0x48}\n"), 1, 16, "such as 0x48000000"},
+	{"a mark that fits nowhere in the mask", TOP("probes: {mark: 0x480000}\n"), 1, 16, "such as 0xff000000"},
 	{"a mask with a hole", TOP("probes: {mask: 0xf0f00000}\n"), 1, 16,
 	 "probes.mask 0xf0f00000 must be ones and then zeros, such as 0xff000000"},
 	{"a mask without room", TOP("probes: {mask: 0xffffff00, mark: 0x100}\n"), 1, 9,
