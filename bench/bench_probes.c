@@ -21,7 +21,7 @@
 
 static struct config_health healths[] = {
 	{.type = CONFIG_PROBE_TCP},
-	{.type = CONFIG_PROBE_HTTP, .path = (char *)"/", .status_first = 200, .status_last = 399},
+	{.type = CONFIG_PROBE_HTTP, .path = (char *)"/", .status = {{200, 399}}, .status_count = 1},
 	{.type = CONFIG_PROBE_UDP, .send = (char *)"ping", .send_bytes = 4, .expect = (char *)"ping", .expect_bytes = 4},
 	{.type = CONFIG_PROBE_ICMP},
 };

@@ -29,7 +29,7 @@
 #define LINES_MOST 64
 
 struct line {
-	char text[256];
+	char text[400];
 	unsigned int count;
 };
 
@@ -87,7 +87,7 @@ static struct config *read_health(const char *health)
 
 static void note(const struct health_result *result)
 {
-	char from[IP_TEXT_BYTES] = "", text[256];
+	char from[IP_TEXT_BYTES] = "", text[400];
 
 	snprintf(text, sizeof(text), "%s%s%s%s%s", health_answer_name(result->answer),
 		 ip_is_unspecified(&result->from) ? "" : " from ",

@@ -170,7 +170,7 @@ static void show_answer(char *text, size_t room, const char *before, const json_
 /* Why a backend is not up, and since when, or that it changes all the time; begins with a semicolon. */
 static void show_health(char *text, size_t room, const json_t *health)
 {
-	char since[SHOW_TIME_BYTES], last[200] = "", own[200] = "", flapping[48] = "";
+	char since[SHOW_TIME_BYTES], last[280] = "", own[280] = "", flapping[48] = "";
 	const json_t *verdict = json_object_get(health, "verdict");
 	const char *state = reply_text(health, "state"), *answer = reply_text(json_object_get(health, "last"), "answer");
 
@@ -191,7 +191,7 @@ static void show_health(char *text, size_t room, const json_t *health)
 
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[750];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[1000];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));

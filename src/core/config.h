@@ -71,6 +71,13 @@ enum config_probe {
 	CONFIG_PROBE_COUNT,
 };
 
+#define CONFIG_CODES_MOST 16
+
+/* Codes of HTTP from one to another, both included; in order and apart where there are several. */
+struct config_codes {
+	uint16_t first, last;
+};
+
 /* How backends are probed. What a kind does not take is NULL or 0. Counted references, as copies of a service share it. */
 struct config_health {
 	unsigned int references;
@@ -78,7 +85,8 @@ struct config_health {
 	bool via_backend;		    /* asks the backend's own address, not the VIP */
 	uint16_t port;			    /* host order; 0: the service's */
 	char *path, *host;		    /* http, https; host NULL: the address that is asked */
-	uint16_t status_first, status_last; /* of http, that are accepted */
+	struct config_codes status[CONFIG_CODES_MOST]; /* of http, that are accepted */
+	size_t status_count; /* the others are zeros */
 	char *send;			    /* udp */
 	size_t send_bytes; /* icmp: of the payload, at least */
 	char *expect; /* udp: how the answer begins; http: a text in the body; dns: an address in the answer; NULL: any */

@@ -85,10 +85,8 @@ static void check_type(struct config_reader *reader, const struct config_health_
 	case CONFIG_PROBE_HTTP:
 		if (!health->path)
 			health->path = config_read_copy("/");
-		if (!health->status_first) {
-			health->status_first = 200;
-			health->status_last = 399;
-		}
+		if (!health->status_count)
+			health->status[health->status_count++] = (struct config_codes){200, 399};
 		return;
 	case CONFIG_PROBE_UDP:
 		if (!at->send && !at->expect)

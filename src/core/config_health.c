@@ -47,13 +47,18 @@ static bool commands_equal(char *const *a, char *const *b)
 	return !*a && !*b;
 }
 
+static bool codes_equal(const struct config_health *a, const struct config_health *b)
+{
+	return a->status_count == b->status_count && !memcmp(a->status, b->status, sizeof(a->status));
+}
+
 bool config_health_equal(const struct config_health *a, const struct config_health *b)
 {
 	if (a == b || !a || !b)
 		return a == b;
 	return a->type == b->type && a->via_backend == b->via_backend && a->port == b->port &&
-	       texts_equal(a->path, b->path) && texts_equal(a->host, b->host) && a->status_first == b->status_first &&
-	       a->status_last == b->status_last && bytes_equal(a->send, a->send_bytes, b->send, b->send_bytes) &&
+	       texts_equal(a->path, b->path) && texts_equal(a->host, b->host) && codes_equal(a, b) &&
+	       bytes_equal(a->send, a->send_bytes, b->send, b->send_bytes) &&
 	       bytes_equal(a->expect, a->expect_bytes, b->expect, b->expect_bytes) && texts_equal(a->name, b->name) &&
 	       a->record == b->record && commands_equal(a->command, b->command) && texts_equal(a->ca, b->ca) &&
 	       texts_equal(a->certificate, b->certificate) && texts_equal(a->key, b->key) && a->verify == b->verify &&

@@ -97,25 +97,71 @@ static bool is_code(const char *text)
 	return text[0] >= '1' && text[0] <= '5' && strspn(text, "0123456789") >= 3;
 }
 
-static void read_status(struct config_reader *reader, const struct yaml_node *value, void *target)
+static bool read_codes(struct config_reader *reader, const struct yaml_node *value, struct config_codes *codes)
 {
-	struct config_draft *draft = target;
 	const char *text = config_read_word(reader, value, "health.status");
 	const char *last = text && strchr(text, '-') ? strchr(text, '-') + 1 : text;
 	unsigned long low, high;
 
-	draft->health.status = value;
 	if (!text)
-		return;
+		return false;
 	low = strtoul(text, NULL, 10);
 	high = strtoul(last, NULL, 10);
 	if (!is_code(text) || !is_code(last) || strlen(last) != 3 || (last != text && last != text + 4) || low > high) {
 		config_error(reader, value,
-			     "health.status \"%s\" must be a code of HTTP, 100 to 599, or two of them, such as 200-399", text);
-		return;
+			     "health.status \"%s\" must be a code of HTTP, 100 to 599, two of them, such as 200-399, or a list "
+			     "of such",
+			     text);
+		return false;
 	}
-	health_of(draft)->status_first = (uint16_t)low;
-	health_of(draft)->status_last = (uint16_t)high;
+	*codes = (struct config_codes){(uint16_t)low, (uint16_t)high};
+	return true;
+}
+
+static int compare_codes(const void *left, const void *right)
+{
+	const struct config_codes *a = left, *b = right;
+
+	return (int)a->first - (int)b->first;
+}
+
+/* In order, and what touches as one, so that what means the same is the same. */
+static void merge_codes(struct config_health *health)
+{
+	struct config_codes *at = health->status;
+
+	qsort(health->status, health->status_count, sizeof(*health->status), compare_codes);
+	for (size_t i = 1; i < health->status_count; i++) {
+		const struct config_codes next = health->status[i];
+
+		if (next.first > at->last + 1)
+			*++at = next;
+		else if (next.last > at->last)
+			at->last = next.last;
+	}
+	if (health->status_count)
+		health->status_count = (size_t)(at - health->status) + 1;
+	for (size_t i = health->status_count; i < CONFIG_CODES_MOST; i++)
+		health->status[i] = (struct config_codes){0, 0};
+}
+
+static void read_status(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	struct config_health *health = health_of(draft);
+	const struct yaml_node *one = value->kind == YAML_LIST ? value->first : value;
+
+	draft->health.status = value;
+	if (!one)
+		config_error(reader, value, "health.status is an empty list: name the codes that are good, or leave it out");
+	for (; one; one = value->kind == YAML_LIST ? one->next : NULL) {
+		if (health->status_count == CONFIG_CODES_MOST) {
+			config_error(reader, one, "health.status has more than %d codes or ranges", CONFIG_CODES_MOST);
+			break;
+		}
+		health->status_count += read_codes(reader, one, &health->status[health->status_count]);
+	}
+	merge_codes(health);
 }
 
 static int hex_value(char digit)
@@ -350,7 +396,7 @@ static const struct config_option health_options[] = {
 	{"path", read_path, false, "of http and https: what is asked for; / by default"},
 	{"host", read_host, false, "of http and https: the Host header, and the name in TLS"},
 	{"port", read_port, false, "another port than the service's"},
-	{"status", read_status, false, "of http and https: the codes that are good; 200-399 by default"},
+	{"status", read_status, false, "of http and https: the codes that are good, or a list of such; 200-399 by default"},
 	{"send", read_send, false, "of udp: what is sent"},
 	{"expect", read_expect, false, "what must come back: of udp the beginning, of http a part, of dns an address"},
 	{"name", read_name, false, "of dns: the name that is asked for"},

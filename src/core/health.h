@@ -34,7 +34,7 @@ enum health_answer {
 	HEALTH_ANSWER_COUNT,
 };
 
-#define HEALTH_TEXT_BYTES 120
+#define HEALTH_TEXT_BYTES 256
 
 struct health_result {
 	enum health_answer answer;

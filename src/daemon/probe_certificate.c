@@ -12,6 +12,7 @@
 #include "daemon/probe_http.h"
 
 #define STORES_MOST 64
+#define HOST_SHOWN  100
 
 /* What a file holds, as it was then; path NULL: the system's. */
 struct http_store {
@@ -271,6 +272,7 @@ bool probe_certificate_judge(struct http *http)
 	const char *whose = certificate->depth ? "certificate of the issuer" : "certificate";
 	struct probe *probe = &http->probe;
 	char text[IP_TEXT_BYTES];
+	const char *asked;
 
 	switch (certificate->code) {
 	case X509_V_OK:
@@ -285,8 +287,9 @@ bool probe_certificate_judge(struct http *http)
 		return true;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		probe_say(probe, HEALTH_CERTIFICATE, "certificate is for %s, not %s", certificate->names,
-			  probe->health->host ? probe->health->host : ip_format(&probe->target->address, text));
+		asked = probe->health->host ? probe->health->host : ip_format(&probe->target->address, text);
+		probe_say(probe, HEALTH_CERTIFICATE, "certificate is for %s, not %.*s%s", certificate->names, HOST_SHOWN, asked,
+			  strlen(asked) > HOST_SHOWN ? "..." : "");
 		return true;
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 		probe_say(probe, HEALTH_CERTIFICATE, "certificate is self-signed and not trusted");

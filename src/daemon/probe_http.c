@@ -62,18 +62,29 @@ static size_t take_body(char *bytes, size_t one, size_t count, void *context)
 
 /* ---- judgement ---------------------------------------------------------------------------------------------------------- */
 
+static bool is_good(const struct config_health *health, long status)
+{
+	for (size_t i = 0; i < health->status_count; i++)
+		if (status >= health->status[i].first && status <= health->status[i].last)
+			return true;
+	return false;
+}
+
 /* Which page, and which codes would be good: whoever reads it need not look into the file. */
 static void say_status(struct http *http, long status)
 {
 	const struct config_health *health = http->probe.health;
 	const char *path = health->path, *cut = strlen(path) > PATH_SHOWN ? "..." : "";
+	char good[CONFIG_CODES_MOST * sizeof(", 200-399")] = "";
+	size_t at = 0;
 
-	if (health->status_first == health->status_last)
-		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld for %.*s%s, not %u", status, PATH_SHOWN, path, cut,
-			  health->status_first);
-	else
-		probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld for %.*s%s, not %u-%u", status, PATH_SHOWN, path, cut,
-			  health->status_first, health->status_last);
+	for (size_t i = 0; i < health->status_count; i++) {
+		const struct config_codes *codes = &health->status[i];
+
+		at += (size_t)snprintf(good + at, sizeof(good) - at, codes->first == codes->last ? "%s%u" : "%s%u-%u",
+				       at ? ", " : "", codes->first, codes->last);
+	}
+	probe_say(&http->probe, HEALTH_WRONG, "HTTP %ld for %.*s%s, not %s", status, PATH_SHOWN, path, cut, good);
 }
 
 static void judge_answer(struct http *http)
@@ -82,7 +93,7 @@ static void judge_answer(struct http *http)
 	long status = 0;
 
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status < health->status_first || status > health->status_last)
+	if (!is_good(health, status))
 		say_status(http, status);
 	else if (health->expect_bytes &&
 		 (!http->body || !memmem(http->body, http->body_bytes, health->expect, health->expect_bytes)))

@@ -7,7 +7,7 @@
 
 #include "daemon/probe_internal.h"
 
-#define HTTP_NAMES_BYTES 64
+#define HTTP_NAMES_BYTES 128
 #define HTTP_DAY_BYTES	 16
 
 /* What TLS said of the certificate. */

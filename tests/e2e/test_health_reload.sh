@@ -78,7 +78,7 @@ expect "and why is still told" eventually 4 has_cause 10.3.0.2 NOT_LISTENING
 is_told() { [ "$(backend 10.3.0.1 .health.last.answer)" = local ] && hp status --json | jq -e '.probes.not_sent == 1'; }
 command_made() { mkdir -p "$(dirname "$1")" && printf '#!/bin/sh\n' >"$1" && chmod 755 "$1"; }
 for first in x xy; do # the text is cut off, in one of them in the middle of a character
-	long=$RIG_DIR/$first$(printf 'ü%.0s' {1..100})
+	long=$RIG_DIR/$first$(printf 'ü%.0s' {1..120})
 	need "a command is there" command_made "$long"
 	need "a check by it" reloaded "{type: script, interval: 1s, command: [\"$long\"]}" 10.3.0.1
 	rm "$long"

@@ -25,8 +25,9 @@ static void describe_health(FILE *out, const struct config_health *health)
 		health->via_backend ? "backend" : "vip", health->port, health->interval_ms, health->doubt_ms,
 		health->timeout_ms, health->rise, health->fall);
 	if (health->path)
-		fprintf(out, " path %s host %s status %u-%u", health->path, health->host ? health->host : "-",
-			health->status_first, health->status_last);
+		fprintf(out, " path %s host %s status", health->path, health->host ? health->host : "-");
+	for (size_t i = 0; i < health->status_count; i++)
+		fprintf(out, "%c%u-%u", i ? ',' : ' ', health->status[i].first, health->status[i].last);
 	describe_bytes(out, "send", health->send, health->send_bytes);
 	describe_bytes(out, "expect", health->expect, health->expect_bytes);
 	if (health->name)
@@ -200,6 +201,10 @@ static const struct row rows[] = {
 	 "health http via backend port 8080 every 2000/500 within 1000 rise 2 fall 3 path /a?b=c host www.example.net status "
 	 "200-299 expect fine\n"},
 	{"one code of http", HEALTH("type: http, status: 204"), "status 204-204\n"},
+	{"a list of codes of http", HEALTH("type: http, status: [401, 200, 300-399, 204]"),
+	 "status 200-200,204-204,300-399,401-401\n"},
+	{"codes of http that touch are one range", HEALTH("type: http, status: [201, 200-299, 300, 250-260, 302]"),
+	 "status 200-300,302-302\n"},
 	{"all of https", HEALTH("type: https, ca: /a, certificate: /b, key: /c, verify: true"),
 	 "status 200-399 ca /a certificate /b key /c verify 1\n"},
 	{"https without a look at the certificate", HEALTH("type: https, verify: false"),

@@ -158,7 +158,7 @@ static void healths_are_equal_only_when_all_is(void **state)
 		char *const texts[] = {b->path, b->host, b->send, b->expect, b->name, b->ca, b->certificate, b->key,
 				       b->command ? b->command[1] : NULL};
 		uint32_t *const numbers[] = {&b->interval_ms, &b->doubt_ms, &b->timeout_ms, &b->rise, &b->fall};
-		uint16_t *const shorts[] = {&b->port, &b->status_first, &b->status_last, &b->record};
+		uint16_t *const shorts[] = {&b->port, &b->status[0].first, &b->status[0].last, &b->record};
 
 		assert_true(config_health_equal(a, b));
 		assert_true(config_service_equal(config->services[i], twin->services[i]));

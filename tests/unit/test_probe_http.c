@@ -23,7 +23,7 @@ struct row {
 	enum health_answer answer;
 	const char *text;
 	const char *expect;
-	uint16_t status_first, status_last; /* 0: 200 to 399 */
+	struct config_codes status[3]; /* none: 200 to 399 */
 	bool is_tls;
 };
 
@@ -37,13 +37,17 @@ static const struct row rows[] = {
 	 .answer = HEALTH_WRONG, .text = "HTTP 200, but the body does not hold \"hello\""},
 	{"a bad code is said", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", .answer = HEALTH_WRONG,
 	 .text = "HTTP 503 for /, not 200-399"},
-	{"one good code is said as one", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .status_first = 204, .status_last = 204,
+	{"one good code is said as one", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .status = {{204, 204}},
 	 .answer = HEALTH_WRONG, .text = "HTTP 200 for /, not 204"},
 	{"a redirection is not followed", "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
 	 .answer = HEALTH_GOOD, .text = ""},
 	{"nor is it taken for good where it may not be",
-	 "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", .status_first = 200,
-	 .status_last = 204, .answer = HEALTH_WRONG, .text = "HTTP 302 for /, not 200-204"},
+	 "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", .status = {{200, 204}},
+	 .answer = HEALTH_WRONG, .text = "HTTP 302 for /, not 200-204"},
+	{"one of several codes is good", "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", .status = {{200, 204}, {401, 401}},
+	 .answer = HEALTH_GOOD, .text = ""},
+	{"what lies between them is not", "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+	 .status = {{200, 204}, {300, 300}, {401, 401}}, .answer = HEALTH_WRONG, .text = "HTTP 302 for /, not 200-204, 300, 401"},
 	{"garbage is not HTTP", "\001\002garbage, and nothing else\r\n\r\n", .answer = HEALTH_WRONG, .text = "not HTTP"},
 	{"ssh is not HTTP", "SSH-2.0-OpenSSH_9.2\r\n", THEN_HOLD, .answer = HEALTH_WRONG, .text = "not HTTP"},
 	{"HTTP/0.9 is not HTTP", "<html>hello</html>", .answer = HEALTH_WRONG, .text = "not HTTP"},
@@ -135,15 +139,20 @@ static void serve(const void *context, int fd)
 
 static struct config_health health_of(const struct row *row)
 {
-	return (struct config_health){
+	const struct config_codes *codes = row->status;
+	struct config_health health = {
 		.type = row->is_tls ? CONFIG_PROBE_HTTPS : CONFIG_PROBE_HTTP,
 		.path = (char *)"/",
-		.status_first = row->status_first ? row->status_first : 200,
-		.status_last = row->status_first ? row->status_last : 399,
+		.status = {{200, 399}},
+		.status_count = 1,
 		.expect = (char *)row->expect,
 		.expect_bytes = row->expect ? strlen(row->expect) : 0,
 		.timeout_ms = TIMEOUT_MS,
 	};
+
+	for (health.status_count = codes->first == 0; codes < row->status + COUNT(row->status) && codes->first; codes++)
+		health.status[health.status_count++] = *codes;
+	return health;
 }
 
 static void every_server_gets_its_answer(void **state)
