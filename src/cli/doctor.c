@@ -18,32 +18,26 @@
 
 /* ---- what is known -------------------------------------------------------------------------------------------------------- */
 
-static bool has_vip(const struct doctor *doctor, const struct ip *ip)
-{
-	for (size_t i = 0; i < doctor->vip_count; i++)
-		if (ip_equal(&doctor->vips[i], ip))
-			return true;
-	return false;
-}
-
 static void read_vips(struct doctor *doctor)
 {
 	const json_t *services = json_object_get(doctor->status, "services"), *service, *vip;
-	size_t i, j;
+	json_t *seen = json_object();
+	size_t i, j, room = 0;
 
+	REPLY_EACH(services, i, service)
+		room += json_array_size(json_object_get(service, "vips"));
+	doctor->vips = calloc(room + 1, sizeof(*doctor->vips));
 	REPLY_EACH(services, i, service)
 		REPLY_EACH(json_object_get(service, "vips"), j, vip) {
 			const char *text = json_string_value(vip);
-			struct ip ip, *grown;
 
-			if (!text || !ip_parse(&ip, text) || has_vip(doctor, &ip))
+			if (!doctor->vips || !text || json_object_get(seen, text) ||
+			    !ip_parse(&doctor->vips[doctor->vip_count], text))
 				continue;
-			grown = realloc(doctor->vips, (doctor->vip_count + 1) * sizeof(*grown));
-			if (!grown)
-				return;
-			doctor->vips = grown;
-			doctor->vips[doctor->vip_count++] = ip;
+			json_object_set_new(seen, text, json_true());
+			doctor->vip_count++;
 		}
+	json_decref(seen);
 }
 
 json_t *doctor_ask(const struct command_call *call, struct err *e)
@@ -99,6 +93,7 @@ static int examine(const struct command_call *call, struct findings *findings, s
 
 	if (code)
 		return code;
+	doctor.told = json_object();
 	ask_daemon(&doctor);
 	doctor_daemon(&doctor);
 	doctor_director_host(&doctor);
@@ -109,6 +104,7 @@ static int examine(const struct command_call *call, struct findings *findings, s
 	host.somaxconn = -1;
 	judge_host(&host, findings);
 	json_decref(doctor.status);
+	json_decref(doctor.told);
 	free(doctor.vips);
 	look_free(&doctor.look);
 	return 0;

@@ -14,6 +14,7 @@ struct doctor {
 	struct look look;
 	struct ip *vips; /* of all services, each once */
 	size_t vip_count;
+	json_t *told; /* addresses of backends whose way was told of */
 	struct findings *findings;
 };
 
@@ -23,8 +24,8 @@ int doctor_run(const struct command_call *call);
 /* What the daemon says: interfaces, services, backends. doctor_daemon.c */
 void doctor_daemon(const struct doctor *doctor);
 
-/* A backend of a service that fails its check: why, by the daemon's last answers. doctor_health.c */
-void doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend);
+/* A backend of a service that fails its check: why, by the daemon's last answers. Returns whether it does. doctor_health.c */
+bool doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend);
 
 /* What has grown in the daemon's counters since its report: packets that come back, or are too long. doctor_daemon.c */
 void doctor_growth(const struct doctor *doctor);

@@ -52,6 +52,7 @@ static void judge_interface(const struct doctor *doctor, const json_t *row)
 
 /* ---- services and backends ------------------------------------------------------------------------------------------------ */
 
+/* Where no backend's own trouble says why. */
 static void judge_service(const struct doctor *doctor, const json_t *row)
 {
 	const char *state = reply_text(row, "state"), *reason = reply_text(row, "reason");
@@ -71,26 +72,20 @@ static enum cause cause_of(const char *reason)
 	return strstr(reason, "does not answer") || !*reason ? CAUSE_NEXT_HOP_UNRESOLVED : CAUSE_NO_WAY;
 }
 
-static bool was_told(const struct doctor *doctor, const char *text)
+/* A backend of many services is told once. Returns whether it gets nothing. */
+static bool judge_backend(const struct doctor *doctor, const json_t *row)
 {
-	for (size_t i = 0; i < doctor->findings->count; i++)
-		if (!strcmp(doctor->findings->items[i].text, text))
-			return true;
-	return false;
-}
+	const char *state = reply_text(row, "state"), *reason = reply_text(row, "reason"), *address = reply_text(row, "address");
 
-/* A backend of many services is told once. */
-static void judge_backend(const struct doctor *doctor, const json_t *row)
-{
-	const char *state = reply_text(row, "state"), *reason = reply_text(row, "reason");
-	char text[96];
-
-	snprintf(text, sizeof(text), "backend %s gets nothing: it is %s", reply_text(row, "address"), state);
-	if (!strcmp(state, "ready") || was_told(doctor, text))
-		return;
+	if (!strcmp(state, "ready"))
+		return false;
+	if (json_object_get(doctor->told, address))
+		return true;
+	json_object_set_new(doctor->told, address, json_true());
 	finding_evidence(findings_add(doctor->findings, !strcmp(state, "pending") ? FINDING_WARNING : FINDING_WRONG,
-				      cause_of(reason), "backend", "%s", text),
+				      cause_of(reason), "backend", "backend %s gets nothing: it is %s", address, state),
 			 "%s", *reason ? reason : "its way is still looked for");
+	return true;
 }
 
 static void judge_services(const struct doctor *doctor)
@@ -99,11 +94,14 @@ static void judge_services(const struct doctor *doctor)
 	size_t i, j, told = doctor->findings->count;
 
 	REPLY_EACH(services, i, service) {
-		judge_service(doctor, service);
+		bool is_explained = false;
+
 		REPLY_EACH(json_object_get(service, "backends"), j, backend) {
-			judge_backend(doctor, backend);
-			doctor_health(doctor, service, backend);
+			is_explained |= judge_backend(doctor, backend);
+			is_explained |= doctor_health(doctor, service, backend);
 		}
+		if (!is_explained)
+			judge_service(doctor, service);
 	}
 	if (doctor->findings->count == told)
 		findings_ok(doctor->findings, "services", "each of %zu has backends, and the way to all of them is known",

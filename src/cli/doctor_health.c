@@ -16,7 +16,7 @@ static void mend_there(struct finding *item, const json_t *service, const json_t
 		     is_tunnel ? " --from " : "", !is_tunnel ? "" : *source ? source : "DIRECTOR");
 }
 
-void doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend)
+bool doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend)
 {
 	const json_t *health = json_object_get(backend, "health"), *verdict = json_object_get(health, "verdict");
 	const char *state = reply_text(health, "state"), *last = reply_text(json_object_get(health, "last"), "text");
@@ -25,11 +25,12 @@ void doctor_health(const struct doctor *doctor, const json_t *service, const jso
 	bool fails = !strcmp(state, "failing") || !strcmp(state, "dead");
 
 	if (!cause)
-		return;
+		return false;
 	item = findings_add(doctor->findings, fails ? FINDING_WRONG : FINDING_WARNING, cause, "backend",
 			    "%s of service %s is %s: %s", reply_text(backend, "address"), reply_text(service, "name"), state,
 			    reply_text(verdict, "text"));
 	finding_evidence(item, "the last %s check: %s", reply_text(health, "type"), last);
 	if (cause == CAUSE_NOT_DECAPSULATED || cause == CAUSE_VIP_MISSING)
 		mend_there(item, service, backend);
+	return fails;
 }

@@ -181,7 +181,8 @@ static void show_health(char *text, size_t room, const json_t *health)
 		return;
 	show_time(reply_seconds(health, "since_s"), since);
 	if (json_is_object(verdict)) {
-		snprintf(text, room, "; %s for %s: %s%s", state, since, reply_text(verdict, "text"), flapping);
+		snprintf(text, room, "; %s for %s: %s (%s)%s", state, since, reply_text(verdict, "text"),
+			 reply_text(verdict, "cause"), flapping);
 		return;
 	}
 	show_answer(last, sizeof(last), ": ", json_object_get(health, "last"));

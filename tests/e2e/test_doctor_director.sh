@@ -126,8 +126,15 @@ expect "a backend that is not there" eventually 10 sh -c "nsenter --net=/run/net
 expect_text "... is told" "backend 10.3.0.77 gets nothing: it is failed" doctor
 two_services 10.3.0.77 | director_file
 need "no other backend" hp reload
-expect "a service without backends" eventually 10 sh -c "nsenter --net=/run/netns/$RIG-director $BUILD/halfproxy doctor --json |
-	jq -e '.items[] | select(.id == \"NO_BACKEND\" and .level == \"wrong\")'"
+has_wrong() { doctor_json | jq -e --arg id "$1" '.items[] | select(.id == $id and .level == "wrong")'; }
+doctor_json() { host director "$BUILD/halfproxy" doctor --json; }
+expect "a service whose only backend is not there" eventually 10 has_wrong NEXT_HOP_UNRESOLVED
+expect_not "is no cause of its own" has_wrong NO_BACKEND
+two_services 10.3.0.1 | director_file
+need "a backend that is there" hp reload
+need "and that is drained" hp drain web 10.3.0.1
+expect "a service that nobody serves, with backends that are well" eventually 10 has_wrong NO_BACKEND
+need "the drain is over" hp undrain web 10.3.0.1
 two_services 10.3.0.1 10.3.0.2 | director_file
 need "the first ones" hp reload
 expect "... and all is well again" eventually 10 doctor_content

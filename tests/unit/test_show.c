@@ -110,6 +110,17 @@ static const struct row rows[] = {
 	 "  FORWARDED                     12\n"
 	 "all packets\n"
 	 "  NOT_VIP                        3  not ours\n"},
+	{"a backend that fails, with the name of the cause, and one that flaps", show_status,
+	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'backends': [{'address': '10.3.0.1', 'state': 'ready', 'health': "
+	 "{'state': 'failing', 'since_s': 5, 'verdict': {'cause': 'NOT_LISTENING', 'text': 'nothing listens'}}}, {'address': "
+	 "'10.3.0.2', 'state': 'ready', 'health': {'state': 'up', 'since_s': 1, 'flapping': 12}}]}]}",
+	 "halfproxyd , pid 0, up 0 s, \n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 " 10.2.0.1:any                                                        0        0        0  a, , \n"
+	 "  -> 10.3.0.1                         failing         0    0.0%        0        0        0  ; failing for 5s: nothing "
+	 "listens (NOT_LISTENING)\n"
+	 "  -> 10.3.0.2                         up              0    0.0%        0        0        0  ; flapping: 12 changes in "
+	 "a minute\n\nring of 0 slots, configured , live \nthis service\nall packets\n"},
 	{"a service that settles, and drains that are over", show_status,
 	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'motion': {'state': 'settling', 'differs': 1, 'flows': 1, 'left_s': "
 	 "null}, 'backends': [{'address': '10.3.0.1', 'drain': {'state': 'empty'}}, {'address': '10.3.0.2', 'drain': {'state': "
