@@ -56,7 +56,8 @@ enum drain_progress drain_progress(const json_t *status, const char *backend, ch
 	const json_t *row = find(json_object_get(service, "backends"), "address", backend);
 	const json_t *drain = json_object_get(row, "drain");
 	const char *state = reply_text(drain, "state"), *name = reply_text(service, "name");
-	json_int_t flows = json_integer_value(json_object_get(drain, "flows"));
+	const json_t *counted = json_object_get(drain, "flows");
+	json_int_t flows = json_integer_value(counted);
 	char time[112];
 
 	if (!row || !*state) {
@@ -70,7 +71,11 @@ enum drain_progress drain_progress(const json_t *status, const char *backend, ch
 		return DRAIN_OVER;
 	}
 	say_time(drain, json_object_get(service, "motion"), time, sizeof(time));
-	snprintf(sentence, room, "%s %s: %lld flow%s left%s", name, backend, (long long)flows, flows == 1 ? "" : "s", time);
+	if (!json_is_integer(counted))
+		snprintf(sentence, room, "%s %s: its flows are being counted%s", name, backend, time);
+	else
+		snprintf(sentence, room, "%s %s: %lld flow%s left%s", name, backend, (long long)flows, flows == 1 ? "" : "s",
+			 time);
 	return DRAIN_GOES_ON;
 }
 

@@ -139,15 +139,17 @@ static void show_drain(char *text, size_t room, const json_t *drain)
 	const json_t *deadline = json_object_get(drain, "deadline_left_s");
 	const char *state = reply_text(drain, "state");
 	json_int_t flows = json_integer_value(json_object_get(drain, "flows"));
+	char left_text[40] = "its flows are being counted";
 
 	text[0] = '\0';
+	if (json_is_integer(json_object_get(drain, "flows")))
+		snprintf(left_text, sizeof(left_text), "%lld flow%s left", (long long)flows, flows == 1 ? "" : "s");
 	if (!strcmp(state, "empty"))
 		snprintf(text, room, "; drained, no flow is left");
 	else if (!strcmp(state, "cut"))
 		snprintf(text, room, "; drained, its flows were cut");
 	else if (*state)
-		snprintf(text, room, "; drained %s ago, %lld flow%s left%s%s",
-			 show_time(reply_seconds(drain, "since_s"), since), (long long)flows, flows == 1 ? "" : "s",
+		snprintf(text, room, "; drained %s ago, %s%s%s", show_time(reply_seconds(drain, "since_s"), since), left_text,
 			 json_is_integer(deadline) ? ", cut in " : "",
 			 json_is_integer(deadline) ? show_time(reply_seconds(drain, "deadline_left_s"), left) : "");
 }

@@ -63,6 +63,8 @@ struct fleet_departure {
 	uint64_t deadline_s;	       /* boot clock: when what is left is cut off; 0: never */
 	bool is_cut;
 	uint64_t cut_in; /* the pass that may find that nothing is left after the cut */
+	uint64_t begun_ns;	  /* boot clock */
+	bool is_counted;	  /* a pass that began a second later or more has counted */
 	uint64_t flows, counting; /* of this service, with it: as of the last whole pass, and of this one so far */
 	struct fleet_departure *next;
 };
@@ -273,6 +275,9 @@ int fleet_cut(struct fleet *fleet, const struct config_service *service, const s
  * service's VIPs. *is_over: and no others can be left. */
 uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *service, const struct ip *backend,
 			bool *is_over);
+
+/* Whether they have been counted since it departs. */
+bool fleet_flows_are_counted(const struct fleet *fleet, const struct config_service *service, const struct ip *backend);
 
 /* Whether the backend was taken out of the service and may have flows of it still, or had some that were cut a moment ago.
  * *flows: how many are remembered, summed over the service's VIPs; *deadline_s: when the last of them are cut, by the boot

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REMEMBERED_NS 1000000000u /* flows are remembered when their next packet comes, most of them by then */
+
 static struct fleet_departure *find(const struct fleet_service *service, const struct fleet_backend *backend)
 {
 	struct fleet_departure *departure = service->departures;
@@ -72,6 +74,7 @@ static struct fleet_departure *begin(struct fleet *fleet, struct fleet_service *
 	if (!departure)
 		return NULL;
 	departure->backend = backend;
+	departure->begun_ns = dataplane_boot_ns();
 	departure->next = service->departures;
 	service->departures = departure;
 	backend->references++;
@@ -205,6 +208,7 @@ void fleet_departures_pass(struct fleet *fleet, struct fleet_service *service)
 		bool may_grow = departure->is_cut ? departure->cut_in > fleet->pass.number : !may_end(service, departure);
 
 		departure->flows = departure->counting;
+		departure->is_counted |= fleet->pass.began_ns >= departure->begun_ns + REMEMBERED_NS;
 		if (departure->flows || may_grow)
 			at = &departure->next;
 		else
@@ -284,6 +288,19 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 		}
 	}
 	return flows;
+}
+
+bool fleet_flows_are_counted(const struct fleet *fleet, const struct config_service *config, const struct ip *backend)
+{
+	for (size_t v = 0; v < config->vip_count; v++) {
+		const struct fleet_service *service = service_at(fleet, config, v);
+		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+
+		for (; departure; departure = with_address(departure->next, backend))
+			if (!departure->is_counted)
+				return false;
+	}
+	return true;
 }
 
 bool fleet_has_removed(const struct fleet *fleet, const struct config_service *config, const struct ip *backend,

@@ -65,14 +65,19 @@ static json_t *counts_json(const uint64_t *cell, uint32_t cells)
 	return out;
 }
 
-/* Flows that a drain has left; none of what the configuration lacks. */
-static uint64_t flows_left(const struct director *director, const struct state_override *row)
+/* Flows that a drain has left; none of what the configuration lacks. Null until they have been counted. */
+static json_t *flows_left(const struct director *director, const struct state_override *row)
 {
 	ptrdiff_t index = row->drain == STATE_DRAIN_ON ? director_find_service(director, row->service) : -1;
+	const struct config_service *service;
 	bool is_over;
 
-	return index < 0 ? 0
-			 : fleet_flows_of(director->fleet, director->running->services[index], &row->backend, &is_over);
+	if (index < 0)
+		return json_integer(0);
+	service = director->running->services[index];
+	if (!fleet_flows_are_counted(director->fleet, service, &row->backend))
+		return json_null();
+	return json_integer((json_int_t)fleet_flows_of(director->fleet, service, &row->backend, &is_over));
 }
 
 static json_t *drain_json(const struct director *director, const struct state_override *row)
@@ -84,9 +89,9 @@ static json_t *drain_json(const struct director *director, const struct state_ov
 		return left;
 	if (row->deadline_s)
 		left = json_integer(row->deadline_s > now ? (json_int_t)(row->deadline_s - now) : 0);
-	return json_pack("{s:s, s:I, s:o, s:I}", "state", state_drain_name(row->drain), "since_s",
+	return json_pack("{s:s, s:I, s:o, s:o}", "state", state_drain_name(row->drain), "since_s",
 			 (json_int_t)(now > row->since_s ? now - row->since_s : 0), "deadline_left_s", left, "flows",
-			 (json_int_t)flows_left(director, row));
+			 flows_left(director, row));
 }
 
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend)

@@ -77,6 +77,7 @@ expect "the command waits" serves waiting
 held_check "within the deadline"
 expect "and returns after the deadline" eventually 10 ended
 expect_equal "with status 0" 0 "$(cat "$RIG_DIR/status")"
+expect_not "it told of no flows only when they had been counted" grep -qm 1 ' 0 flows left' "$RIG_DIR/waiting.log"
 expect "it told of progress: $(tail -n 1 "$RIG_DIR/waiting.log")" grep -qE '[0-9]+ flows? left' "$RIG_DIR/waiting.log"
 BEFORE=-$HELD_SLOW # the downloads are not counted among the cut
 expect "what was left is cut, $ITS with the downloads" eventually 10 all_cut
