@@ -57,16 +57,19 @@ refuses() {
 need() {
 	local output
 	output=$("${@:2}" 2>&1) && return 0
-	printf 'FAILED  %s\n%s\n' "$1" "$output"
-	[ ! -e "$RIG_DIR/halfproxyd.log" ] || sed 's/^/        | /' "$RIG_DIR/halfproxyd.log"
+	expect_result 1 "$1" "$output"
+	expect_log
 	exit 1
 }
 
+expect_log() {
+	[ -e "${RIG_DIR-}/halfproxyd.log" ] || return 0
+	echo "halfproxyd said:"
+	tail -n 40 "$RIG_DIR/halfproxyd.log" | sed 's/^/        | /'
+}
+
 finish() {
-	if [ "$EXPECT_FAILED" != 0 ] && [ -e "$RIG_DIR/halfproxyd.log" ]; then
-		echo "halfproxyd said:"
-		tail -n 40 "$RIG_DIR/halfproxyd.log" | sed 's/^/        | /'
-	fi
+	[ "$EXPECT_FAILED" = 0 ] || expect_log
 	[ "$EXPECT_FAILED" = 0 ]
 	exit
 }

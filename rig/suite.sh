@@ -72,9 +72,19 @@ suite_one() {
 	took=$(($(date +%s%3N) - begin_ms))
 	printf '%-7s%-44s%4d.%d s\n' "$result" "$name" $((took / 1000)) $((took % 1000 / 100))
 	echo "$result" >"$log.result"
-	[ $result = ok ] || { tail -n 25 "$log.log" | sed 's/^/       | /'; }
+	[ $result = ok ] || suite_failure "$log.log" | sed 's/^/       | /'
 }
-export -f suite_one
+
+# What a failed job's log says: first the expectations that failed, each with the first lines of what it got instead, then
+# the end of the log, which is often filled by what a daemon said.
+suite_failure() {
+	awk '/FAILED|\[ +(ERROR|LINE) +\]|ERROR:|^left behind/ { context = 8; print; next }
+		/^ +[|] / && context-- > 0 { print; next }
+		{ context = 0 }' "$1" | head -n 60
+	echo "the log's end:"
+	tail -n 25 "$1"
+}
+export -f suite_one suite_failure
 
 # A build is a test as well: suite_build NAME VARIANT [TARGET...]
 suite_build() {
