@@ -10,7 +10,7 @@
 #     IPv6    IPv6        the same             the same
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-[ -n "${GUEST-}" ] || GUEST_LIMIT_S=280 exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
+[ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump
 . rig/rig.sh
 . rig/expect.sh
 . rig/servers.sh
