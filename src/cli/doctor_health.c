@@ -26,6 +26,8 @@ bool doctor_health(const struct doctor *doctor, const json_t *service, const jso
 
 	if (!cause)
 		return false;
+	if (cause == CAUSE_VIP_LOCAL) /* this host's own fault is told once, with what mends it */
+		return fails;
 	item = findings_add(doctor->findings, fails ? FINDING_WRONG : FINDING_WARNING, cause, "backend",
 			    "%s of service %s is %s: %s", reply_text(backend, "address"), reply_text(service, "name"), state,
 			    reply_text(verdict, "text"));

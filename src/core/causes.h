@@ -168,7 +168,7 @@
 	  "`ip rule`", \
 	  "give it a place behind ours", \
 	  "") \
-	X(VIP_LOCAL, CAUSE_DIRECTOR, \
+	X(VIP_LOCAL, CAUSE_DIRECTOR | CAUSE_PROBE, \
 	  "the director's probes of the VIP are refused or martian, and it cannot resolve its backends", \
 	  "the VIP is an address of the director", \
 	  "`ip route get VIP` on the director says local", \

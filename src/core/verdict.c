@@ -125,6 +125,16 @@ static bool judge_passive(const struct verdict_evidence *evidence, const struct 
 	return judge_icmp(evidence, names, out);
 }
 
+/* Probes of a VIP that is this host's do not leave it, whatever answers them. */
+static bool judge_local(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)
+{
+	if (!evidence->is_vip_local || evidence->is_via_backend)
+		return false;
+	say(out, CAUSE_VIP_LOCAL, true, "VIP %s is an address of this host, so that probes do not leave it: nothing is known of %s",
+	    names->vip, names->backend);
+	return true;
+}
+
 /* ---- silence ------------------------------------------------------------------------------------------------------------- */
 
 /* The backend lives, its VIP says nothing at all. From here it cannot be told apart what the backend's own doctor can; but a
@@ -132,8 +142,8 @@ static bool judge_passive(const struct verdict_evidence *evidence, const struct 
 static void judge_mute(const struct verdict_evidence *evidence, const struct names *names, struct verdict *out)
 {
 	say(out, CAUSE_VIP_MISSING, false,
-	    "VIP %s is not on the backend (silence, while %s answers)%s, or its answers are lost on the way back: "
-	    "`halfproxy-backend doctor` there tells",
+	    "VIP %s is not on the backend (silence, while %s answers)%s, or its rp_filter drops what arrives, or its answers are "
+	    "lost on the way back: `halfproxy-backend doctor` there tells",
 	    names->vip, names->backend, is_tunnel(evidence) ? ", or the tunnel is not decapsulated there" : "");
 }
 
@@ -267,6 +277,8 @@ void verdict_judge(const struct verdict_evidence *evidence, struct verdict *out)
 
 	memset(out, 0, sizeof(*out));
 	name_all(evidence, &names);
+	if (judge_local(evidence, &names, out))
+		return;
 	/* A good answer has come all the way: older evidence against it is over, but for what tells of large packets. */
 	if (is_good || !judge_passive(evidence, &names, out))
 		judge_answer(evidence, &names, out);

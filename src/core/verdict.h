@@ -45,6 +45,7 @@ struct verdict_evidence {
 	bool came_back;		     /* a packet for the VIP came back from the backend */
 	bool answer_arrived;	     /* an answer reached this host's interface, and no socket */
 	bool is_unresolved;	     /* the next hop does not resolve */
+	bool is_vip_local;	     /* the VIP is an address of this host, which then answers its probes itself */
 };
 
 #define VERDICT_TEXT_BYTES 400

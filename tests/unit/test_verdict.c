@@ -94,6 +94,16 @@ static const struct row rows[] = {
 	{"the probe is too big", {.result.answer = HEALTH_TOO_BIG}, .from = ROUTER, .cause = CAUSE_PATH_MTU,
 	 .text = "full-size packets do not arrive (path MTU; ICMP from 10.3.0.254)"},
 
+	{"the VIP is this host's own, where nothing listens",
+	 {.result.answer = HEALTH_REFUSED, .port = 80, .is_vip_local = true}, .from = VIP,
+	 .cause = CAUSE_VIP_LOCAL, .text = "VIP 10.2.0.1 is an address of this host"},
+	{"the VIP is this host's own, and whatever answers there is none of the backends",
+	 {.result.answer = HEALTH_GOOD, .port = 80, .is_vip_local = true}, .from = VIP, .cause = CAUSE_VIP_LOCAL,
+	 .text = "so that probes do not leave it: nothing is known of 10.3.0.1"},
+	{"the VIP is this host's own, and the check asks the backend's",
+	 {.result.answer = HEALTH_REFUSED, .port = 80, .is_vip_local = true, .is_via_backend = true}, .from = BACKEND,
+	 .cause = CAUSE_NOT_LISTENING, .text = "nothing listens on 10.3.0.1:80"},
+
 	{"silence, and the next hop does not resolve", {.result.answer = HEALTH_SILENT, .is_unresolved = true},
 	 .cause = CAUSE_NEXT_HOP_UNRESOLVED, .text = "next hop does not resolve"},
 	{"silence of everything", {.result.answer = HEALTH_SILENT, .own = VERDICT_SILENT}, .cause = CAUSE_BACKEND_SILENT,
@@ -102,7 +112,8 @@ static const struct row rows[] = {
 	 .text = "nothing comes from 10.2.0.1:80"},
 	{"silence of the VIP alone", {.result.answer = HEALTH_SILENT, .own = VERDICT_ANSWERS, .echo = VERDICT_SILENT},
 	 .cause = CAUSE_VIP_MISSING,
-	 .text = "VIP 10.2.0.1 is not on the backend (silence, while 10.3.0.1 answers), or its answers"},
+	 .text = "VIP 10.2.0.1 is not on the backend (silence, while 10.3.0.1 answers), or its rp_filter drops what arrives, or "
+		 "its answers are lost on the way back"},
 	{"silence of the VIP alone, through a tunnel",
 	 {.result.answer = HEALTH_SILENT, .method = "ipip", .own = VERDICT_ANSWERS, .echo = VERDICT_SILENT},
 	 .cause = CAUSE_VIP_MISSING,
