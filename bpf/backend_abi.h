@@ -25,7 +25,8 @@
 	X(TAKEN_OVER, "packets that another backend passed on to this one")                                               \
 	X(FORGED, "packets that came with the mark of those that leave here, dropped")                                    \
 	X(STRANDED, "packets to pass on for which there was no way, dropped")                                             \
-	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")
+	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")                                           \
+	X(ASKED, "questions of directors whether GUE is opened here, dropped, which says that it is")
 
 enum hpb_counter {
 #define HPB_COUNTER_ENUM(name, text) HPB_##name,

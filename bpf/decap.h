@@ -1,5 +1,5 @@
 /* Decap: take the outer headers off a tunnelled packet that a named director sent for one of our VIPs, unless its second
- * chance is better. Everything else is the kernel's, untouched.
+ * chance is better. A director's question whether we are here is dropped; everything else is the kernel's, untouched.
  *
  * The inner packet stays as it is, its ECN bits too: our directors send the outer header as Not-ECT, which no router
  * marks (RFC 6040, compatibility mode). */
@@ -82,7 +82,7 @@ static __always_inline int decap(struct xdp_md *ctx)
 		backend_count(verdict);
 		if (verdict == HPB_REFUSED_SENDER)
 			decap_note_refused(&t);
-		return XDP_PASS;
+		return verdict == HPB_ASKED ? XDP_DROP : XDP_PASS;
 	}
 	if (t.has_chance) {
 		if (chance_leaves(ctx, &t))

@@ -23,6 +23,12 @@ struct hp_gue {
 #define HP_GUE_PLAIN 0
 #define HP_GUE_WITH_CHANCE 5
 
+/* A control message, of a type without a meaning of its own: the question of a director whether anybody here opens GUE. Whoever
+ * does takes it in silence, the kernel's own tunnels as well; where nobody does, the kernel answers "port unreachable", over IPv6
+ * too, as this datagram has a checksum. */
+#define HP_GUE_CONTROL 0x20
+#define HP_GUE_QUESTION 0
+
 /* The private data: where a backend that has no socket for the packet passes it on to, once. */
 struct hp_gue_chance {
 	__u8 magic;

@@ -183,8 +183,9 @@ static __always_inline enum hpb_counter tunnel_outer6(struct tunnel *t)
 
 /* UDP and GUE, plain or with a second chance, which outer_bytes and inner_bytes then take in.
  *
- * What directors do not send is the kernel's: control packets, optional fields, private data of others, and a UDP
- * checksum, which nobody would look at after us. */
+ * What directors do not send is the kernel's: other control messages than their question, optional fields, private data of
+ * others, and a UDP checksum, which nobody would look at after us. A sender that is not named is told by the kernel that it asks
+ * in vain. */
 static __always_inline enum hpb_counter tunnel_gue(struct tunnel *t)
 {
 	struct udphdr *udp = tunnel_inner(t);
@@ -194,6 +195,8 @@ static __always_inline enum hpb_counter tunnel_gue(struct tunnel *t)
 
 	if ((void *)(gue + 1) > t->end || bpf_ntohs(udp->len) > t->inner_bytes || bpf_ntohs(udp->len) < HP_GUE_BYTES)
 		return HPB_MALFORMED;
+	if (gue->form == HP_GUE_CONTROL && gue->protocol == HP_GUE_QUESTION && !gue->flags && t->is_allowed)
+		return HPB_ASKED;
 	if (udp->check || gue->flags || (gue->protocol != IPPROTO_IPIP && gue->protocol != IPPROTO_IPV6))
 		return HPB_OTHER_GUE;
 	t->inner_protocol = gue->protocol;

@@ -20,6 +20,16 @@ static uint32_t room_of(const struct director *director, const struct fleet_back
 	return adjacency && backend->way ? (uint32_t)adjacency->mtu - adjacency->outer_bytes : 0;
 }
 
+/* Over IPv4 a tunnel's own packets are refused aloud. The question comes from the address that the route prefers, as do probes,
+ * unless the tunnel has a fixed source. */
+static bool asks_gue(const struct director *director, const struct fleet_backend *backend)
+{
+	const struct config_source *source = &director->running->source6;
+
+	return (backend->identity.method == HP_METHOD_GUE_4_IN_6 || backend->identity.method == HP_METHOD_GUE_6_IN_6) &&
+	       (!source->set || source->prefix.bits < 128);
+}
+
 static bool describe(void *context, const struct check *check, struct inquest_case *out)
 {
 	const struct director *director = context;
@@ -40,6 +50,7 @@ static bool describe(void *context, const struct check *check, struct inquest_ca
 	out->method = config_forward_name(adjacency_forward((enum hp_method)backend->identity.method));
 	out->mark = backend->way ? probe_way_mark(director->probe_way, key->number) : 0;
 	out->mtu = room_of(director, backend);
+	out->asks_gue = asks_gue(director, backend);
 	return true;
 }
 

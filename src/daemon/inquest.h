@@ -1,6 +1,6 @@
 /* An inquest: why a check fails. The probe itself says that it does; this asks what tells one cause from another, all at once:
  * the backend's own address by its port and by ping, the VIP by ping down the path of clients' packets, the probe once more
- * with a tap on what reaches this host, and, where pings arrive, one of full size.
+ * with a tap on what reaches this host, whether the backend's kernel refuses GUE, and, where pings arrive, one of full size.
  *
  * Collects; core/verdict.h judges. So many at a time, the others wait for their turn; each ends within seconds. */
 #ifndef HP_DAEMON_INQUEST_H
@@ -25,6 +25,7 @@ struct inquest_case {
 	const struct config_health *health; /* of the check; a reference is taken */
 	uint32_t mark;	    /* that leads sockets to this backend */
 	uint32_t mtu;	    /* longest packet for the VIP that the way takes; 0: not known, and not asked */
+	bool asks_gue;	    /* ask as well whether anybody opens GUE at the backend, from this host's own address */
 	struct health_result result; /* of the check's last probe, good or bad */
 };
 

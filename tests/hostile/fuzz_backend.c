@@ -251,6 +251,11 @@ static void check_leaves(const __u8 *was, const __u8 *is, size_t bytes)
 	free(sent);
 }
 
+static bool is_question(const __u8 *gue)
+{
+	return gue[0] == HP_GUE_CONTROL && gue[1] == HP_GUE_QUESTION && !gue[2] && !gue[3];
+}
+
 static void run_decap(const uint8_t *data, size_t size)
 {
 	struct xdp_md ctx = bpf_user_frame(data, size);
@@ -263,7 +268,9 @@ static void run_decap(const uint8_t *data, size_t size)
 	action = hp_decap(&ctx);
 	need(!sockets_held);
 	bytes = ctx.data_end - ctx.data;
-	if (action == XDP_DROP)
+	if (action == XDP_DROP && counts[HPB_ASKED])
+		need(counts[HPB_ASKED] == 1 && !is_relayed && is_question(data + chance_of(data, size) - sizeof(struct hp_gue)));
+	else if (action == XDP_DROP)
 		need(counts[HPB_FORGED] == 1 && data[chance_of(data, size) + 2] >= HP_CHANCE_LEAVES);
 	else
 		need(action == XDP_PASS && !is_relayed);

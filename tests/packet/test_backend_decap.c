@@ -295,6 +295,40 @@ static void test_other_gre(void **state)
 		run_row(&rows[i]);
 }
 
+/* A director asks whether anybody opens GUE here: silence says yes, and the kernel says no. */
+static void test_question(void **state)
+{
+	static const struct {
+		const char *sentence;
+		struct row row;
+		int action;
+	} rows[] = {
+		{"a director's question is dropped", {"", 6, 6, .kind = GUE, .counter = HPB_ASKED}, XDP_DROP},
+		{"one with a checksum too", {"", 6, 6, 2, .kind = GUE, .flaw.udp_check = 1, .counter = HPB_ASKED}, XDP_DROP},
+		{"and over IPv4", {"", 4, 4, 1, .kind = GUE, .flaw.udp_check = 1, .counter = HPB_ASKED}, XDP_DROP},
+		{"a stranger's is the kernel's, which refuses",
+		 {"", 6, 6, .kind = GUE, .flaw = {.sender = "fd00:2::b", .udp_check = 1}, .counter = HPB_OTHER_GUE}, XDP_PASS},
+		{"one with flags is another message",
+		 {"", 6, 6, .kind = GUE, .flaw = {.gue_flags = 1, .udp_check = 1}, .counter = HPB_OTHER_GUE}, XDP_PASS},
+		{"one that is cut short is none", {"", 6, 6, .kind = GUE, .flaw.udp_length = -(40 + PAYLOAD_BYTES + 1),
+						   .counter = HPB_MALFORMED}, XDP_PASS},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t before = lab_count(rows[i].row.counter);
+		struct frame in, out;
+		size_t inner;
+
+		print_message("%s\n", rows[i].sentence);
+		build(&rows[i].row, &in, &inner);
+		in.byte[inner - 4] = 0x20;
+		in.byte[inner - 3] = 0;
+		assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), rows[i].action);
+		expect_untouched(&in, &out);
+		assert_int_equal(lab_count(rows[i].row.counter) - before, 1);
+	}
+}
+
 /* Where no VIP comes by gue, UDP to its port is somebody's whom we do not know. */
 static void test_gue_not_taken(void **state)
 {
@@ -405,7 +439,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_options),	cmocka_unit_test(test_left_alone),
 		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags), cmocka_unit_test(test_other_gue),
-		cmocka_unit_test(test_other_gre), cmocka_unit_test(test_gue_not_taken),
+		cmocka_unit_test(test_other_gre), cmocka_unit_test(test_question),
+		cmocka_unit_test(test_gue_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, open_lab, lab_close);
