@@ -12,7 +12,7 @@
 #include "gre.h"
 #include "gue.h"
 
-#define HP_ABI_VERSION 2
+#define HP_ABI_VERSION 3
 
 /* ---- verdicts ------------------------------------------------------------------------------------------ */
 
@@ -29,6 +29,7 @@
 	X(NO_PORT, XDP_DROP, "the interface to its backend takes no redirected packets")                   \
 	X(NO_BACKEND, XDP_DROP, "service has no usable backend")                                           \
 	X(FRAGMENT, XDP_DROP, "later fragment, which names no port")                                       \
+	X(DENIED, XDP_DROP, "its source is denied by the service's lists of prefixes")                     \
 	X(ANSWERED_ARP, XDP_TX, "ARP request for a VIP answered")                                          \
 	X(ANSWERED_ND, XDP_TX, "neighbour solicitation for a VIP answered")                                \
 	X(ANSWERED_ECHO, XDP_TX, "ping of a VIP answered")                                                 \
@@ -145,12 +146,52 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 #define HP_MOTION_SETTLING (1u << 30)
 #define HP_MOTION_ASKS (1u << 29) /* remembered flows may sit where both rings agree, so the table is always asked */
 #define HP_MOTION_ANY (HP_MOTION_MOVING | HP_MOTION_SETTLING)
+#define HP_MOTION_FLAGS (HP_MOTION_ANY | HP_MOTION_ASKS)
+
+/* What a service has beyond the plain. Each says that its terms are to be read. */
+#define HP_SERVICE_GUARDED (1u << 26) /* by lists of prefixes */
+#define HP_SERVICE_FLAGS HP_SERVICE_GUARDED
+
+/* The map `terms`, by service number: read by packets of services that have flags, so that all others pay nothing. Stands
+ * before the flag that makes packets look. Each member is published by a store of its own; packets may see one before
+ * another. */
+struct hp_terms {
+	__u32 guard; /* number of the set that judges its sources, 0: none */
+	__u32 zero[7];
+};
+
+_Static_assert(sizeof(struct hp_terms) == 32, "hp_terms is half a line");
 
 /* When a service's motion is over, for a daemon that starts anew; packets do not read it. */
 struct hp_motion {
 	__u64 until_s; /* boot clock: a service that moves starts settling; 0: not moving */
 	__u64 zero;
 };
+
+/* ---- guards -------------------------------------------------------------------------------------------- */
+
+/* The map `guards` holds sets of prefixes, of which a service names one in its terms; services with equal lists share one.
+ * The longest prefix that holds a source judges it, and each set has one of no bits for each family. A set never changes
+ * once a service names it: another is written beside it, and it is taken away after a grace period. */
+struct hp_guard_key {
+	__u32 bits; /* of what follows that count: those of the set, and the prefix's own */
+	__u32 set;  /* hp_guard_set() */
+	__be32 address[4]; /* IPv4: in the first word */
+};
+
+_Static_assert(sizeof(struct hp_guard_key) == 24, "hp_guard_key has padding");
+
+#define HP_GUARD_SET_BITS 32
+#define HP_GUARD_DENIES (1u << 31)
+#define HP_GUARD_LISTED (1u << 30) /* one of the service's lists names the prefix */
+#define HP_GUARD_REST (1u << 29)   /* none does: it is for sources that no prefix holds */
+#define HP_GUARD_BITS 0xffu	   /* of the prefix, by its family */
+
+/* A set has a part for each family, so that no prefix of one is one of the other. */
+static inline __attribute__((always_inline)) __u32 hp_guard_set(__u32 number, __u8 is_ipv6)
+{
+	return number << 1 | is_ipv6;
+}
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 
@@ -447,6 +488,8 @@ struct hp_trace {
 	__u32 deed;	 /* enum hp_deed that the packet would lead to */
 	__u32 alternate; /* backend named for a second chance, 0: none */
 	__u64 since_ns, seen_ns; /* of what is remembered, by the boot clock */
+	__u32 guard;		 /* HP_GUARD_*: what judged the source; 0: the service has no lists */
+	__u32 zero;
 };
 
 /* ---- the flow's hash ----------------------------------------------------------------------------------- */

@@ -269,7 +269,7 @@ __attribute__((noinline)) int continuity(struct continuity *packet)
 	flow = packet->flow; /* older verifiers (6.1) take keys from this function's own stack only */
 	choice.backend = s.now = packet->backend;
 	s.kind = (__u8)packet->kind;
-	s.motion = packet->before & ~HP_BLOCK_MASK;
+	s.motion = packet->before & HP_MOTION_FLAGS;
 	s.before = continuity_slot(&flow, packet->before & HP_BLOCK_MASK);
 	s.before_lives = continuity_lives(s.before);
 	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != s.now);

@@ -1,4 +1,4 @@
-/* The director's XDP program: parse -> answer -> service -> pick -> forward -> count.
+/* The director's XDP program: parse -> answer -> service -> guard -> pick -> forward -> count.
  *
  * Each step is one header with one entry function, and a packet never goes back to an earlier step. A step
  * returns HP_CONTINUE or the verdict; the verdict is counted and becomes an action in one place. */
@@ -6,6 +6,7 @@
 #include "parse.h"
 #include "answer.h"
 #include "service.h"
+#include "guard.h"
 #include "pick.h"
 #include "forward.h"
 #include "count.h"
@@ -62,8 +63,13 @@ static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 	if (verdict != HP_CONTINUE)
 		return count_stranger(verdict);
 	rings = pick_rings(pkt);
-	if (unlikely(rings >> 32) && !moving_agrees(pkt, rings))
-		return moving(pkt);
+	if (unlikely(rings >> 32)) {
+		verdict = guard(pkt, rings);
+		if (verdict != HP_CONTINUE)
+			return count_served(pkt, verdict);
+		if (moving_concerns(rings) && !moving_agrees(pkt, rings))
+			return moving(pkt);
+	}
 	return count_served(pkt, serve(pkt, (__u32)rings));
 }
 

@@ -33,6 +33,7 @@ HP_MAPPED_ARRAY(backend_counts, struct hp_backend_counts);
 HP_MAPPED_ARRAY(motions, struct hp_motion);
 HP_MAPPED_ARRAY(flow_counts, struct hp_flow_counts);
 HP_MAPPED_ARRAY(hints, __u64);
+HP_MAPPED_ARRAY(terms, struct hp_terms);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
 
 /* The two of the program for probes are its own, as `trace` is the twin's. */
@@ -60,6 +61,15 @@ struct {
 	__type(key, struct hp_flow);
 	__type(value, struct hp_remembered);
 } unproven SEC(".maps");
+
+/* Sets of prefixes, which judge sources. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_guard_key);
+	__type(value, __u32);
+} guards SEC(".maps");
 
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {

@@ -100,6 +100,12 @@ __attribute__((noinline)) int moving_send(struct xdp_md *ctx, __u32 service, __u
 	return count_served(&pkt, verdict == HP_FORWARDED && pkt.is_quoted ? HP_ICMP_FORWARDED : verdict);
 }
 
+/* Whether a service with these words lives through a change, or keeps a ring `before`. */
+static ALWAYS_INLINE int moving_concerns(__u64 rings)
+{
+	return ((__u32)(rings >> 32) & ~HP_SERVICE_FLAGS) != 0;
+}
+
 /* Whether the change makes no difference to a packet: both rings name the same backend, and no table is to be asked. It is
  * then as one of a steady service, but for the twin, which has to say why. */
 static ALWAYS_INLINE int moving_agrees(const struct packet *pkt, __u64 rings)

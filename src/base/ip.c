@@ -47,6 +47,12 @@ static bool host_bits_zero(const struct ip *ip, unsigned int bits)
 	return true;
 }
 
+void ip_clear_host(struct ip *ip, uint8_t bits)
+{
+	for (unsigned int bit = bits + (ip_is4(ip) ? 96u : 0u); bit < 128; bit++)
+		ip->byte[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
+}
+
 bool prefix_parse(struct prefix *out, const char *text)
 {
 	char address[IP_TEXT_BYTES];

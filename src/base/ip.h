@@ -28,6 +28,9 @@ bool ip_parse(struct ip *out, const char *text);
 /* Parse ADDRESS or ADDRESS/BITS; host bits must be zero. Returns false, *out untouched, otherwise. */
 bool prefix_parse(struct prefix *out, const char *text);
 
+/* Make all bits zero but the first, counted by the address's own family. */
+void ip_clear_host(struct ip *ip, uint8_t bits);
+
 /* Write the address into text and return text. */
 const char *ip_format(const struct ip *ip, char text[static IP_TEXT_BYTES]);
 const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_TEXT_BYTES]);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "core/guard.h"
 
 struct config_service *config_service_hold(struct config_service *service)
 {
@@ -21,6 +22,7 @@ void config_service_drop(struct config_service *service)
 	free(service->vips);
 	free(service->backends);
 	config_health_drop(service->health);
+	guard_drop(service->guard);
 	free(service);
 }
 
@@ -89,6 +91,8 @@ static struct config_service *copy_service(const struct config_service *service)
 	copy->backends = duplicate(service->backends, service->backend_count * sizeof(*service->backends));
 	if (copy->health)
 		config_health_hold(copy->health);
+	if (copy->guard)
+		guard_hold(copy->guard);
 	if (copy->name && copy->vips && copy->backends)
 		return copy;
 	config_service_drop(copy);
@@ -115,6 +119,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&
 	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
 	       a->when_all_down == b->when_all_down && a->on_down == b->on_down && config_health_equal(a->health, b->health) &&
+	       guard_equal(a->guard, b->guard) &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }

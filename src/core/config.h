@@ -11,6 +11,8 @@
 
 #include "base/ip.h"
 
+struct guard;
+
 #define CONFIG_SEED_DEFAULT 0x68616c6670726f78ULL
 /* Room for flows that are remembered, and for those that have yet to prove themselves, where the file says auto. */
 #define CONFIG_FLOWS_AUTO    1048576u
@@ -144,6 +146,7 @@ struct config_service {
 	bool min_up_is_percent;
 	enum config_all_down when_all_down;
 	enum config_on_down on_down;
+	struct guard *guard; /* a reference; NULL: everybody may use it */
 	uint32_t line; /* where it stands in the text, from 1 */
 };
 
@@ -155,6 +158,7 @@ struct config_limits {
 	uint32_t slots;
 	uint32_t flows;	   /* remembered and proven */
 	uint32_t unproven; /* remembered for a second or so, and not heard of again yet */
+	uint32_t prefixes; /* of allow and deny, of all services that differ */
 };
 
 /* Outer source of tunnels: bits == family width is one address; fewer, and it varies with the flow within the

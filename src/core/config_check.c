@@ -335,6 +335,7 @@ void config_check(struct config_reader *reader)
 		check_ring(reader, draft);
 		check_window(reader, draft);
 		config_check_health(reader, draft);
+		config_check_guard(reader, draft);
 	}
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);

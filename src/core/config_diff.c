@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "base/duration.h"
+#include "core/guard.h"
 
 struct named {
 	const struct config_service *service;
@@ -174,6 +175,27 @@ static void diff_health(const struct config_service *a, const struct config_serv
 		    config_on_down_name(b->on_down));
 }
 
+static void count_rules(const struct guard *guard, size_t *allowed, size_t *denied)
+{
+	*denied = guard ? guard_denied(guard) : 0;
+	*allowed = guard ? guard->count - *denied : 0;
+}
+
+/* Lists may be long, so the numbers are told, and not each prefix. */
+static void diff_guard(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	size_t allowed[2], denied[2];
+
+	if (guard_equal(a->guard, b->guard))
+		return;
+	count_rules(a->guard, &allowed[0], &denied[0]);
+	count_rules(b->guard, &allowed[1], &denied[1]);
+	if (allowed[0] || allowed[1])
+		add(out, CONFIG_CHANGE, b->name, "allow %zu -> %zu prefixes", allowed[0], allowed[1]);
+	if (denied[0] || denied[1])
+		add(out, CONFIG_CHANGE, b->name, "deny %zu -> %zu prefixes", denied[0], denied[1]);
+}
+
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	diff_vips(a, b, out);
@@ -200,6 +222,7 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	diff_seconds("slow_start", a->slow_start_s, b->slow_start_s, b->name, out);
 	diff_seconds("deadline", a->deadline_s, b->deadline_s, b->name, out);
 	diff_health(a, b, out);
+	diff_guard(a, b, out);
 	diff_backends(a, b, out);
 }
 

@@ -7,7 +7,8 @@
 
 #include "core/config_read.h"
 
-#define FLOWS_MOST (1u << 26)
+#define FLOWS_MOST    (1u << 26)
+#define PREFIXES_MOST (1u << 24)
 
 /* ---- interfaces ---------------------------------------------------------------------------------------------------- */
 
@@ -163,12 +164,19 @@ static void read_limit_unproven(struct config_reader *reader, const struct yaml_
 	read_limit(reader, value, FLOWS_MOST, "limits.unproven", &reader->config->limits.unproven);
 }
 
+static void read_limit_prefixes(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	read_limit(reader, value, PREFIXES_MOST, "limits.prefixes", &reader->config->limits.prefixes);
+}
+
 static const struct config_option limit_options[] = {
 	{"services", read_limit_services, false, "VIPs with their ports"},
 	{"backends", read_limit_backends, false, "different backends"},
 	{"slots", read_limit_slots, false, "slots of all rings together, with room for those being replaced"},
 	{"flows", read_limit_flows, false, "flows that are remembered through a change"},
 	{"unproven", read_limit_unproven, false, "flows that were just remembered, and have yet to prove themselves"},
+	{"prefixes", read_limit_prefixes, false, "prefixes of allow and deny, of all services that differ in them"},
 };
 
 static void read_limits(struct config_reader *reader, const struct yaml_node *value, void *target)

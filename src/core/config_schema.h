@@ -7,6 +7,7 @@
 
 #include "core/config.h"
 #include "core/config_parse.h"
+#include "core/guard.h"
 #include "core/yaml_tree.h"
 
 #define CONFIG_SLOTS_AUTO 0
@@ -18,6 +19,17 @@ struct config_health_draft {
 	bool has_type;
 };
 
+/* A service's prefixes while they are read: those of both lists, and where each stands. */
+struct config_guard_rule {
+	struct guard_rule rule;
+	const struct yaml_node *at;
+};
+
+struct config_guard_draft {
+	struct config_guard_rule *rules; /* owned, until they are checked */
+	size_t count;
+};
+
 /* A service while it is read: what it becomes, and where its parts stand in the text. */
 struct config_draft {
 	struct config_service *service;
@@ -25,6 +37,7 @@ struct config_draft {
 		*fallback, *on_down;
 	struct config_backend *fallbacks; /* behind the backends in the end */
 	struct config_health_draft health;
+	struct config_guard_draft guard;
 	bool has_seed;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
@@ -51,6 +64,11 @@ void config_schema_health(struct config_reader *reader, const struct yaml_node *
 
 /* Judge a service's health, and what follows from backends being up or not. */
 void config_check_health(struct config_reader *reader, struct config_draft *draft);
+
+/* The options `allow` and `deny` of a service, the same; and what they mean together. */
+void config_schema_allow(struct config_reader *reader, const struct yaml_node *value, void *target);
+void config_schema_deny(struct config_reader *reader, const struct yaml_node *value, void *target);
+void config_check_guard(struct config_reader *reader, struct config_draft *draft);
 
 /* The option `announce`, the same. */
 void config_schema_announce(struct config_reader *reader, const struct yaml_node *value, void *target);

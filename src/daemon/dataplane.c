@@ -13,9 +13,30 @@
 #include "director.skel.h"
 
 #define ABI_LEAST 1u /* the oldest pins that are adopted */
-/* Records that changed since a version whose pins are adopted. None has so far: what is new in ABI 2 are maps, and members
- * where zeroes were. */
-static const struct dataplane_conversion conversions_known[] = {{.convert = NULL}};
+
+/* Verdicts as the cells of ABI 1 and 2 had them. */
+static const uint8_t cells_2[] = {
+	HP_CELL_BYTES,	HP_FORWARDED,	HP_ICMP_FORWARDED, HP_TOO_BIG,	    HP_LOOPED,	       HP_UNRESOLVED,
+	HP_NO_HEADROOM, HP_NO_PORT,	HP_NO_BACKEND,	   HP_FRAGMENT,	    HP_ANSWERED_ARP,   HP_ANSWERED_ND,
+	HP_ANSWERED_ECHO, HP_VIP_SILENT, HP_VIP_OTHER,	   HP_NOT_VIP,	    HP_NOT_IP,	       HP_MALFORMED,
+};
+
+static void convert_counts_2(const void *record, void *out)
+{
+	const struct hp_service_counts *from = record;
+	struct hp_service_counts *to = out;
+
+	memset(to, 0, sizeof(*to));
+	for (size_t i = 0; i < sizeof(cells_2) / sizeof(cells_2[0]); i++)
+		to->cell[cells_2[i]] = __atomic_load_n(&from->cell[i], __ATOMIC_RELAXED);
+}
+
+/* Records that changed since a version whose pins are adopted. What is new in ABI 2 are maps, and members where zeroes were;
+ * in ABI 3 also verdicts among those of before. */
+static const struct dataplane_conversion conversions_known[] = {
+	{DATAPLANE_SERVICE_COUNTS, 2, sizeof(struct hp_service_counts), convert_counts_2},
+	{.convert = NULL},
+};
 
 /* What libbpf said first, for an error's sentence; "" for nothing. */
 static char first_words[400];
@@ -78,7 +99,8 @@ static int load_error(struct err *e, int code)
 	case ENOMEM:
 	case E2BIG:
 		return err_set(e, code,
-			       "no memory for the data plane: %m; lower limits.services, backends, slots, flows or unproven (%s)",
+			       "no memory for the data plane: %m; lower limits.services, backends, slots, flows, unproven or "
+			       "prefixes (%s)",
 			       first_words);
 	default:
 		return err_set(e, code,

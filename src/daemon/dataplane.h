@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "core/config.h"
+#include "core/guard.h"
 #include "core/keys.h"
 
 #define DATAPLANE_PINS "/sys/fs/bpf/halfproxy"
@@ -27,6 +28,7 @@ struct dataplane_limits {
 	uint32_t blocks;
 	uint32_t flows;	   /* remembered and proven */
 	uint32_t unproven; /* remembered, not proven yet */
+	uint32_t prefixes; /* of guards */
 	uint32_t said;	   /* DATAPLANE_SAYS_*: by the configuration, so that a data plane that is adopted gets smaller, too */
 };
 
@@ -35,6 +37,7 @@ struct dataplane_limits {
 #define DATAPLANE_SAYS_BLOCKS 4u
 #define DATAPLANE_SAYS_FLOWS 8u
 #define DATAPLANE_SAYS_UNPROVEN 16u
+#define DATAPLANE_SAYS_PREFIXES 32u
 
 /* A limit that stays what it was, since more is in use than was wanted. In the configuration's terms. */
 struct dataplane_kept {
@@ -48,7 +51,7 @@ struct dataplane_migration {
 	bool was_cut_short;  /* or an earlier start had, and it was this one's to finish */
 	uint32_t abi;	     /* of those replaced */
 	uint64_t flows_lost; /* at most: that the new tables did not take */
-	struct dataplane_kept kept[5];
+	struct dataplane_kept kept[6];
 	size_t kept_count;
 	struct err why_not; /* why those of another size stayed as they are; empty: they did not */
 };
@@ -71,6 +74,7 @@ struct dataplane {
 	struct hp_motion *motions;
 	struct hp_flow_counts *flow_counts;
 	uint64_t *hints;
+	struct hp_terms *terms;
 	struct hp_service_counts *service_counts;
 	struct hp_backend_counts *backend_counts;
 	struct director_bpf *live;
@@ -191,6 +195,20 @@ uint64_t dataplane_flow_events(const struct dataplane *plane, enum hp_flow_event
 
 /* Nothing is remembered, and no packet is in flight that may remember: packets need not ask the table of proven flows. */
 void dataplane_hints_clear(struct dataplane *plane);
+
+/* ---- guards, in dataplane_guard.c */
+
+/* Write rows of a set that no service names yet. Returns 0, or -ENOSPC or another -errno with *e written and none of them
+ * left. */
+int dataplane_guard_write(struct dataplane *plane, const struct guard_row *rows, size_t count, struct err *e);
+
+/* Take rows away, of a set that no packet looks into any more. */
+void dataplane_guard_erase(struct dataplane *plane, const struct guard_row *rows, size_t count);
+
+/* Call back for each row there is, in no order. Returns what the callback returns first that is not 0, or 0, or -errno with *e
+ * written. */
+int dataplane_guards_each(struct dataplane *plane, int (*each)(void *context, const struct guard_row *row), void *context,
+			  struct err *e);
 
 /* The boot clock, as packets read it. */
 uint64_t dataplane_boot_ns(void);

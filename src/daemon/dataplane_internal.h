@@ -51,6 +51,8 @@ enum dataplane_map_id {
 	DATAPLANE_MOTIONS,
 	DATAPLANE_FLOW_COUNTS,
 	DATAPLANE_HINTS,
+	DATAPLANE_TERMS,
+	DATAPLANE_GUARDS,
 	DATAPLANE_MAP_COUNT
 };
 
@@ -60,6 +62,7 @@ enum dataplane_copy {
 	DATAPLANE_COPY_RECORDS, /* each to where it was */
 	DATAPLANE_COPY_KEYS,	/* where a key stands follows from the table's size */
 	DATAPLANE_COPY_COUNTS,	/* sums, to the daemon's own row */
+	DATAPLANE_COPY_GUARDS,	/* the same, which are no array's */
 	DATAPLANE_COPY_FLOWS,	/* what packets go on writing to until all links run the new program */
 };
 
@@ -117,7 +120,7 @@ int dataplane_set_open(struct dataplane_set *set, const struct dataplane *plane,
 		       const struct dataplane_conversion *conversions, struct err *e);
 void dataplane_set_close(struct dataplane_set *set);
 
-/* The size of the data plane that the maps make up; for tables of flows that are not there, that of `wanted`. */
+/* The size of the data plane that the maps make up; for tables that are not there, that of `wanted`. */
 struct dataplane_limits dataplane_set_limits(const struct dataplane_set *set, const struct dataplane_limits *wanted);
 
 /* Whether all of the maps can be used as they are by a program for a data plane of this size. */
@@ -174,6 +177,10 @@ int dataplane_merge_flows(struct dataplane *plane, const struct dataplane_set *f
  * untouched_ns  entries that a packet has written to since are packets' of the new program. */
 int dataplane_merge_forgotten(struct dataplane *plane, const struct dataplane_set *former, uint64_t taken_ns,
 			      uint64_t untouched_ns, struct err *e);
+
+/* Rows of guards, of a map by its descriptor: how many there are; all of them into another. */
+int dataplane_guards_count(int fd, uint32_t *count, struct err *e);
+int dataplane_guards_copy(int from, int to, struct err *e);
 
 /* As dataplane_walk_flows, for a table by its descriptor. */
 int dataplane_walk_table(int fd, struct dataplane_walk *walk, struct err *e);

@@ -119,7 +119,7 @@ int dataplane_choose_limits(struct dataplane *plane, const struct dataplane_set 
 {
 	struct dataplane_limits is = dataplane_set_limits(set, wanted);
 	struct dataplane_migration *migration = &plane->migration;
-	uint32_t flows = 0, unproven = 0, said = wanted->said;
+	uint32_t flows = 0, unproven = 0, prefixes = 0, said = wanted->said;
 	struct use use = look(set);
 	int code = 0;
 
@@ -127,6 +127,8 @@ int dataplane_choose_limits(struct dataplane *plane, const struct dataplane_set 
 		code = look_at_table(set, DATAPLANE_FLOWS_MAP, &flows, e);
 	if (!code && said & DATAPLANE_SAYS_UNPROVEN && wanted->unproven < is.unproven)
 		code = look_at_table(set, DATAPLANE_UNPROVEN_MAP, &unproven, e);
+	if (!code && said & DATAPLANE_SAYS_PREFIXES && wanted->prefixes < is.prefixes)
+		code = dataplane_guards_count(set->map[DATAPLANE_GUARDS].fd, &prefixes, e);
 	if (code)
 		return code;
 	*out = (struct dataplane_limits){
@@ -139,6 +141,8 @@ int dataplane_choose_limits(struct dataplane *plane, const struct dataplane_set 
 		.flows = choose(migration, "flows", 1, 0, wanted->flows, is.flows, flows, said & DATAPLANE_SAYS_FLOWS),
 		.unproven = choose(migration, "unproven", 1, 0, wanted->unproven, is.unproven, unproven,
 				   said & DATAPLANE_SAYS_UNPROVEN),
+		.prefixes = choose(migration, "prefixes", 1, 0, wanted->prefixes, is.prefixes, prefixes,
+				   said & DATAPLANE_SAYS_PREFIXES),
 	};
 	return 0;
 }
@@ -241,6 +245,11 @@ static void take_all_counts(struct dataplane *plane, const struct dataplane_set 
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
+static int copy_guards(struct dataplane *plane, const struct dataplane_set *set, struct err *e)
+{
+	return dataplane_guards_copy(set->map[DATAPLANE_GUARDS].fd, bpf_map__fd(plane->live->maps.guards), e);
+}
+
 static int copy_own(struct dataplane *plane, const struct dataplane_set *set, struct err *e)
 {
 	int code = 0;
@@ -254,6 +263,8 @@ static int copy_own(struct dataplane *plane, const struct dataplane_set *set, st
 			copy_records(plane, set, id);
 		else if (dataplane_maps[id].copy == DATAPLANE_COPY_KEYS)
 			code = copy_keys(plane, set, id, e);
+		else if (dataplane_maps[id].copy == DATAPLANE_COPY_GUARDS)
+			code = copy_guards(plane, set, e);
 	}
 	return code;
 }

@@ -37,6 +37,8 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_MOTIONS] = MAPPED(motions, struct hp_motion, 2, DATAPLANE_COPY_RECORDS),
 	[DATAPLANE_FLOW_COUNTS] = MAPPED(flow_counts, struct hp_flow_counts, 2, DATAPLANE_COPY_COUNTS),
 	[DATAPLANE_HINTS] = MAPPED(hints, uint64_t, 2, DATAPLANE_COPY_NOTHING),
+	[DATAPLANE_TERMS] = MAPPED(terms, struct hp_terms, 3, DATAPLANE_COPY_RECORDS),
+	[DATAPLANE_GUARDS] = {"guards", 0, sizeof(uint32_t), 3, DATAPLANE_COPY_GUARDS},
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -69,6 +71,7 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return keys_buckets(limits->services * 2);
 	case DATAPLANE_SERVICES:
 	case DATAPLANE_MOTIONS:
+	case DATAPLANE_TERMS:
 		return limits->services;
 	case DATAPLANE_SLOTS:
 		return limits->blocks;
@@ -93,22 +96,29 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return count_rows;
 	case DATAPLANE_HINTS:
 		return HP_HINT_WORDS;
+	case DATAPLANE_GUARDS:
+		return limits->prefixes;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}
 	return 0;
 }
 
+/* Entries of a map of the set, or what is wanted where it has no such map. */
+static uint32_t entries_of(const struct dataplane_set *set, enum dataplane_map_id id, uint32_t wanted)
+{
+	return set->map[id].fd < 0 ? wanted : set->map[id].entries;
+}
+
 struct dataplane_limits dataplane_set_limits(const struct dataplane_set *set, const struct dataplane_limits *wanted)
 {
-	const struct dataplane_pinned *flows = &set->map[DATAPLANE_FLOWS_MAP], *unproven = &set->map[DATAPLANE_UNPROVEN_MAP];
-
 	return (struct dataplane_limits){
 		.services = set->map[DATAPLANE_SERVICES].entries,
 		.backends = set->map[DATAPLANE_BACKENDS].entries,
 		.blocks = set->map[DATAPLANE_SLOTS].entries,
-		.flows = flows->fd < 0 ? wanted->flows : flows->entries,
-		.unproven = unproven->fd < 0 ? wanted->unproven : unproven->entries,
+		.flows = entries_of(set, DATAPLANE_FLOWS_MAP, wanted->flows),
+		.unproven = entries_of(set, DATAPLANE_UNPROVEN_MAP, wanted->unproven),
+		.prefixes = entries_of(set, DATAPLANE_GUARDS, wanted->prefixes),
 	};
 }
 

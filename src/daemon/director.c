@@ -316,10 +316,11 @@ static void log_migration(const struct dataplane *plane)
 		log_event(LOG_WARNING, "flows_lost flows=%llu reason=\"the new table is full\"",
 			  (unsigned long long)migration->flows_lost);
 	if (migration->is_done)
-		log_event(LOG_NOTICE, "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u cut_short=%s",
+		log_event(LOG_NOTICE,
+			  "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u prefixes=%u cut_short=%s",
 			  migration->abi, plane->limits.services - 1, plane->limits.backends - 1,
 			  (plane->limits.blocks - 1) * HP_SLOTS_PER_BLOCK, plane->limits.flows, plane->limits.unproven,
-			  migration->was_cut_short ? "yes" : "no");
+			  plane->limits.prefixes, migration->was_cut_short ? "yes" : "no");
 }
 
 /* Room for both configurations: each has been given twice what it needs. What a configuration says it has to mean. */
@@ -334,6 +335,8 @@ static int add_room(const struct config *before, struct dataplane_limits *limits
 		limits->backends = more.backends;
 	if (!(limits->said & DATAPLANE_SAYS_BLOCKS) && limits->blocks < more.blocks)
 		limits->blocks = more.blocks;
+	if (!(limits->said & DATAPLANE_SAYS_PREFIXES) && limits->prefixes < more.prefixes)
+		limits->prefixes = more.prefixes;
 	return 0;
 }
 

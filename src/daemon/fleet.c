@@ -18,13 +18,14 @@ uint32_t fleet_take(struct fleet *fleet, struct extents *from, uint32_t count)
 bool fleet_wants_reclaim(const struct fleet *fleet)
 {
 	return extents_any_retired(&fleet->service_numbers) || extents_any_retired(&fleet->backend_numbers) ||
-	       extents_any_retired(&fleet->blocks);
+	       extents_any_retired(&fleet->blocks) || fleet->retired_guards;
 }
 
 void fleet_reclaim(struct fleet *fleet)
 {
 	dataplane_grace(fleet->plane);
 	fleet->epoch++;
+	fleet_guards_reclaim(fleet);
 	extents_reclaim(&fleet->service_numbers);
 	extents_reclaim(&fleet->backend_numbers);
 	extents_reclaim(&fleet->blocks);
@@ -445,6 +446,7 @@ static void adopt_service(void *context, const struct dataplane_key *key, uint32
 	service->ring = adopt_ring(fleet, fleet->plane->services[number].now);
 	service->before = adopt_ring(fleet, fleet->plane->services[number].before & HP_BLOCK_MASK);
 	fleet_motion_adopt(fleet, service);
+	fleet_terms_adopt(fleet, service);
 	service->vip = fleet_vip_adopt(fleet, &key->vip);
 	service->is_up = service->vip && service->ring;
 	if (service->vip)
@@ -459,6 +461,7 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	if (!fleet || extents_init(&fleet->service_numbers, 1, plane->limits.services) ||
 	    extents_init(&fleet->backend_numbers, 1, plane->limits.backends) ||
 	    extents_init(&fleet->blocks, 1, plane->limits.blocks) ||
+	    extents_init(&fleet->guard_numbers, 1, plane->limits.prefixes / 2 + 2) ||
 	    !(fleet->by_number = calloc(plane->limits.backends, sizeof(struct fleet_backend *)))) {
 		free(fleet);
 		err_set(e, -ENOMEM, "%m");
@@ -472,6 +475,10 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	fleet->pass.not_promoted = dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT);
 	if (adopt_backends(fleet)) {
 		err_set(e, -ENOMEM, "%m");
+		fleet_destroy(fleet);
+		return NULL;
+	}
+	if (fleet_guards_adopt(fleet, e)) {
 		fleet_destroy(fleet);
 		return NULL;
 	}
@@ -529,6 +536,8 @@ void fleet_destroy(struct fleet *fleet)
 	extents_destroy(&fleet->service_numbers);
 	extents_destroy(&fleet->backend_numbers);
 	extents_destroy(&fleet->blocks);
+	extents_destroy(&fleet->guard_numbers);
+	fleet_guards_forget(fleet);
 	dataplane_walk_end(&fleet->pass.walk);
 	fleet_forget_formers(fleet);
 	free(fleet->by_number);

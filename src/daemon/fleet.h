@@ -82,6 +82,17 @@ struct fleet_former {
 	size_t backend_count;
 };
 
+/* A set of prefixes in the data plane. */
+struct fleet_guard {
+	struct guard_fingerprint fingerprint; /* key */
+	uint32_t number;
+	unsigned int references;
+	struct guard_row *rows; /* owned; as they stand there */
+	size_t count, room;
+	struct fleet_guard *next; /* of those that are retired */
+	UT_hash_handle hh;
+};
+
 struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
@@ -111,6 +122,8 @@ struct fleet_service {
 	struct fleet_ring *ring;	 /* `now`; held; NULL: no usable backend */
 	struct fleet_ring *before;	 /* held; NULL: none */
 	struct motion motion;
+	uint32_t flags;		   /* HP_SERVICE_*, as packets see them */
+	struct fleet_guard *guard; /* held; NULL: none */
 	struct fleet_departure *departures;
 	struct fleet_ramp *ramps; /* owned, one for each of config->backends; NULL: nobody is on its way */
 	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
@@ -181,11 +194,14 @@ struct fleet {
 	struct fleet_backend **by_number; /* by number */
 	struct fleet_ring *rings;
 	struct fleet_vip *vips;
+	struct fleet_guard *guards;
+	struct fleet_guard *retired_guards; /* that a packet in flight may look into */
 	struct fleet_check *checks;
 	struct fleet_service *untold; /* services whose verdict may be another one, for whoever tells of it */
 	struct extents service_numbers;
 	struct extents backend_numbers;
 	struct extents blocks;
+	struct extents guard_numbers;
 	struct fleet_service **dirty;
 	size_t dirty_count, dirty_room;
 	uint64_t flush_at_ms; /* boot clock: when marked services are worth another try though nothing was heard; 0: never */

@@ -20,6 +20,7 @@ struct step {
 	struct quorum quorum;
 	struct fleet_ramp *ramps; /* owned */
 	struct fleet_ring *ring; /* a reference */
+	struct fleet_guard *guard; /* the same */
 	bool is_held; /* the ring is what it was: another is made when the ways to new backends are known */
 };
 
@@ -133,8 +134,10 @@ static int prepare_ring(struct fleet *fleet, struct step *step, struct err *e)
 
 static int prepare(struct fleet *fleet, struct step *step, struct err *e)
 {
-	int code = prepare_ring(fleet, step, e);
+	int code = fleet_guard_take(fleet, step->config->guard, &step->guard, e);
 
+	if (!code)
+		code = prepare_ring(fleet, step, e);
 	if (code || step->service)
 		return code;
 	step->number = fleet_take(fleet, &fleet->service_numbers, 1);
@@ -166,6 +169,7 @@ static void give_back(struct fleet *fleet, struct step *step)
 	free(step->members);
 	free(step->ramps);
 	fleet_ring_drop(fleet, step->ring);
+	fleet_guard_drop(fleet, step->guard);
 	if (!step->number)
 		return;
 	extents_retire(&fleet->service_numbers, step->number, 1);
@@ -208,6 +212,7 @@ static void publish_new(struct fleet *fleet, struct fleet_service *service)
 {
 	dataplane_service_zero(fleet->plane, service->number);
 	fleet->plane->services[service->number] = (struct hp_service){0};
+	fleet_terms_clear(fleet, service);
 	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
 	service->stale_in = fleet->pass.withdrawn_in; /* it may have been here before */
 }
@@ -249,8 +254,10 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 
 	if (step->number) {
 		publish_new(fleet, service);
+		fleet_terms_set(fleet, service, step->guard);
 		begin(fleet, service, step);
 	} else {
+		fleet_terms_set(fleet, service, step->guard);
 		publish_change(fleet, service, step);
 	}
 	/* There is a number for the service, so there is room for its key: the table has four times the places. */
@@ -277,6 +284,7 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	fleet_departures_end(fleet, service);
 	fleet_former_end(fleet, service);
 	fleet_withdraw(fleet, service);
+	fleet_guard_drop(fleet, service->guard);
 	fleet_vip_drop(fleet, service->vip);
 	fleet_forget_judged(fleet, service);
 	fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
@@ -335,6 +343,7 @@ static void remove_rest(struct fleet *fleet, const struct config *config, size_t
 			fleet->hooks.watch(fleet->hooks.context, backend);
 		}
 	fleet_vips_settle(fleet);
+	fleet_guards_settle(fleet);
 }
 
 /* Note which services stand where. Without memory for the note the next configuration is looked up whole. */

@@ -68,6 +68,29 @@ void fleet_backend_part(struct fleet_backend *backend, struct fleet_service *ser
  * as the service's motion has it. */
 void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fleet_ring *ring);
 
+/* The service's record, as the mirror says. */
+void fleet_record_write(struct fleet *fleet, const struct fleet_service *service);
+
+/* Let packets see what this configuration says of the service beyond its ring; guard: a reference, or NULL. The service's
+ * record is written when it has others flags than before. */
+void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, struct fleet_guard *guard);
+/* The record of terms of a number that a new service has: nothing. */
+void fleet_terms_clear(struct fleet *fleet, const struct fleet_service *service);
+/* As the maps have it. */
+void fleet_terms_adopt(struct fleet *fleet, struct fleet_service *service);
+
+/* The set of a service's prefixes: one that is there, or one written where no packet looks yet. A reference is taken; *out
+ * is NULL for a guard that is. Returns 0, -ENOSPC or -ENOMEM. */
+int fleet_guard_take(struct fleet *fleet, const struct guard *guard, struct fleet_guard **out, struct err *e);
+void fleet_guard_drop(struct fleet *fleet, struct fleet_guard *guard);
+/* A grace period has passed: take retired sets away. */
+void fleet_guards_reclaim(struct fleet *fleet);
+/* Read the sets that there are; nobody refers to them yet. Returns 0 or -errno with *e written. */
+int fleet_guards_adopt(struct fleet *fleet, struct err *e);
+/* Of those, retire whom no service refers to. */
+void fleet_guards_settle(struct fleet *fleet);
+void fleet_guards_forget(struct fleet *fleet);
+
 /* Show a new service with its first ring (a reference, or NULL). former: who served its packets until now, a service of
  * any port from which `before` comes; or NULL. */
 void fleet_begin(struct fleet *fleet, struct fleet_service *service, const struct fleet_service *former,

@@ -34,11 +34,11 @@ static bool keeps_before(const struct fleet_service *service)
 /* The mark of motion stands before the record: a daemon that starts between the two finds a window that is too long, and
  * never one that it does not know of. A backend's record stands before a ring names it, and a ring before a service
  * names it. */
-static void write_record(struct fleet *fleet, const struct fleet_service *service)
+void fleet_record_write(struct fleet *fleet, const struct fleet_service *service)
 {
 	struct hp_service record = {
 		.now = service->ring ? service->ring->at : 0,
-		.before = (service->before ? service->before->at : 0) | service->motion.flags,
+		.before = (service->before ? service->before->at : 0) | service->motion.flags | service->flags,
 	};
 	uint64_t word;
 
@@ -89,7 +89,7 @@ static void show(struct fleet *fleet, struct fleet_service *service, struct flee
 
 	service->ring = ring;
 	fleet->pass.wants_grace = true;
-	write_record(fleet, service);
+	fleet_record_write(fleet, service);
 	fleet_ring_drop(fleet, former);
 	fleet_ring_drop(fleet, dropped);
 	fleet_vip_follow(fleet, service);
@@ -142,7 +142,7 @@ void fleet_before_replace(struct fleet *fleet, struct fleet_service *service, st
 
 	service->before = ring;
 	fleet->pass.wants_grace = true;
-	write_record(fleet, service);
+	fleet_record_write(fleet, service);
 	fleet_ring_drop(fleet, former);
 }
 
@@ -159,7 +159,7 @@ void fleet_withdraw(struct fleet *fleet, struct fleet_service *service)
 
 void fleet_motion_adopt(struct fleet *fleet, struct fleet_service *service)
 {
-	uint32_t flags = fleet->plane->services[service->number].before & ~HP_BLOCK_MASK;
+	uint32_t flags = fleet->plane->services[service->number].before & HP_MOTION_FLAGS;
 
 	if (!(flags & HP_MOTION_ANY))
 		return;
@@ -178,7 +178,7 @@ void fleet_rest(struct fleet *fleet, struct fleet_service *service)
 
 	account(fleet, service, false);
 	fleet->pass.wants_grace = true;
-	write_record(fleet, service);
+	fleet_record_write(fleet, service);
 	fleet_ring_drop(fleet, dropped);
 	if (fleet->dirty_count)
 		fleet->flush_at_ms = fleet_now_ms(); /* there is room for a ring again */
@@ -198,7 +198,7 @@ static void tick_service(struct fleet *fleet, struct fleet_service *service, uin
 		return;
 	fleet->pass.wants_grace = true;
 	service->settles_in = fleet->pass.number + 1;
-	write_record(fleet, service);
+	fleet_record_write(fleet, service);
 }
 
 /* Cut what is left of backends that were taken out, and whose deadline has come. One line for all of the service. */

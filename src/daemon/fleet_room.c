@@ -15,6 +15,7 @@
 #define BACKENDS_SPARE_MOST (1u << 18) /* some 110 MB, with counters for 2 CPUs */
 #define BLOCKS_SPARE_MOST (1u << 21)   /* 128 MB */
 #define BLOCKS_MOST HP_BLOCKS_MOST     /* what limits.slots may say */
+#define PREFIXES_LEAST 65536 /* memory is taken when one is written */
 #define FLOWS_AUTO (1u << 20)
 #define UNPROVEN_AUTO (1u << 18) /* 32 MB: a flood of 87,000 flows a second on slots that differ, for 3 s */
 
@@ -23,6 +24,7 @@ struct counted {
 	union {
 		struct ring_fingerprint ring;
 		struct fleet_identity backend;
+		struct guard_fingerprint guard;
 	} key;
 	UT_hash_handle hh;
 };
@@ -30,7 +32,8 @@ struct counted {
 struct needs {
 	uint64_t services, backends, blocks;	/* shared where they will be */
 	uint64_t backends_apart, blocks_apart;	/* as if no two services shared any */
-	struct counted *rings, *known_backends;
+	uint64_t prefixes;
+	struct counted *rings, *known_backends, *guards;
 };
 
 /* Note a key. Returns 1 when it is new, 0 when not, or -ENOMEM. */
@@ -98,6 +101,24 @@ static int count_vip(struct needs *needs, const struct config_service *service, 
 	return is_new < 0 ? is_new : count_backends(needs, members, service->backend_count);
 }
 
+static int count_guard(struct needs *needs, const struct guard *guard)
+{
+	struct guard_row *rows = guard ? calloc(guard_rows_most(guard), sizeof(*rows)) : NULL;
+	size_t count = rows ? guard_rows(guard, 0, rows) : 0;
+	struct counted row;
+	int is_new = 0;
+
+	memset(&row, 0, sizeof(row));
+	for (size_t i = 0; i < count; i++)
+		guard_fingerprint_add(&row.key.guard, &rows[i]);
+	if (count)
+		is_new = note(&needs->guards, &row);
+	if (is_new > 0)
+		needs->prefixes += count;
+	free(rows);
+	return is_new < 0 || (guard && !rows) ? -ENOMEM : 0;
+}
+
 static int count_service(struct needs *needs, const struct config_service *service)
 {
 	struct ring_member *members = calloc(service->backend_count + 1, sizeof(*members));
@@ -109,6 +130,8 @@ static int count_service(struct needs *needs, const struct config_service *servi
 	for (size_t v = 0; !code && v < service->vip_count; v++)
 		code = count_vip(needs, service, &service->vips[v], members);
 	free(members);
+	if (!code)
+		code = count_guard(needs, service->guard);
 	return code;
 }
 
@@ -138,6 +161,7 @@ static void use_said(const struct config_limits *said, struct dataplane_limits *
 	say(said->slots, said->slots / HP_SLOTS_PER_BLOCK + 1, DATAPLANE_SAYS_BLOCKS, &out->blocks, out);
 	say(said->flows, said->flows, DATAPLANE_SAYS_FLOWS, &out->flows, out);
 	say(said->unproven, said->unproven, DATAPLANE_SAYS_UNPROVEN, &out->unproven, out);
+	say(said->prefixes, said->prefixes, DATAPLANE_SAYS_PREFIXES, &out->prefixes, out);
 }
 
 int fleet_room(const struct config *config, struct dataplane_limits *out)
@@ -149,6 +173,7 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 		code = count_service(&needs, config->services[i]);
 	forget(&needs.rings);
 	forget(&needs.known_backends);
+	forget(&needs.guards);
 	if (code)
 		return code;
 	*out = (struct dataplane_limits){0};
@@ -156,6 +181,7 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 	out->unproven = UNPROVEN_AUTO;
 	out->services = room(needs.services, 0, 2, 0, SERVICES_LEAST, UINT32_MAX);
 	out->backends = room(needs.backends, needs.backends_apart, 2, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
+	out->prefixes = room(needs.prefixes, 0, 2, 0, PREFIXES_LEAST, UINT32_MAX);
 	out->blocks = room(needs.blocks, needs.blocks_apart, 3, BLOCKS_SPARE_MOST, BLOCKS_LEAST, BLOCKS_MOST);
 	use_said(&config->limits, out);
 	return 0;

@@ -29,6 +29,7 @@
 
 #define LAB_SERVICES 64
 #define LAB_FLOWS 1024 /* that are remembered and proven; as many that are not */
+#define LAB_LIMITS LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 512
 #define LAB_CAPTURES "HP_PACKET_CAPTURES" /* environment: the folder for captures */
 
 #define CLIENT4 "192.168.1.1"
@@ -100,7 +101,7 @@ static inline void lab_open_capture(struct lab *lab, const char *name)
 /* Open a lab in the network namespace that the test is in already, which has the ports in0 and out0. */
 static inline int lab_open_beside(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 0};
+	static const struct dataplane_limits limits = {LAB_LIMITS, 0};
 	static const struct hp_interface port = {.mac = {2, 0, 0, 0, 2, 10}, .announce = 1};
 	static const struct fleet_hooks hooks = {.watch = lab_watch};
 	static unsigned int opened;

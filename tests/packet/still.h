@@ -10,7 +10,7 @@
 /* Limits that a configuration says, all of them. */
 #define SAYS_ALL                                                                                        \
 	(DATAPLANE_SAYS_SERVICES | DATAPLANE_SAYS_BACKENDS | DATAPLANE_SAYS_BLOCKS | DATAPLANE_SAYS_FLOWS | \
-	 DATAPLANE_SAYS_UNPROVEN)
+	 DATAPLANE_SAYS_UNPROVEN | DATAPLANE_SAYS_PREFIXES)
 
 struct still {
 	struct dataplane *plane;
@@ -61,6 +61,7 @@ static inline void still_key(void *context, const struct ip *vip, uint32_t what,
 		  (unsigned long long)still_ring(still, service->now),
 		  (unsigned long long)still_ring(still, service->before & HP_BLOCK_MASK), service->before & ~HP_BLOCK_MASK,
 		  (unsigned long long)still->plane->motions[number].until_s);
+	still_add(still, "service %u has guard %u", number, still->plane->terms[number].guard);
 	dataplane_service_sum(still->plane, number, cell);
 	still_counts(still, "service", number, cell, HP_SERVICE_CELLS);
 }
@@ -80,6 +81,15 @@ static inline void still_backends(struct still *still)
 		dataplane_backend_sum(still->plane, number, cell);
 		still_counts(still, "backend", number, cell, HP_BACKEND_CELLS);
 	}
+}
+
+static inline int still_prefix(void *context, const struct guard_row *row)
+{
+	const __be32 *address = row->key.address;
+
+	still_add(context, "prefix %08x:%08x:%08x:%08x/%u of set %u says %x", address[0], address[1], address[2], address[3],
+		  row->key.bits, row->key.set, row->value);
+	return 0;
 }
 
 static inline void still_flows(struct still *still, enum dataplane_table table)
@@ -118,6 +128,7 @@ static inline struct still still_take(struct dataplane *plane)
 	dataplane_service_sum(plane, 0, cell);
 	still_counts(&still, "no service", 0, cell, HP_SERVICE_CELLS);
 	still_backends(&still);
+	assert_int_equal(dataplane_guards_each(plane, still_prefix, &still, NULL), 0);
 	still_flows(&still, DATAPLANE_UNPROVEN);
 	still_flows(&still, DATAPLANE_FLOWS);
 	for (int event = 0; event < HP_FLOW_EVENT_COUNT; event++)
@@ -197,7 +208,8 @@ static inline void still_fill(struct lab *lab, int reached[static STILL_FLOWS])
 	static const char text[] = "services:\n"
 				   "- {vip: 10.2.0.1, port: 80, slots: 1009, forward: l2, backends: [10.3.0.1, 10.3.0.2%s]}\n"
 				   "- {vip: \"fd00:2::1\", port: 80, slots: 257, forward: l2, backends: [\"fd00:3::1\"]}\n"
-				   "- {vip: 10.2.0.1, port: any, protocol: udp, slots: 257, forward: l2, backends: [10.3.0.3]}\n";
+				   "- {vip: 10.2.0.1, port: any, protocol: udp, slots: 257, forward: l2, backends: [10.3.0.3], "
+				   "deny: [198.51.100.0/24, 203.0.113.7]}\n";
 	char now[1000];
 
 	lab->keeps_moving = true;

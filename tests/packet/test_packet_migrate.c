@@ -5,8 +5,8 @@
 #include "daemon/dataplane_internal.h"
 #include "director.skel.h"
 
-#define LAB_IS LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024
-#define LARGE 5000, 3000, 100000, 70000, 9000
+#define LAB_IS LAB_LIMITS
+#define LARGE 5000, 3000, 100000, 70000, 9000, 2000
 
 static int reached[STILL_FLOWS];
 
@@ -51,7 +51,7 @@ static void find_only_maps(const struct lab *lab)
 static bool limits_are(const struct dataplane_limits *a, const struct dataplane_limits *b)
 {
 	return a->services == b->services && a->backends == b->backends && a->blocks == b->blocks && a->flows == b->flows &&
-	       a->unproven == b->unproven;
+	       a->unproven == b->unproven && a->prefixes == b->prefixes;
 }
 
 struct row {
@@ -64,18 +64,23 @@ struct row {
 /* One after another: each begins where the one before has ended. */
 static const struct row rows[] = {
 	{"what is as it should be stays", {LAB_IS, SAYS_ALL}, {LAB_IS, 0}, NULL, false},
-	{"more flows", {LAB_SERVICES, 256, 4096, 5000, 1024, SAYS_ALL}, {LAB_SERVICES, 256, 4096, 5000, 1024, 0}, NULL, true},
-	{"more unproven ones", {LAB_SERVICES, 256, 4096, 5000, 3000, SAYS_ALL},
-	 {LAB_SERVICES, 256, 4096, 5000, 3000, 0}, NULL, true},
-	{"all of it larger", {5000, 3000, 100000, 70000, 9000, SAYS_ALL}, {LARGE, 0}, NULL, true},
-	{"what nobody said does not get less", {64, 64, 64, 64, 64, 0}, {LARGE, 0}, NULL, false},
-	{"nor less than it holds: flows", {5000, 3000, 100000, 10, 9000, SAYS_ALL}, {LARGE, 0}, "flows", false},
-	{"services", {3, 3000, 100000, 70000, 9000, SAYS_ALL}, {LARGE, 0}, "services", false},
-	{"backends", {5000, 5, 100000, 70000, 9000, SAYS_ALL}, {LARGE, 0}, "backends", false},
-	{"slots", {5000, 3000, 70, 70000, 9000, SAYS_ALL}, {LARGE, 0}, "slots", false},
-	{"one is kept, others get less", {100, 3000, 70, 70000, 9000, SAYS_ALL},
-	 {100, 3000, 100000, 70000, 9000, 0}, "slots", true},
-	{"services alone", {LAB_SERVICES, 3000, 100000, 70000, 9000, 0}, {100, 3000, 100000, 70000, 9000, 0}, NULL, false},
+	{"more flows", {LAB_SERVICES, 256, 4096, 5000, 1024, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 1024, 512, 0}, NULL, true},
+	{"more unproven ones", {LAB_SERVICES, 256, 4096, 5000, 3000, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 512, 0}, NULL, true},
+	{"more prefixes", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 0}, NULL, true},
+	{"all of it larger", {LARGE, SAYS_ALL}, {LARGE, 0}, NULL, true},
+	{"what nobody said does not get less", {64, 64, 64, 64, 64, 64, 0}, {LARGE, 0}, NULL, false},
+	{"nor less than it holds: flows", {5000, 3000, 100000, 10, 9000, 2000, SAYS_ALL}, {LARGE, 0}, "flows", false},
+	{"services", {3, 3000, 100000, 70000, 9000, 2000, SAYS_ALL}, {LARGE, 0}, "services", false},
+	{"backends", {5000, 5, 100000, 70000, 9000, 2000, SAYS_ALL}, {LARGE, 0}, "backends", false},
+	{"slots", {5000, 3000, 70, 70000, 9000, 2000, SAYS_ALL}, {LARGE, 0}, "slots", false},
+	{"prefixes", {5000, 3000, 100000, 70000, 9000, 3, SAYS_ALL}, {LARGE, 0}, "prefixes", false},
+	{"one is kept, others get less", {100, 3000, 70, 70000, 9000, 100, SAYS_ALL},
+	 {100, 3000, 100000, 70000, 9000, 100, 0}, "slots", true},
+	{"services alone", {LAB_SERVICES, 3000, 100000, 70000, 9000, 100, 0},
+	 {100, 3000, 100000, 70000, 9000, 100, 0}, NULL, false},
 	{"back to where it began", {LAB_IS, SAYS_ALL}, {LAB_IS, 0}, NULL, true},
 };
 
@@ -120,7 +125,8 @@ static void sizes_follow_the_limits(void **state)
 /* A size that cannot be had leaves everything as it is. */
 static void what_the_kernel_refuses_is_kept(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, 1u << 31, 1024, SAYS_ALL}, is = {LAB_IS, 0};
+	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, 1u << 31, 1024, 512, SAYS_ALL};
+	static const struct dataplane_limits is = {LAB_IS, 0};
 	struct lab *lab = *state;
 	struct still before = still_take(&lab->plane), after;
 	struct err e;
@@ -141,7 +147,7 @@ static void what_the_kernel_refuses_is_kept(void **state)
 /* A configuration can be applied, and a change be lived through, after all that. */
 static void life_goes_on(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, SAYS_ALL};
+	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, SAYS_ALL};
 	struct lab *lab = *state;
 	struct err e;
 
@@ -298,6 +304,47 @@ static void unknown_records_are_refused(void **state)
 	assert_int_equal(still_astray(lab, reached), 0);
 }
 
+/* A set of ABI 2 has no terms and no guards, and verdicts in other cells. */
+static void an_older_set_gets_what_it_lacks(void **state)
+{
+	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, SAYS_ALL};
+	struct lab *lab = *state;
+	const uint32_t count = dataplane_entries(DATAPLANE_SERVICE_COUNTS, &lab->plane.limits);
+	char path[DATAPLANE_PATH_BYTES], pins[256];
+	uint64_t cell[HP_SERVICE_CELLS];
+	struct wire in;
+	struct err e;
+
+	snprintf(pins, sizeof(pins), "%s", lab->plane.pins);
+	memset(lab->plane.service_counts, 0, count * sizeof(struct hp_service_counts));
+	for (uint64_t old = 0; old < 18; old++)
+		lab->plane.service_counts[0].cell[old] = 100 + old;
+	for (int i = DATAPLANE_TERMS; i <= DATAPLANE_GUARDS; i++) {
+		dataplane_path(&lab->plane, "maps", dataplane_maps[i].name, path);
+		assert_int_equal(unlink(path), 0);
+	}
+	lab->plane.meta->abi = 2;
+	fleet_destroy(lab->fleet);
+	dataplane_close(&lab->plane);
+	if (dataplane_open(&lab->plane, pins, &limits, &e))
+		fail_msg("%s", e.text);
+	lab->fleet = fleet_create(&lab->plane, &(struct fleet_hooks){.watch = lab_watch}, &e);
+	assert_non_null(lab->fleet);
+	assert_int_equal(lab->plane.migration.abi, 2);
+	find_only_maps(lab);
+	dataplane_service_sum(&lab->plane, 0, cell);
+	assert_int_equal(cell[HP_CELL_BYTES], 100);
+	assert_int_equal(cell[HP_FORWARDED], 101);
+	assert_int_equal(cell[HP_FRAGMENT], 109);
+	assert_int_equal(cell[HP_DENIED], 0);
+	assert_int_equal(cell[HP_ANSWERED_ARP], 110);
+	assert_int_equal(cell[HP_MALFORMED], 117);
+	assert_int_equal(still_astray(lab, reached), 0);
+	lab_apply(lab, "services:\n- {vip: 10.2.0.1, port: 80, backends: [10.3.0.4], deny: [192.168.1.0/24]}\n");
+	wire_make(&in, &(struct wire_spec){.from = CLIENT4, .to = VIP4, .from_port = STILL_PORT, .to_port = 80});
+	assert_int_equal(lab_try_drop(lab, "and is guarded then", &in, HP_DENIED), 0);
+}
+
 static int open_full(void **state)
 {
 	int failed = still_open_attached(state);
@@ -315,6 +362,7 @@ int main(void)
 		cmocka_unit_test(older_records_become_ours),
 		cmocka_unit_test(unknown_records_are_refused),
 		cmocka_unit_test(life_goes_on),
+		cmocka_unit_test(an_older_set_gets_what_it_lacks),
 	};
 
 	return cmocka_run_group_tests(tests, open_full, lab_close);

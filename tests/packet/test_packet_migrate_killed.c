@@ -15,8 +15,8 @@
 #include "director.skel.h"
 
 static const struct dataplane_limits sizes[] = {
-	{LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, SAYS_ALL},
-	{300, 700, 9000, 3000, 3000, SAYS_ALL},
+	{LAB_LIMITS, SAYS_ALL},
+	{300, 700, 9000, 3000, 3000, 700, SAYS_ALL},
 };
 
 static int reached[STILL_FLOWS];

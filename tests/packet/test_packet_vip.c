@@ -136,7 +136,7 @@ static void another_director_answers(void **state)
 
 static void adopt(struct lab *lab, bool is_silent)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 0};
+	static const struct dataplane_limits limits = {LAB_LIMITS, 0};
 	static const struct fleet_hooks hooks = {.watch = lab_watch, .is_known = is_known};
 	char pins[256];
 	struct err e;

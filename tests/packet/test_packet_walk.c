@@ -245,7 +245,7 @@ static void cut(struct walk *walk)
 /* The daemon ends and another takes over. */
 static void restart(struct walk *walk)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 0};
+	static const struct dataplane_limits limits = {LAB_LIMITS, 0};
 	static const struct fleet_hooks hooks = {.watch = lab_watch};
 	struct lab *lab = walk->lab;
 	char pins[256];

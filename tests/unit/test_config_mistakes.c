@@ -146,6 +146,26 @@ static const struct mistake rows[] = {
 	{"an unknown way to announce", TEXT("interfaces: [{name: eth0, announce: bgp}]\nservices: []\n"), 1, 37,
 	 "announce must be one of all, none, not \"bgp\""},
 
+	/* who may use a service */
+	{"a prefix with host bits", WEB("deny: 10.1.2.3/16"), 3, WEB_COLUMN + 6,
+	 "deny 10.1.2.3/16 has bits behind its first 16: write 10.1.0.0/16, which holds that address, or 10.1.2.3/32 for it "
+	 "alone"},
+	{"an IPv6 prefix with host bits", WEB("deny: \"2001:db8::1/64\""), 3, WEB_COLUMN + 6,
+	 "write 2001:db8::/64, which holds that address, or 2001:db8::1/128"},
+	{"a prefix too long", WEB("allow: 10.0.0.0/33"), 3, WEB_COLUMN + 7, "a prefix of IPv4 has 0 to 32 bits"},
+	{"a name as a prefix", WEB("allow: office"), 3, WEB_COLUMN + 7,
+	 "allow \"office\" is not a prefix or an address, such as 192.0.2.0/24 or 2001:db8::/32"},
+	{"a mask", WEB("allow: 10.0.0.0/255.0.0.0"), 3, WEB_COLUMN + 7, "is not a prefix or an address"},
+	{"no prefix in the list", WEB("allow: []"), 3, WEB_COLUMN + 7,
+	 "allow is an empty list: name at least one prefix, or leave it out"},
+	{"a prefix twice", WEB("deny: [10.0.0.0/8, 10.0.0.0/8]"), 3, WEB_COLUMN + 19,
+	 "10.0.0.0/8 is listed twice: it is also on line 3"},
+	{"a prefix denied and allowed", WEB("deny: [10.0.0.0/8], allow: [10.0.0.0/8]"), 3, WEB_COLUMN + 28,
+	 "10.0.0.0/8 is denied and allowed (line 3): it must be one"},
+	{"a prefix of a family without a VIP", WEB("deny: [10.0.0.0/8, \"fd00::/8\", \"fc00::/8\"]"), 3, WEB_COLUMN + 19,
+	 "fd00::/8 is of IPv6, and no VIP of the service is: nobody of it could ask"},
+	{"no prefixes", TOP("limits: {prefixes: 0}\n"), 1, 20, "limits.prefixes 0 is out of range: 1 to 16777216"},
+
 	/* services */
 	{"services not a list", TEXT("interfaces: [eth0]\nservices: {a: b}\n"), 2, 11,
 	 "services must be a list (- name: …), not a mapping"},

@@ -4,6 +4,7 @@
 #include "abi.h"
 #include "base/cleanup.h"
 #include "core/config_parse.h"
+#include "core/guard.h"
 #include "core/ring.h"
 
 #define HEAD	 "interfaces: [eth0]\nservices:\n"
@@ -42,7 +43,7 @@ static void describe_health(FILE *out, const struct config_health *health)
 
 static void describe_service(FILE *out, const struct config_service *service)
 {
-	char text[IP_TEXT_BYTES];
+	char text[PREFIX_TEXT_BYTES];
 
 	fprintf(out, "service %s: ", service->name);
 	for (size_t i = 0; i < service->vip_count; i++)
@@ -59,6 +60,11 @@ static void describe_service(FILE *out, const struct config_service *service)
 	if (service->min_up != 1 || service->when_all_down || service->on_down)
 		fprintf(out, " min_up %u%s when_all_down %s on_down %s", service->min_up, service->min_up_is_percent ? "%" : "",
 			config_all_down_name(service->when_all_down), config_on_down_name(service->on_down));
+	for (size_t i = 0; service->guard && i < service->guard->count; i++) {
+		const struct guard_rule *rule = &service->guard->rules[i];
+
+		fprintf(out, " %s %s", rule->denies ? "deny" : "allow", prefix_format(&rule->prefix, text));
+	}
 	fprintf(out, " ->");
 	for (size_t i = 0; i < service->backend_count; i++)
 		fprintf(out, " %s%s*%u", service->backends[i].is_fallback ? "else " : "",
@@ -187,6 +193,11 @@ static const struct row rows[] = {
 	{"a deadline of nothing", TEXT(WEB(", deadline: 0s")), " deadline 0 -> "},
 	{"a deadline of nothing, without a unit", TEXT(WEB(", deadline: 0")), " deadline 0 -> "},
 	{"the longest deadline", TEXT(WEB(", deadline: 720h")), " deadline 2592000 -> "},
+	/* who may use it */
+	{"a denied address", TEXT(WEB(", deny: 192.0.2.1")), " deny 192.0.2.1/32 -> "},
+	{"lists of prefixes, by prefix", TEXT(WEB(", deny: [192.0.2.0/24, 10.0.0.0/8], allow: [10.1.0.0/16, 10.0.0.0/16]")),
+	 " deny 10.0.0.0/8 allow 10.0.0.0/16 allow 10.1.0.0/16 deny 192.0.2.0/24 -> "},
+	{"all of a family", TEXT(WEB(", deny: [0.0.0.0/0], allow: 192.0.2.0/24")), " deny 0.0.0.0/0 allow 192.0.2.0/24 -> "},
 	/* health */
 #define HEALTH(t) TEXT(WEB(", health: {" t "}"))
 	{"health of tcp", HEALTH("type: tcp"), "health tcp via vip port 0 every 2000/500 within 1000 rise 2 fall 3\n"},

@@ -1,0 +1,64 @@
+/* Guard: whether a service takes packets of this source. What a service has beyond the plain is asked for here.
+ *
+ * In functions of their own: a plain service's packet carries nothing for them. Packets of flows that are under way are
+ * judged as well, so that a prefix that comes to be denied is denied at once. */
+#ifndef HP_GUARD_H
+#define HP_GUARD_H
+
+#include "packet.h"
+
+static ALWAYS_INLINE void guard_trace(__u32 judged)
+{
+	struct hp_trace *record = trace_record();
+
+	if (record)
+		record->guard = judged;
+}
+
+/* What the longest prefix of a set that holds the flow's source says: HP_GUARD_*. A set always holds one. */
+static ALWAYS_INLINE __u32 guard_look_up(const struct hp_flow *flow, __u32 number)
+{
+	struct hp_guard_key key = {.set = hp_guard_set(number, flow->is_ipv6)};
+	__u32 *judged;
+
+	if (flow->is_ipv6) {
+		key.bits = HP_GUARD_SET_BITS + 128;
+		__builtin_memcpy(key.address, flow->source, sizeof(key.address));
+	} else {
+		key.bits = HP_GUARD_SET_BITS + 32;
+		key.address[0] = flow->source[3];
+	}
+	judged = bpf_map_lookup_elem(&guards, &key);
+	return judged ? *judged : HP_GUARD_DENIES;
+}
+
+/* Judge the source of a flow by the terms of a service. Returns HP_CONTINUE or the verdict. */
+__attribute__((noinline)) int guard_judge(__u32 service, const struct hp_flow *flow)
+{
+	struct hp_terms *of = bpf_map_lookup_elem(&terms, &service);
+	__u32 number, judged;
+
+	if (!of || !flow)
+		return HP_CONTINUE;
+	number = *(volatile __u32 *)&of->guard;
+	if (!number)
+		return HP_CONTINUE; /* the lists have just been taken away */
+	judged = guard_look_up(flow, number);
+	guard_trace(judged);
+	return judged & HP_GUARD_DENIES ? HP_DENIED : HP_CONTINUE;
+}
+
+/* rings: the words of the service's record. Needs service, flow. What comes back is compared, as the verifier knows nothing of
+ * a function's return. */
+static ALWAYS_INLINE enum hp_verdict guard(const struct packet *pkt, __u64 rings)
+{
+	if (rings >> 32 & HP_SERVICE_GUARDED) {
+		struct hp_flow flow = pkt->flow;
+
+		if (guard_judge(pkt->service, &flow) != HP_CONTINUE)
+			return HP_DENIED;
+	}
+	return HP_CONTINUE;
+}
+
+#endif

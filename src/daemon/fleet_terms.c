@@ -1,0 +1,40 @@
+/* What a service has beyond the plain, as packets see it: see fleet.h.
+ *
+ * Terms stand before the flag that makes packets look at them, and a flag that goes leaves them until a packet that saw it is
+ * out of flight. */
+#include "daemon/fleet_internal.h"
+
+void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, struct fleet_guard *guard)
+{
+	struct hp_terms *terms = &fleet->plane->terms[service->number];
+	struct fleet_guard *former = service->guard;
+	uint32_t flags = guard ? HP_SERVICE_GUARDED : 0;
+
+	service->guard = guard;
+	__atomic_store_n(&terms->guard, guard ? guard->number : 0, __ATOMIC_RELEASE);
+	if (service->flags != flags) {
+		service->flags = flags;
+		fleet_record_write(fleet, service);
+	}
+	fleet_guard_drop(fleet, former);
+}
+
+void fleet_terms_clear(struct fleet *fleet, const struct fleet_service *service)
+{
+	fleet->plane->terms[service->number] = (struct hp_terms){0};
+}
+
+/* A set that is not there judges nobody to be allowed; so says the mirror, too, until a configuration is applied. */
+void fleet_terms_adopt(struct fleet *fleet, struct fleet_service *service)
+{
+	uint32_t number = fleet->plane->terms[service->number].guard;
+
+	service->flags = fleet->plane->services[service->number].before & HP_SERVICE_FLAGS;
+	if (!(service->flags & HP_SERVICE_GUARDED))
+		return;
+	for (struct fleet_guard *guard = fleet->guards; guard && !service->guard; guard = guard->hh.next)
+		if (guard->number == number)
+			service->guard = guard;
+	if (service->guard)
+		service->guard->references++;
+}
