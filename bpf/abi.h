@@ -30,6 +30,7 @@
 	X(NO_BACKEND, XDP_DROP, "service has no usable backend")                                           \
 	X(FRAGMENT, XDP_DROP, "later fragment, which names no port")                                       \
 	X(DENIED, XDP_DROP, "its source is denied by the service's lists of prefixes")                     \
+	X(LIMITED, XDP_DROP, "opens one flow more than its source may in that time")                       \
 	X(ANSWERED_ARP, XDP_TX, "ARP request for a VIP answered")                                          \
 	X(ANSWERED_ND, XDP_TX, "neighbour solicitation for a VIP answered")                                \
 	X(ANSWERED_ECHO, XDP_TX, "ping of a VIP answered")                                                 \
@@ -149,7 +150,7 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 #define HP_MOTION_FLAGS (HP_MOTION_ANY | HP_MOTION_ASKS)
 
 /* What a service has beyond the plain. Each says that its terms are to be read. */
-#define HP_SERVICE_GUARDED (1u << 26) /* by lists of prefixes */
+#define HP_SERVICE_GUARDED (1u << 26) /* by lists of prefixes, or a limit of new flows */
 #define HP_SERVICE_FLAGS HP_SERVICE_GUARDED
 
 /* The map `terms`, by service number: read by packets of services that have flags, so that all others pay nothing. Stands
@@ -157,7 +158,11 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
  * another. */
 struct hp_terms {
 	__u32 guard; /* number of the set that judges its sources, 0: none */
-	__u32 zero[7];
+	__u32 zero;
+	__u32 limit; /* whose new flows are counted together, 0: nobody's; equal for all that share a limit */
+	__u32 more_zero;
+	__u64 cost_ns;	/* of a new flow: the time after which its source may open another */
+	__u64 burst_ns; /* how far a source may be ahead of that: the cost of all but the first of a burst */
 };
 
 _Static_assert(sizeof(struct hp_terms) == 32, "hp_terms is half a line");
@@ -192,6 +197,19 @@ static inline __attribute__((always_inline)) __u32 hp_guard_set(__u32 number, __
 {
 	return number << 1 | is_ipv6;
 }
+
+/* The map `sources`: who has opened flows lately, of services with a limit. The value is the time, by the boot clock, at which
+ * the source will have paid for all of them; each costs cost_ns, and may be opened while no more than burst_ns are owed (the
+ * generic cell rate algorithm, ITU-T I.371, in its form of virtual scheduling). One word, so that no lock is needed: packets of
+ * one source on two CPUs at the same time may pay once for two flows. The least recently seen source makes room, and whoever is
+ * not known owes nothing. */
+struct hp_source {
+	__u32 limit;
+	__u32 is_ipv6;
+	__be32 address[2]; /* IPv4: in the first word; IPv6: the first 64 bits */
+};
+
+_Static_assert(sizeof(struct hp_source) == 16, "hp_source has padding");
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 
@@ -489,7 +507,8 @@ struct hp_trace {
 	__u32 alternate; /* backend named for a second chance, 0: none */
 	__u64 since_ns, seen_ns; /* of what is remembered, by the boot clock */
 	__u32 guard;		 /* HP_GUARD_*: what judged the source; 0: the service has no lists */
-	__u32 zero;
+	__u32 counts;		 /* 1: it opens a flow of a service with a limit: */
+	__u64 owed_ns;		 /* what its source owes before it */
 };
 
 /* ---- the flow's hash ----------------------------------------------------------------------------------- */

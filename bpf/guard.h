@@ -1,4 +1,5 @@
-/* Guard: whether a service takes packets of this source. What a service has beyond the plain is asked for here.
+/* Guard: whether a service takes packets of this source, and more of its flows. What a service has beyond the plain is asked
+ * for here.
  *
  * In functions of their own: a plain service's packet carries nothing for them. Packets of flows that are under way are
  * judged as well, so that a prefix that comes to be denied is denied at once. */
@@ -6,6 +7,7 @@
 #define HP_GUARD_H
 
 #include "packet.h"
+#include "limit.h"
 
 static ALWAYS_INLINE void guard_trace(__u32 judged)
 {
@@ -32,8 +34,9 @@ static ALWAYS_INLINE __u32 guard_look_up(const struct hp_flow *flow, __u32 numbe
 	return judged ? *judged : HP_GUARD_DENIES;
 }
 
-/* Judge the source of a flow by the terms of a service. Returns HP_CONTINUE or the verdict. */
-__attribute__((noinline)) int guard_judge(__u32 service, const struct hp_flow *flow)
+/* Judge the source of a flow by the terms of a service. quotes: it is that of a packet that an ICMP error quotes. Returns
+ * HP_CONTINUE or the verdict. */
+__attribute__((noinline)) int guard_judge(struct xdp_md *ctx, __u32 service, const struct hp_flow *flow, __u32 quotes)
 {
 	struct hp_terms *of = bpf_map_lookup_elem(&terms, &service);
 	__u32 number, judged;
@@ -41,21 +44,28 @@ __attribute__((noinline)) int guard_judge(__u32 service, const struct hp_flow *f
 	if (!of || !flow)
 		return HP_CONTINUE;
 	number = *(volatile __u32 *)&of->guard;
-	if (!number)
-		return HP_CONTINUE; /* the lists have just been taken away */
-	judged = guard_look_up(flow, number);
-	guard_trace(judged);
-	return judged & HP_GUARD_DENIES ? HP_DENIED : HP_CONTINUE;
+	if (number) {
+		judged = guard_look_up(flow, number);
+		guard_trace(judged);
+		if (judged & HP_GUARD_DENIES)
+			return HP_DENIED;
+	}
+	if (quotes || !*(volatile __u32 *)&of->limit)
+		return HP_CONTINUE;
+	return limit_judge(ctx, service);
 }
 
-/* rings: the words of the service's record. Needs service, flow. What comes back is compared, as the verifier knows nothing of
- * a function's return. */
+/* rings: the words of the service's record. Needs service, flow, is_quoted. What comes back is compared, as the verifier knows
+ * nothing of a function's return. */
 static ALWAYS_INLINE enum hp_verdict guard(const struct packet *pkt, __u64 rings)
 {
 	if (rings >> 32 & HP_SERVICE_GUARDED) {
 		struct hp_flow flow = pkt->flow;
+		int verdict = guard_judge(pkt->ctx, pkt->service, &flow, pkt->is_quoted);
 
-		if (guard_judge(pkt->service, &flow) != HP_CONTINUE)
+		if (verdict == HP_LIMITED)
+			return HP_LIMITED;
+		if (verdict != HP_CONTINUE)
 			return HP_DENIED;
 	}
 	return HP_CONTINUE;

@@ -71,6 +71,14 @@ struct {
 	__type(value, __u32);
 } guards SEC(".maps");
 
+/* Sources that open flows of services with a limit: what a flood from many wears out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct hp_source);
+	__type(value, __u64);
+} sources SEC(".maps");
+
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

@@ -255,6 +255,27 @@ void show_full(FILE *out, const json_t *tables)
 		fprintf(out, "the table of flows is full: services that are moving stay so; raise limits.flows\n");
 }
 
+static double verdict_count(const json_t *row, const char *name)
+{
+	return reply_number(json_object_get(row, "verdicts"), name);
+}
+
+/* Who may use a service, and how many packets were dropped by that. */
+static void show_guard(FILE *out, const json_t *row)
+{
+	const json_t *guard = json_object_get(row, "guard"), *limit = json_object_get(guard, "limit");
+	double allow = reply_number(guard, "allow"), deny = reply_number(guard, "deny");
+	char denied[16], limited[16], per[SHOW_TIME_BYTES];
+
+	if (allow > 0 || deny > 0)
+		fprintf(out, "   allow %.0f, deny %.0f prefix%s: %s packets denied\n", allow, deny, allow + deny > 1 ? "es" : "",
+			show_amount(verdict_count(row, "DENIED"), denied));
+	if (json_is_object(limit))
+		fprintf(out, "   limit of %.0f new flows of a client in %s, %.0f at once: %s packets dropped\n",
+			reply_number(limit, "new_flows"), show_time(reply_seconds(limit, "per_s"), per),
+			reply_number(limit, "burst"), show_amount(verdict_count(row, "LIMITED"), limited));
+}
+
 static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 {
 	char packets[16], bits[16], total[16], title[256], port[8] = "any";
@@ -279,6 +300,7 @@ static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 			*reply_text(row, "reason") ? ": " : "", reply_text(row, "reason"));
 	}
 	show_motion(out, "   ", json_object_get(row, "motion"));
+	show_guard(out, row);
 	EACH(json_object_get(row, "local_vips"), i, vip)
 		fprintf(out, "   %s is an address of this host: take it off (`ip address del`)\n",
 			json_is_string(vip) ? json_string_value(vip) : "?");

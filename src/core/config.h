@@ -123,6 +123,13 @@ struct config_backend {
 	uint32_t is_fallback; /* gets flows only when too few of the others are up, and is not probed */
 };
 
+/* How many flows a source may open: an IPv4 address, or the first 64 bits of an IPv6 one. */
+struct config_limit {
+	uint32_t new_flows; /* within per_s; 0: as many as it likes */
+	uint32_t per_s;
+	uint32_t burst; /* at once, after a pause */
+};
+
 struct config_service {
 	unsigned int references;
 	char *name;
@@ -147,6 +154,7 @@ struct config_service {
 	enum config_all_down when_all_down;
 	enum config_on_down on_down;
 	struct guard *guard; /* a reference; NULL: everybody may use it */
+	struct config_limit limit;
 	uint32_t line; /* where it stands in the text, from 1 */
 };
 
@@ -159,6 +167,7 @@ struct config_limits {
 	uint32_t flows;	   /* remembered and proven */
 	uint32_t unproven; /* remembered for a second or so, and not heard of again yet */
 	uint32_t prefixes; /* of allow and deny, of all services that differ */
+	uint32_t sources;  /* whose new flows are counted */
 };
 
 /* Outer source of tunnels: bits == family width is one address; fewer, and it varies with the flow within the
@@ -235,6 +244,9 @@ bool config_tunnel_equal(const struct config_tunnel *a, const struct config_tunn
 
 /* Index of the service of that name, or -1. */
 ptrdiff_t config_find_service(const struct config *config, const char *name);
+
+/* What a new flow costs its source in time; 0: there is no limit. */
+uint64_t config_limit_cost_ns(const struct config_limit *limit);
 
 /* Whether a packet may name a second backend, for the first to pass it on to when it has no socket for it. */
 bool config_has_second_chance(const struct config_service *service);

@@ -196,6 +196,23 @@ static void diff_guard(const struct config_service *a, const struct config_servi
 		add(out, CONFIG_CHANGE, b->name, "deny %zu -> %zu prefixes", denied[0], denied[1]);
 }
 
+static const char *limit_text(const struct config_limit *limit, char text[static 80])
+{
+	char per[DURATION_TEXT_BYTES];
+
+	if (limit->new_flows)
+		snprintf(text, 80, "%u per %s, burst %u", limit->new_flows, duration_format(limit->per_s, per), limit->burst);
+	return limit->new_flows ? text : "none";
+}
+
+static void diff_limit(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char before[80], after[80];
+
+	if (memcmp(&a->limit, &b->limit, sizeof(a->limit)) != 0)
+		add(out, CONFIG_CHANGE, b->name, "limit %s -> %s", limit_text(&a->limit, before), limit_text(&b->limit, after));
+}
+
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	diff_vips(a, b, out);
@@ -223,6 +240,7 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	diff_seconds("deadline", a->deadline_s, b->deadline_s, b->name, out);
 	diff_health(a, b, out);
 	diff_guard(a, b, out);
+	diff_limit(a, b, out);
 	diff_backends(a, b, out);
 }
 

@@ -9,6 +9,7 @@
 
 #define FLOWS_MOST    (1u << 26)
 #define PREFIXES_MOST (1u << 24)
+#define SOURCES_MOST  (1u << 26)
 
 /* ---- interfaces ---------------------------------------------------------------------------------------------------- */
 
@@ -170,6 +171,12 @@ static void read_limit_prefixes(struct config_reader *reader, const struct yaml_
 	read_limit(reader, value, PREFIXES_MOST, "limits.prefixes", &reader->config->limits.prefixes);
 }
 
+static void read_limit_sources(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	read_limit(reader, value, SOURCES_MOST, "limits.sources", &reader->config->limits.sources);
+}
+
 static const struct config_option limit_options[] = {
 	{"services", read_limit_services, false, "VIPs with their ports"},
 	{"backends", read_limit_backends, false, "different backends"},
@@ -177,6 +184,7 @@ static const struct config_option limit_options[] = {
 	{"flows", read_limit_flows, false, "flows that are remembered through a change"},
 	{"unproven", read_limit_unproven, false, "flows that were just remembered, and have yet to prove themselves"},
 	{"prefixes", read_limit_prefixes, false, "prefixes of allow and deny, of all services that differ in them"},
+	{"sources", read_limit_sources, false, "clients whose new flows are counted, for services with a limit"},
 };
 
 static void read_limits(struct config_reader *reader, const struct yaml_node *value, void *target)

@@ -38,6 +38,7 @@ struct config_draft {
 	struct config_backend *fallbacks; /* behind the backends in the end */
 	struct config_health_draft health;
 	struct config_guard_draft guard;
+	const struct yaml_node *limit;
 	bool has_seed;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
@@ -65,9 +66,10 @@ void config_schema_health(struct config_reader *reader, const struct yaml_node *
 /* Judge a service's health, and what follows from backends being up or not. */
 void config_check_health(struct config_reader *reader, struct config_draft *draft);
 
-/* The options `allow` and `deny` of a service, the same; and what they mean together. */
+/* The options `allow`, `deny` and `limit` of a service, the same; and what they mean together. */
 void config_schema_allow(struct config_reader *reader, const struct yaml_node *value, void *target);
 void config_schema_deny(struct config_reader *reader, const struct yaml_node *value, void *target);
+void config_schema_limit(struct config_reader *reader, const struct yaml_node *value, void *target);
 void config_check_guard(struct config_reader *reader, struct config_draft *draft);
 
 /* The option `announce`, the same. */

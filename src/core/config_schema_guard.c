@@ -87,6 +87,70 @@ void config_schema_deny(struct config_reader *reader, const struct yaml_node *va
 	read_list(reader, value, true, &draft->guard);
 }
 
+/* ---- limit ----------------------------------------------------------------------------------------------------- */
+
+#define NEW_FLOWS_MOST 1000000
+#define PER_MOST_S     3600
+
+static void read_new_flows(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_limit *limit = target;
+	uint64_t number;
+
+	if (config_read_number(reader, value, 1, NEW_FLOWS_MOST, "limit.new_flows", &number))
+		limit->new_flows = (uint32_t)number;
+}
+
+static void read_per(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_limit *limit = target;
+
+	config_read_seconds(reader, value, 1, PER_MOST_S, "limit.per", &limit->per_s);
+}
+
+static void read_burst(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_limit *limit = target;
+	uint64_t number;
+
+	if (config_read_number(reader, value, 1, NEW_FLOWS_MOST, "limit.burst", &number))
+		limit->burst = (uint32_t)number;
+}
+
+static const struct config_option limit_options[] = {
+	{"new_flows", read_new_flows, true, "how many flows a client may open within `per`"},
+	{"per", read_per, false, "a duration; 1s by default"},
+	{"burst", read_burst, false, "how many it may open at once, after a pause; new_flows by default"},
+};
+
+void config_schema_limit(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	struct config_limit *limit = &draft->service->limit;
+
+	draft->limit = value;
+	*limit = (struct config_limit){.per_s = 1};
+	if (value->kind == YAML_MAP)
+		CONFIG_READ_MAP(reader, value, limit_options, limit, "limit");
+	else
+		config_error(reader, value, "limit must be a mapping, such as {new_flows: 100, per: 1s}, not %s",
+			     yaml_kind_name(value->kind));
+	if (!limit->burst)
+		limit->burst = limit->new_flows;
+}
+
+/* Nobody can tell which packet of UDP opens a flow; where none belongs to one, each does. */
+static void check_limit(struct config_reader *reader, const struct config_draft *draft)
+{
+	const struct config_service *service = draft->service;
+
+	if (!draft->limit || draft->is_key_wrong || service->protocol == 6 || service->affinity == CONFIG_AFFINITY_NONE)
+		return;
+	config_error(reader, draft->limit,
+		     "limit is for protocol: tcp, where a SYN opens a flow, or for udp with affinity: none, where each packet "
+		     "counts as one");
+}
+
 /* ---- what they mean together -------------------------------------------------------------------------------- */
 
 /* By prefix, and then by place in the text. */
@@ -149,6 +213,7 @@ void config_check_guard(struct config_reader *reader, struct config_draft *draft
 
 	if (!rules)
 		abort();
+	check_limit(reader, draft);
 	check_families(reader, draft);
 	if (guard->count)
 		qsort(guard->rules, guard->count, sizeof(*guard->rules), compare);

@@ -295,6 +295,7 @@ static const struct config_option service_options[] = {
 	{"deadline", read_deadline, false, "how long flows may stay with a backend that was taken out; 24h by default"},
 	{"allow", config_schema_allow, false, "prefixes of clients that may use it; all others may not then"},
 	{"deny", config_schema_deny, false, "prefixes of clients that may not; of two prefixes the longer judges"},
+	{"limit", config_schema_limit, false, "how many flows a client may open: {new_flows: 100, per: 1s, burst: 200}"},
 	{"health", config_schema_health, false, "how backends are probed"},
 	{"min_up", read_min_up, false, "how many backends, or which share, must be up for the service to be; 1 by default"},
 	{"when_all_down", read_when_all_down, false, "drop, all or fallback: who gets flows then; drop by default"},

@@ -26,6 +26,9 @@ json_t *status_health(const struct director *director, const struct fleet_servic
 /* Whether enough of a service's backends are up: {verdict, up, needed, of, when_all_down}. */
 json_t *status_quorum(const struct fleet_service *service);
 
+/* Who may use a service: {allow, deny: so many prefixes, limit}; null: everybody, as much as he likes. */
+json_t *status_guard(const struct config_service *config);
+
 /* What runs the checks: {checks, running, begun, not_sent, late_ms, latest_ms, reason}. */
 json_t *status_probes(const struct director *director);
 

@@ -99,8 +99,8 @@ static int load_error(struct err *e, int code)
 	case ENOMEM:
 	case E2BIG:
 		return err_set(e, code,
-			       "no memory for the data plane: %m; lower limits.services, backends, slots, flows, unproven or "
-			       "prefixes (%s)",
+			       "no memory for the data plane: %m; lower limits.services, backends, slots, flows, unproven, "
+			       "prefixes or sources (%s)",
 			       first_words);
 	default:
 		return err_set(e, code,

@@ -143,6 +143,7 @@ int dataplane_choose_limits(struct dataplane *plane, const struct dataplane_set 
 				   said & DATAPLANE_SAYS_UNPROVEN),
 		.prefixes = choose(migration, "prefixes", 1, 0, wanted->prefixes, is.prefixes, prefixes,
 				   said & DATAPLANE_SAYS_PREFIXES),
+		.sources = choose(migration, "sources", 1, 0, wanted->sources, is.sources, 0, said & DATAPLANE_SAYS_SOURCES),
 	};
 	return 0;
 }

@@ -39,6 +39,7 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_HINTS] = MAPPED(hints, uint64_t, 2, DATAPLANE_COPY_NOTHING),
 	[DATAPLANE_TERMS] = MAPPED(terms, struct hp_terms, 3, DATAPLANE_COPY_RECORDS),
 	[DATAPLANE_GUARDS] = {"guards", 0, sizeof(uint32_t), 3, DATAPLANE_COPY_GUARDS},
+	[DATAPLANE_SOURCES] = {"sources", 0, sizeof(uint64_t), 3, DATAPLANE_COPY_NOTHING},
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -98,6 +99,8 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return HP_HINT_WORDS;
 	case DATAPLANE_GUARDS:
 		return limits->prefixes;
+	case DATAPLANE_SOURCES:
+		return limits->sources;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}
@@ -119,6 +122,7 @@ struct dataplane_limits dataplane_set_limits(const struct dataplane_set *set, co
 		.flows = entries_of(set, DATAPLANE_FLOWS_MAP, wanted->flows),
 		.unproven = entries_of(set, DATAPLANE_UNPROVEN_MAP, wanted->unproven),
 		.prefixes = entries_of(set, DATAPLANE_GUARDS, wanted->prefixes),
+		.sources = entries_of(set, DATAPLANE_SOURCES, wanted->sources),
 	};
 }
 

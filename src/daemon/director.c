@@ -209,6 +209,7 @@ static void tick(uv_timer_t *timer)
 		director_flush(director);
 	flaps_tick(director->flaps, uv_now(director->loop));
 	announcer_follow(director->announcer);
+	director_watch_limits(director);
 	reclaim_later(director);
 	if (!uv_is_active((uv_handle_t *)&director->sweep_timer))
 		sweep(&director->sweep_timer);
@@ -317,10 +318,11 @@ static void log_migration(const struct dataplane *plane)
 			  (unsigned long long)migration->flows_lost);
 	if (migration->is_done)
 		log_event(LOG_NOTICE,
-			  "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u prefixes=%u cut_short=%s",
+			  "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u prefixes=%u sources=%u "
+			  "cut_short=%s",
 			  migration->abi, plane->limits.services - 1, plane->limits.backends - 1,
 			  (plane->limits.blocks - 1) * HP_SLOTS_PER_BLOCK, plane->limits.flows, plane->limits.unproven,
-			  plane->limits.prefixes, migration->was_cut_short ? "yes" : "no");
+			  plane->limits.prefixes, plane->limits.sources, migration->was_cut_short ? "yes" : "no");
 }
 
 /* Room for both configurations: each has been given twice what it needs. What a configuration says it has to mean. */

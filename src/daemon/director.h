@@ -64,6 +64,7 @@ struct director {
 	uint64_t burst_ms; /* when it began, uv_now */
 	bool is_ready; /* sd_notify has been told */
 	uint64_t loops_ms; /* when it may next tell of packets that came back */
+	uint64_t limits_ms; /* when limits are looked at again */
 	bool is_local_told; /* the log knows of probes that cannot be sent */
 };
 

@@ -42,6 +42,9 @@ const char *director_check_words(const struct check *check, char text[static FLA
 /* Tell now and then of backends from which packets for a VIP come back. */
 void director_watch_loops(struct director *director);
 
+/* Tell now and then of services that drop new flows by their limits. */
+void director_watch_limits(struct director *director);
+
 /* Hear what ICMP says of tunnels, where this host may. */
 void director_hear_icmp(struct director *director);
 

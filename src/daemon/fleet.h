@@ -93,6 +93,13 @@ struct fleet_guard {
 	UT_hash_handle hh;
 };
 
+/* What was last told of a service's limit, by the director to the log. */
+struct fleet_limited {
+	bool is_known;
+	uint64_t told;	  /* packets */
+	uint64_t next_ms; /* when something may be told again */
+};
+
 struct fleet_vip {
 	struct ip address; /* key */
 	unsigned int references;
@@ -124,6 +131,7 @@ struct fleet_service {
 	struct motion motion;
 	uint32_t flags;		   /* HP_SERVICE_*, as packets see them */
 	struct fleet_guard *guard; /* held; NULL: none */
+	struct fleet_limited limited;
 	struct fleet_departure *departures;
 	struct fleet_ramp *ramps; /* owned, one for each of config->backends; NULL: nobody is on its way */
 	uint64_t flows, counting; /* remembered: as the last whole pass found, and as this one has so far */
@@ -195,6 +203,7 @@ struct fleet {
 	struct fleet_ring *rings;
 	struct fleet_vip *vips;
 	struct fleet_guard *guards;
+	uint64_t prefixes;		    /* rows of all sets */
 	struct fleet_guard *retired_guards; /* that a packet in flight may look into */
 	struct fleet_check *checks;
 	struct fleet_service *untold; /* services whose verdict may be another one, for whoever tells of it */

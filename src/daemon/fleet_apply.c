@@ -254,10 +254,10 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 
 	if (step->number) {
 		publish_new(fleet, service);
-		fleet_terms_set(fleet, service, step->guard);
+		fleet_terms_set(fleet, service, step->config, step->guard);
 		begin(fleet, service, step);
 	} else {
-		fleet_terms_set(fleet, service, step->guard);
+		fleet_terms_set(fleet, service, step->config, step->guard);
 		publish_change(fleet, service, step);
 	}
 	/* There is a number for the service, so there is room for its key: the table has four times the places. */

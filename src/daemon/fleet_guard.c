@@ -72,8 +72,10 @@ int fleet_guard_take(struct fleet *fleet, const struct guard *guard, struct flee
 		free_guard(made);
 	if (code)
 		return code;
-	if (!found)
+	if (!found) {
 		HASH_ADD(hh, fleet->guards, fingerprint, sizeof(made->fingerprint), made);
+		fleet->prefixes += made->count;
+	}
 	*out = found ? found : made;
 	(*out)->references++;
 	return 0;
@@ -98,6 +100,7 @@ void fleet_guards_reclaim(struct fleet *fleet)
 		struct fleet_guard *guard = fleet->retired_guards;
 
 		fleet->retired_guards = guard->next;
+		fleet->prefixes -= guard->count;
 		dataplane_guard_erase(fleet->plane, guard->rows, guard->count);
 		extents_retire(&fleet->guard_numbers, guard->number, 1);
 		free_guard(guard);
@@ -147,6 +150,7 @@ static void adopt(struct fleet *fleet, struct fleet_guard *guard)
 	extents_take_at(&fleet->guard_numbers, guard->number, 1);
 	guard->fingerprint = fingerprint_of(guard->rows, guard->count);
 	HASH_ADD(hh, fleet->guards, fingerprint, sizeof(guard->fingerprint), guard);
+	fleet->prefixes += guard->count;
 }
 
 int fleet_guards_adopt(struct fleet *fleet, struct err *e)

@@ -71,9 +71,10 @@ void fleet_publish(struct fleet *fleet, struct fleet_service *service, struct fl
 /* The service's record, as the mirror says. */
 void fleet_record_write(struct fleet *fleet, const struct fleet_service *service);
 
-/* Let packets see what this configuration says of the service beyond its ring; guard: a reference, or NULL. The service's
- * record is written when it has others flags than before. */
-void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, struct fleet_guard *guard);
+/* Let packets see what this configuration says of the service beyond its ring; guard: its set, a reference, or NULL. The
+ * service's record is written when it has others flags than before. */
+void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
+		     struct fleet_guard *guard);
 /* The record of terms of a number that a new service has: nothing. */
 void fleet_terms_clear(struct fleet *fleet, const struct fleet_service *service);
 /* As the maps have it. */

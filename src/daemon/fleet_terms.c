@@ -4,13 +4,38 @@
  * out of flight. */
 #include "daemon/fleet_internal.h"
 
-void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, struct fleet_guard *guard)
+#include <string.h>
+#include <xxhash.h>
+
+/* All VIPs and ports of a service share its limit, now and when the daemon is started again: a hash of its name. */
+static uint32_t limit_of(const struct config_service *config)
+{
+	uint32_t hash = XXH32(config->name, strlen(config->name), 0);
+
+	return hash ? hash : 1;
+}
+
+/* What a packet reads first stands last. */
+static void write_limit(struct hp_terms *terms, const struct config_service *config)
+{
+	uint64_t cost_ns = config_limit_cost_ns(&config->limit);
+
+	if (cost_ns) {
+		__atomic_store_n(&terms->cost_ns, cost_ns, __ATOMIC_RELEASE);
+		__atomic_store_n(&terms->burst_ns, cost_ns * (config->limit.burst - 1), __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(&terms->limit, cost_ns ? limit_of(config) : 0, __ATOMIC_RELEASE);
+}
+
+void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
+		     struct fleet_guard *guard)
 {
 	struct hp_terms *terms = &fleet->plane->terms[service->number];
 	struct fleet_guard *former = service->guard;
-	uint32_t flags = guard ? HP_SERVICE_GUARDED : 0;
+	uint32_t flags = guard || config->limit.new_flows ? HP_SERVICE_GUARDED : 0;
 
 	service->guard = guard;
+	write_limit(terms, config);
 	__atomic_store_n(&terms->guard, guard ? guard->number : 0, __ATOMIC_RELEASE);
 	if (service->flags != flags) {
 		service->flags = flags;

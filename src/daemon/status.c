@@ -403,6 +403,7 @@ static json_t *service_json(const struct director *director, size_t index, struc
 	json_object_set_new(out, "local_vips", local_vips);
 	json_object_set_new(out, "announced_vips", announced_vips);
 	json_object_set_new(out, "quorum", status_quorum(service));
+	json_object_set_new(out, "guard", status_guard(config));
 	put_continuity(director, config, memo, out);
 	put_sums(director, config, out);
 	return out;
@@ -511,10 +512,10 @@ static json_t *capacity_json(const struct director *director)
 	const struct fleet *fleet = director->fleet;
 	const struct dataplane_limits *limits = &director->plane.limits;
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
 			 "backends", use_json(fleet->backend_numbers.used, limits->backends - 1), "slots",
 			 use_json(fleet->blocks.used * HP_SLOTS_PER_BLOCK, (limits->blocks - 1) * HP_SLOTS_PER_BLOCK),
-			 "flows", status_tables(director));
+			 "prefixes", use_json((uint32_t)fleet->prefixes, limits->prefixes), "flows", status_tables(director));
 }
 
 static size_t count_up(const struct director *director)

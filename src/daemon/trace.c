@@ -162,7 +162,7 @@ static void tell_pick(json_t *steps, const struct fleet *fleet, const struct fle
 	const struct fleet_backend *backend = trace_backend(fleet, trace_has_continuity(trace) ? trace->now : trace->backend);
 	char address[IP_TEXT_BYTES];
 
-	if (!service)
+	if (!service || trace->verdict == HP_DENIED || trace->verdict == HP_LIMITED)
 		return;
 	if (!trace->ring) {
 		trace_step(steps, "pick", "the service has no ring");
@@ -242,12 +242,14 @@ static void report(struct director *director, const struct traced *traced, struc
 	json_t *steps = json_array();
 	struct resolver_link link;
 	const char *interface = way_out(director, trace, &link);
-	struct trace_walk walk = {director->fleet, service, trace, has_chance(director, traced), dataplane_boot_ns()};
+	struct trace_walk walk = {
+		director->fleet, service, trace, has_chance(director, traced), dataplane_boot_ns(), &traced->flow.source};
 	int action = traced->action;
-	json_t *continuity;
+	json_t *continuity, *guard;
 
 	trace_step(steps, "parse", "%u bytes of IP, protocol %u", ip_bytes(traced), traced->flow.protocol);
 	tell_service(steps, service, trace);
+	guard = trace_guard(&walk, steps);
 	tell_pick(steps, director->fleet, service, trace);
 	continuity = trace_continuity(&walk, steps);
 	tell_forward(steps, director, traced, interface);
@@ -259,6 +261,7 @@ static void report(struct director *director, const struct traced *traced, struc
 				"backend", backend_json(director->fleet, service, trace), "continuity", continuity, "interface",
 				interface, "redirected", action == XDP_REDIRECT, "before", frame_json(&traced->before), "after",
 				is_sent ? frame_json(&traced->after) : json_null(), "steps", steps);
+	json_object_set_new(reply->body, "guard", guard);
 }
 
 void trace_report(struct director *director, const json_t *request, struct api_reply *reply)

@@ -13,6 +13,7 @@ struct trace_walk {
 	const struct hp_trace *record;
 	bool has_chance; /* the packet that leaves names the record's alternate */
 	uint64_t now_ns; /* boot clock */
+	const struct ip *source; /* of the packet */
 };
 
 /* Append a line to what people read. */
@@ -23,6 +24,10 @@ const struct fleet_backend *trace_backend(const struct fleet *fleet, uint32_t nu
 
 /* Whether the packet came to where changes are lived through: its service is not steady, or keeps the ring of before. */
 bool trace_has_continuity(const struct hp_trace *record);
+
+/* Tell who judged the source, and whether it may open another flow, for people in `steps`. Returns the same as a new object,
+ * null when the service asks nobody. */
+json_t *trace_guard(const struct trace_walk *walk, json_t *steps);
 
 /* Tell what both rings say, what is remembered, and why the packet goes where it goes, for people in `steps`. Returns the
  * same as a new object, null when the service is steady and there is nothing to tell. */

@@ -65,6 +65,8 @@ static void describe_service(FILE *out, const struct config_service *service)
 
 		fprintf(out, " %s %s", rule->denies ? "deny" : "allow", prefix_format(&rule->prefix, text));
 	}
+	if (service->limit.new_flows)
+		fprintf(out, " limit %u per %u burst %u", service->limit.new_flows, service->limit.per_s, service->limit.burst);
 	fprintf(out, " ->");
 	for (size_t i = 0; i < service->backend_count; i++)
 		fprintf(out, " %s%s*%u", service->backends[i].is_fallback ? "else " : "",
@@ -198,6 +200,9 @@ static const struct row rows[] = {
 	{"lists of prefixes, by prefix", TEXT(WEB(", deny: [192.0.2.0/24, 10.0.0.0/8], allow: [10.1.0.0/16, 10.0.0.0/16]")),
 	 " deny 10.0.0.0/8 allow 10.0.0.0/16 allow 10.1.0.0/16 deny 192.0.2.0/24 -> "},
 	{"all of a family", TEXT(WEB(", deny: [0.0.0.0/0], allow: 192.0.2.0/24")), " deny 0.0.0.0/0 allow 192.0.2.0/24 -> "},
+	{"a limit", TEXT(WEB(", limit: {new_flows: 100}")), " limit 100 per 1 burst 100 -> "},
+	{"all of a limit", TEXT(WEB(", limit: {new_flows: 100, per: 10m, burst: 7}")), " limit 100 per 600 burst 7 -> "},
+	{"a limit of packets", TEXT(WEB(", protocol: udp, affinity: none, limit: {new_flows: 5}")), " limit 5 per 1 burst 5 -> "},
 	/* health */
 #define HEALTH(t) TEXT(WEB(", health: {" t "}"))
 	{"health of tcp", HEALTH("type: tcp"), "health tcp via vip port 0 every 2000/500 within 1000 rise 2 fall 3\n"},

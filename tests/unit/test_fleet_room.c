@@ -5,7 +5,7 @@
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 
-#define PREFIXES 65536
+#define PREFIXES 65536, 65536 /* and sources */
 #define FLOWS (1u << 20), (1u << 18), PREFIXES /* auto */
 #define SAYS_SIZES (DATAPLANE_SAYS_SERVICES | DATAPLANE_SAYS_BACKENDS | DATAPLANE_SAYS_BLOCKS)
 #define SAYS_FLOWS (DATAPLANE_SAYS_FLOWS | DATAPLANE_SAYS_UNPROVEN)
@@ -30,8 +30,8 @@ static const struct row rows[] = {
 	 {5001, 71, 1000001, FLOWS, SAYS_SIZES}},
 	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000}",
 	 {1024, 4096, 65536, 2048, 18000, PREFIXES, SAYS_FLOWS}},
-	{"and of prefixes", 3, true, "deny: [192.0.2.0/24],", "limits: {prefixes: 7}",
-	 {1024, 4096, 65536, 1u << 20, 1u << 18, 7, DATAPLANE_SAYS_PREFIXES}},
+	{"of prefixes and sources", 3, true, "deny: [192.0.2.0/24],", "limits: {prefixes: 7, sources: 70}",
+	 {1024, 4096, 65536, 1u << 20, 1u << 18, 7, 70, DATAPLANE_SAYS_PREFIXES | DATAPLANE_SAYS_SOURCES}},
 	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS, 0}},
 };
 

@@ -121,6 +121,17 @@ static const struct row rows[] = {
 	 "listens (NOT_LISTENING)\n"
 	 "  -> 10.3.0.2                         up              0    0.0%        0        0        0  ; flapping: 12 changes in "
 	 "a minute\n\nring of 0 slots, configured , live \nthis service\nall packets\n"},
+	{"services that are guarded", show_status,
+	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'guard': {'allow': 1, 'deny': 0, 'limit': null}, 'verdicts': {"
+	 "'DENIED': 1234}}, {'name': 'b', 'vips': ['10.2.0.2'], 'guard': {'allow': 1, "
+	 "'deny': 2000, 'limit': {'new_flows': 5, 'per_s': 60, 'burst': 9}}, 'verdicts': {'LIMITED': 7}}]}",
+	 "halfproxyd , pid 0, up 0 s, \n\n"
+	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
+	 " 10.2.0.1:any                                                        0        0        0  a, , \n"
+	 "   allow 1, deny 0 prefix: 1.2k packets denied\n"
+	 " 10.2.0.2:any                                                        0        0        0  b, , \n"
+	 "   allow 1, deny 2000 prefixes: 0 packets denied\n"
+	 "   limit of 5 new flows of a client in 1m, 9 at once: 7 packets dropped\n\n"},
 	{"a service that settles, and drains that are over", show_status,
 	 "{'services': [{'name': 'a', 'vips': ['10.2.0.1'], 'motion': {'state': 'settling', 'differs': 1, 'flows': 1, 'left_s': "
 	 "null}, 'backends': [{'address': '10.3.0.1', 'drain': {'state': 'empty'}}, {'address': '10.3.0.2', 'drain': {'state': "

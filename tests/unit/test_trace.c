@@ -21,7 +21,7 @@ static const struct fleet_service service = {.motion = {HP_MOTION_MOVING, 1090}}
 
 static json_t *told(const struct hp_trace *record, bool has_chance, json_t *steps)
 {
-	struct trace_walk walk = {&fleet, &service, record, has_chance, 1000 * SECOND};
+	struct trace_walk walk = {&fleet, &service, record, has_chance, 1000 * SECOND, NULL};
 
 	return trace_continuity(&walk, steps);
 }
@@ -154,6 +154,65 @@ static void continuity_is_told_to_programs(void **state)
 	json_decref(steps);
 }
 
+/* ---- who may use a service ---------------------------------------------------------------------------------------------- */
+
+#define MINUTE (60 * SECOND)
+
+static void the_guard_is_told(void **state)
+{
+	static const struct {
+		const char *source;
+		struct hp_trace record;
+		const char *text, *body;
+	} told_rows[] = {
+		{"192.0.2.7", {.verdict = HP_FORWARDED}, "", "null"},
+		{"192.0.2.7", {.guard = HP_GUARD_LISTED | HP_GUARD_DENIES | 24, .verdict = HP_DENIED},
+		 "guard: 192.0.2.0/24 of deny is the longest prefix that holds the source\n",
+		 "{'denied':true,'prefix':'192.0.2.0/24','limit':null}"},
+		{"2001:db8::7", {.guard = HP_GUARD_LISTED | 33, .verdict = HP_FORWARDED},
+		 "guard: 2001:db8::/33 of allow is the longest prefix that holds the source\n",
+		 "{'denied':false,'prefix':'2001:db8::/33','limit':null}"},
+		{"192.0.2.7", {.guard = HP_GUARD_REST, .verdict = HP_FORWARDED},
+		 "guard: no prefix of allow or deny holds the source, so it may\n",
+		 "{'denied':false,'prefix':null,'limit':null}"},
+		{"192.0.2.7", {.guard = HP_GUARD_REST | HP_GUARD_DENIES, .verdict = HP_DENIED},
+		 "guard: no prefix of allow or deny holds the source, and whom allow does not name may not\n",
+		 "{'denied':true,'prefix':null,'limit':null}"},
+		{"192.0.2.7", {.counts = 1, .verdict = HP_FORWARDED},
+		 "limit: it opens a flow, of which the source may open 3 now, and 6 in 1m\n",
+		 "{'denied':false,'prefix':null,'limit':{'reached':false,'wait_ms':0}}"},
+		{"192.0.2.7", {.counts = 1, .owed_ns = 20 * SECOND, .verdict = HP_FORWARDED},
+		 "limit: it opens a flow, of which the source may open 1 now, and 6 in 1m\n",
+		 "{'denied':false,'prefix':null,'limit':{'reached':false,'wait_ms':0}}"},
+		{"192.0.2.7", {.guard = HP_GUARD_REST, .counts = 1, .owed_ns = 27 * SECOND - 1, .verdict = HP_LIMITED},
+		 "guard: no prefix of allow or deny holds the source, so it may\n"
+		 "limit: the source has opened all that it may, 6 in 1m and 3 at once: another in 7s\n",
+		 "{'denied':false,'prefix':null,'limit':{'reached':true,'wait_ms':7000}}"},
+	};
+	static struct config_service config = {.limit = {6, 60, 3}};
+	static struct hp_terms terms[2] = {[1] = {.limit = 1, .cost_ns = MINUTE / 6, .burst_ns = MINUTE / 6 * 2}};
+	static const struct fleet_service web = {.number = 1, .config = &config};
+
+	plane.terms = terms;
+	for (size_t i = 0; i < COUNT(told_rows); i++) {
+		struct trace_walk walk = {.fleet = &fleet, .service = &web, .record = &told_rows[i].record};
+		json_t *steps = json_array(), *step;
+		struct ip source;
+		char text[1024] = "";
+		size_t at;
+
+		assert_true(ip_parse(&source, told_rows[i].source));
+		walk.source = &source;
+		assert_json(told_rows[i].text, trace_guard(&walk, steps), told_rows[i].body);
+		json_array_foreach(steps, at, step) {
+			strcat(strcat(text, json_string_value(json_object_get(step, "step"))), ": ");
+			strcat(strcat(text, json_string_value(json_object_get(step, "text"))), "\n");
+		}
+		assert_text("the guard", text, told_rows[i].text);
+		json_decref(steps);
+	}
+}
+
 /* ---- the reasons against the rules ------------------------------------------------------------------------------------- */
 
 /* The backend that a reason leads to. */
@@ -210,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(continuity_is_told),
 		cmocka_unit_test(continuity_is_told_to_programs),
+		cmocka_unit_test(the_guard_is_told),
 		cmocka_unit_test(reasons_agree_with_the_rules),
 	};
 
