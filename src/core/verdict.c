@@ -130,7 +130,8 @@ static bool judge_local(const struct verdict_evidence *evidence, const struct na
 {
 	if (!evidence->is_vip_local || evidence->is_via_backend)
 		return false;
-	say(out, CAUSE_VIP_LOCAL, true, "VIP %s is an address of this host, so that probes do not leave it: nothing is known of %s",
+	say(out, CAUSE_VIP_LOCAL, true,
+	    "VIP %s is an address of this host, so that probes do not leave it: nothing is known of %s",
 	    names->vip, names->backend);
 	return true;
 }

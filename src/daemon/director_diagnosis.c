@@ -24,7 +24,7 @@ static uint32_t room_of(const struct director *director, const struct fleet_back
  * unless the tunnel has a fixed source. */
 static bool asks_gue(const struct director *director, const struct fleet_backend *backend)
 {
-	const struct config_source *source = &director->running->source6;
+	const struct config_source *source = &director->running->tunnel.source6;
 
 	return (backend->identity.method == HP_METHOD_GUE_4_IN_6 || backend->identity.method == HP_METHOD_GUE_6_IN_6) &&
 	       (!source->set || source->prefix.bits < 128);

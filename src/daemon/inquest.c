@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "abi.h"
 #include "base/log.h"
 #include "daemon/tap.h"
-#include "gue.h"
 
 #define AT_A_TIME 32
 #define PATIENCE_LEAST_MS 250u
