@@ -36,15 +36,13 @@ host() { nsenter --net="/run/netns/$RIG-$1" -- "${@:2}"; }
 
 # rig_host NAME [forwarding]
 rig_host() {
-	local knob
+	local knobs=(ipv4/conf/{all,default}/{rp_filter,send_redirects}"=0" ipv6/conf/{all,default}/accept_dad"=0"
+		ipv6/conf/default/{router_solicitations,autoconf}"=0")
+	[ -z "${2-}" ] || knobs+=(ipv4/ip_forward"=1" ipv6/conf/all/forwarding"=1")
 	ip netns add "$RIG-$1"
 	host "$1" ip link set lo up
-	for knob in ipv4.conf.all.rp_filter=0 ipv4.conf.default.rp_filter=0 ipv4.conf.all.send_redirects=0 \
-		ipv4.conf.default.send_redirects=0 ipv6.conf.all.accept_dad=0 ipv6.conf.default.accept_dad=0 \
-		ipv6.conf.default.router_solicitations=0 ipv6.conf.default.autoconf=0 \
-		${2:+ipv4.ip_forward=1 ipv6.conf.all.forwarding=1}; do
-		host "$1" sh -c "echo ${knob#*=} >/proc/sys/net/$(tr . / <<<"${knob%=*}")"
-	done
+	# shellcheck disable=SC2016 # for the inner shell
+	host "$1" sh -c 'for knob; do echo "${knob#*=}" >"/proc/sys/net/${knob%=*}"; done' sh "${knobs[@]}"
 }
 
 # cable HOST IF HOST IF: as real frames: no checksum left to be filled in, no merged packets.
@@ -123,12 +121,15 @@ rig_up() {
 		address director eth1 10.3.0.10/24 fd00:3::a/64
 		pass_program switch p-director
 	fi
-	for ((n = 1; n <= RIG_BACKENDS; n++)); do
-		rig_host "backend$n"
-		plug "backend$n" eth0 "p-backend$n"
-		address "backend$n" eth0 "10.3.0.$n/24" "fd00:3::$n/64"
-		gateway "backend$n" eth0 10.3.0.254 fd00:3::fe
-	done
+	for ((n = 1; n <= RIG_BACKENDS; n++)); do rig_backend "$n"; done
+}
+
+# Another backend, beside those of rig_up: rig_backend N
+rig_backend() {
+	rig_host "backend$1"
+	plug "backend$1" eth0 "p-backend$1"
+	address "backend$1" eth0 "10.3.0.$1/24" "fd00:3::$1/64"
+	gateway "backend$1" eth0 10.3.0.254 fd00:3::fe
 }
 
 # A second director, and flows spread over both by a hash of addresses and ports: rig_second l2|ipip|gue|gre VIP...
