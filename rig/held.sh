@@ -264,9 +264,10 @@ held_progress() {
 
 # ---- what became of them --------------------------------------------------------------------------------------------------
 
-# Of the clients that are processes, those that ended or stand still: each with its reason, a line each.
+# Of the clients that are processes, those that ended or stand still, for as long as rig/held.c gives an answer: each with
+# its reason, a line each.
 held_fallen() {
-	local name end=$((SECONDS + 5)) waiting=$HELD_ALIVE still
+	local name end=$((SECONDS + 20)) waiting=$HELD_ALIVE still
 	for name in $HELD_ALIVE; do held_progress "$name" >"$RIG_DIR/$name.progress"; done
 	while [ -n "$waiting" ] && [ $SECONDS -lt $end ]; do
 		sleep 0.2

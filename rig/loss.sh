@@ -4,6 +4,7 @@
 #
 #     loss_count HOST HOOK FILTER...   a counter of such packets there; HOOK is forward at the router, else prerouting
 #     loss_counted HOST...             what was counted, all hosts together
+#     loss_settle HOST...    wait until packets stopped, at the router and there
 #     loss_watch BACKEND..., loss_judge BACKEND...   of all that goes to the VIPs
 #     loss_drops                       what the cables have dropped, as their ends count it: a veth's queue overflows
 #                                      when its reader gets no CPU time, which is nobody's fault but the machine's
@@ -23,6 +24,13 @@ loss_counted() {
 	local name
 	for name in "$@"; do host "$name" nft -j list table inet loss | jq '.. | .counter? | objects | .packets'; done |
 		awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+loss_settle() {
+	local now last='' end=$((SECONDS + 20))
+	while sleep 0.3; now="$(loss_counted router) $(loss_counted "$@")"; [ "$now" != "$last" ] && [ $SECONDS -lt $end ]; do
+		last=$now
+	done
 }
 
 loss_drops() {
@@ -47,7 +55,7 @@ loss_watch() { # BACKEND...
 }
 loss_judge() { # BACKEND...
 	local sent got drops
-	sleep 0.5
+	loss_settle "$@"
 	sent=$(loss_counted router) got=$(loss_counted "$@") drops=$(($(loss_drops) - LOSS_DROPS))
 	expect "of $sent packets that the router sent to the director $got came to the backends, and cables dropped $drops" \
 		[ "$sent" -gt 5000 -a $((sent - got)) -le "$drops" -a "$got" -le "$sent" ]

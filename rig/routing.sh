@@ -177,6 +177,7 @@ routing_watch() {
 routing_loss() {
 	local sent got drops
 	routing_pause STOP
+	loss_settle backend1 backend2 backend3
 	sent=$(loss_counted router) got=$(loss_counted backend1 backend2 backend3) drops=$(($(loss_drops) - LOSS_DROPS))
 	expect "$1: of $sent packets that the router sent to directors $got came to the backends, and cables dropped $drops" \
 		[ "$sent" -gt 500 -a $((sent - got)) -le "$drops" -a "$got" -le "$sent" ]

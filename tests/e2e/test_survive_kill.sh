@@ -62,6 +62,7 @@ need "it starts" director_up
 expect_equal "the links are still the same" "$LINKS" "$(links)"
 
 wait $STREAM
+loss_settle backend1
 SENT=$(loss_counted router) GOT=$(loss_counted backend1) DROPS=$(($(loss_drops) - DROPS))
 expect "of a steady stream of $SENT packets all $GOT came through, but for $DROPS that cables dropped" \
 	[ $((SENT - GOT)) -le "$DROPS" ]

@@ -108,8 +108,9 @@ sleep 1.5
 held_check "killed $KILLS times, $BETWEEN of them between the maps"
 expect "some were" [ $BETWEEN -ge 2 ]
 held_end
-sleep 0.5
 # shellcheck disable=SC2086 # names are words
+loss_settle $WATCHED
+# shellcheck disable=SC2086
 SENT=$(loss_counted router) GOT=$(loss_counted $WATCHED) DROPS=$(($(loss_drops) - DROPS)) PACKETS=$(($(served) - PACKETS))
 expect "of $SENT packets that the router sent to the director $GOT came to the backends, and cables dropped $DROPS" \
 	[ $((SENT - GOT)) -le "$DROPS" ]
