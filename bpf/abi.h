@@ -28,6 +28,7 @@
 	X(NO_HEADROOM, XDP_DROP, "no room in front of the packet for the new header")                      \
 	X(NO_PORT, XDP_DROP, "the interface to its backend takes no redirected packets")                   \
 	X(NO_BACKEND, XDP_DROP, "service has no usable backend")                                           \
+	X(TOO_BIG_TOLD, XDP_TX, "longer than the path to its backend takes; its sender was told by ICMP")  \
 	X(FRAGMENT, XDP_DROP, "later fragment, which names no port")                                       \
 	X(DENIED, XDP_DROP, "its source is denied by the service's lists of prefixes")                     \
 	X(LIMITED, XDP_DROP, "opens one flow more than its source may in that time")                       \
@@ -46,6 +47,11 @@ enum hp_verdict {
 #undef HP_VERDICT_ENUM
 		HP_VERDICT_COUNT
 };
+
+/* Senders are told of packets too big this often a second, and as often at once: each of them, and all on one CPU. */
+#define HP_TELLINGS_OF_ONE 10
+#define HP_TELLINGS_OF_ALL 1000
+#define HP_TELLINGS_SENDERS 1024 /* that are told apart; those beyond share */
 
 /* ---- services ------------------------------------------------------------------------------------------ */
 

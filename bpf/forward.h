@@ -10,6 +10,7 @@
 #include <linux/udp.h>
 
 #include "packet.h"
+#include "oversize.h"
 
 #define FORWARD_TAG_BYTES 4
 #define FORWARD_OUTER4 sizeof(struct iphdr)
@@ -234,10 +235,10 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 	if (!adjacency || !index)
 		return HP_UNRESOLVED;
 	forward_trace(index);
-	if (pkt->ip_bytes + adjacency->outer_bytes > adjacency->mtu)
-		return HP_TOO_BIG;
 	if (unlikely(forward_is_loop(pkt, adjacency)))
 		return HP_LOOPED;
+	if (unlikely(pkt->ip_bytes + adjacency->outer_bytes > adjacency->mtu))
+		return oversize_tell(pkt->ctx, (__u32)adjacency->mtu - adjacency->outer_bytes) ? HP_TOO_BIG_TOLD : HP_TOO_BIG;
 	if (unlikely(pkt->alternate))
 		pkt->chance_bytes = forward_chance_bytes(pkt, adjacency);
 	delta = (int)pkt->l3_offset - adjacency->l2_bytes - adjacency->outer_bytes - (int)pkt->chance_bytes;

@@ -1,5 +1,5 @@
-/* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace`, `probe_marks` and
- * `probe_counts` are pinned.
+/* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace`, `probe_marks`,
+ * `probe_counts` and `tellings` are pinned.
  *
  * Layouts and rules of publication are in abi.h. */
 #ifndef HP_MAPS_H
@@ -44,6 +44,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } probe_counts SEC(".maps");
+
+/* Buckets of tokens, for senders that are told of packets too big: the first for all, then one for each sender, or a few that
+ * share it. The time of the monotonic clock when each is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1 + HP_TELLINGS_SENDERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} tellings SEC(".maps");
 
 /* Remembered flows that are proven. Memory is taken when one is remembered, so that a steady director needs little. */
 struct {

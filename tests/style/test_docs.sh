@@ -60,7 +60,7 @@ verdict_rows() {
 		XDP_PASS) action=passed ;;
 		XDP_ABORTED) action=- ;;
 		esac
-		[[ $name != ANSWERED_* ]] || action=answered
+		[[ $name != ANSWERED_* && $name != *_TOLD ]] || action=answered
 		echo "$name $action $text"
 	done <<<"$VERDICTS"
 }
