@@ -4,7 +4,7 @@
 RIG_FILE_BYTES=12582912
 RIG_DNS_DOMAIN=halfproxy.test
 
-# web_up N VIP: nginx on backend N, on the VIP and on its own address, with a page that names it and a file.
+# web_up N VIP: nginx on backend N, on the VIP and on its own address, with a page that names it and a file; it takes uploads.
 web_up() {
 	local dir=$RIG_DIR/web$1 own listen
 	mkdir -p "$dir/www" "$dir/tmp"
@@ -25,7 +25,10 @@ web_up() {
 		    client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp;
 		    uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp;
 		    sendfile on;
-		    server { listen $listen:80; listen $own:80; root $dir/www; }
+		    server {
+		        listen $listen:80; listen $own:80; root $dir/www;
+		        location /put/ { dav_methods PUT; create_full_put_path on; client_max_body_size 0; }
+		    }
 		}
 	END
 	serve "backend$1" "nginx$1" nginx -c "$dir/nginx.conf" -e "$dir/error.log"

@@ -88,6 +88,24 @@ static bool judge_backend(const struct doctor *doctor, const json_t *row)
 	return true;
 }
 
+/* A path that is narrower than this host's end: what a router told. */
+static void judge_path_mtu(const struct doctor *doctor, const json_t *row)
+{
+	const json_t *learned = json_object_get(row, "path_mtu");
+	const char *address = reply_text(row, "address");
+	char key[80];
+
+	snprintf(key, sizeof(key), "path to %s", address);
+	if (!json_is_object(learned) || json_object_get(doctor->told, key))
+		return;
+	json_object_set_new(doctor->told, key, json_true());
+	finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_PATH_MTU, "backend",
+				      "the path to backend %s takes packets of %.0f bytes, this host's end of %.0f", address,
+				      reply_number(learned, "mtu"), reply_number(learned, "route_mtu")),
+			 "%s said so by ICMP %.0f s ago; clients are told to send less", reply_text(learned, "from"),
+			 reply_number(learned, "age_s"));
+}
+
 static void judge_services(const struct doctor *doctor)
 {
 	const json_t *services = json_object_get(doctor->status, "services"), *service, *backend;
@@ -98,6 +116,7 @@ static void judge_services(const struct doctor *doctor)
 
 		REPLY_EACH(json_object_get(service, "backends"), j, backend) {
 			is_explained |= judge_backend(doctor, backend);
+			judge_path_mtu(doctor, backend);
 			is_explained |= doctor_health(doctor, service, backend);
 		}
 		if (!is_explained)

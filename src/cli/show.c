@@ -192,9 +192,20 @@ static void show_health(char *text, size_t room, const json_t *health)
 	snprintf(text, room, "; %s for %s%s%s%s", state, since, last, own, flapping);
 }
 
+/* What a router told of the path's MTU; begins with a semicolon. */
+static void show_path_mtu(char *text, size_t room, const json_t *learned)
+{
+	char age[SHOW_TIME_BYTES];
+
+	text[0] = '\0';
+	if (json_is_object(learned))
+		snprintf(text, room, "; path takes %.0f bytes, learned %s ago from %s", reply_number(learned, "mtu"),
+			 show_time(reply_seconds(learned, "age_s"), age), reply_text(learned, "from"));
+}
+
 static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[1000];
+	char packets[16], bits[16], total[16], weight[24], drain[160], ramp[80], health[1000], path[120];
 	const char *reason = reply_text(row, "reason");
 
 	snprintf(weight, sizeof(weight), "%.0f", reply_number(row, "weight"));
@@ -204,12 +215,13 @@ static void show_backend(FILE *out, const json_t *row, const json_t *verdicts)
 	show_drain(drain, sizeof(drain), json_object_get(row, "drain"));
 	show_ramp(ramp, sizeof(ramp), json_object_get(row, "ramp"));
 	show_health(health, sizeof(health), json_object_get(row, "health"));
-	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s%s%s%s", reply_text(row, "address"), show_state(row),
+	show_path_mtu(path, sizeof(path), json_object_get(row, "path_mtu"));
+	fprintf(out, "  -> %-32s %-8s %8s %6.1f%% %8s %8s %8s  %s%s%s%s%s%s%s%s%s", reply_text(row, "address"), show_state(row),
 		weight, reply_number(row, "share") * 100, show_amount(reply_number(row, "packets_per_s"), packets),
 		show_amount(reply_number(row, "bytes_per_s") * 8, bits), show_amount(reply_number(row, "packets"), total),
 		reply_text(row, "interface"),
 		*reply_text(row, "source") ? ", from " : "", reply_text(row, "source"), reason,
-		json_is_true(json_object_get(row, "fallback")) ? "; fallback" : "", health, drain, ramp);
+		json_is_true(json_object_get(row, "fallback")) ? "; fallback" : "", health, drain, ramp, path);
 	show_problems(out, json_object_get(row, "verdicts"), verdicts);
 	fputc('\n', out);
 }

@@ -6,6 +6,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
+#include <stddef.h>
 #include <string.h>
 
 #define OUTER_TTL 64
@@ -199,4 +200,26 @@ void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, e
 		put_gue(out->outer + form->ip_bytes, form->inner);
 	if (form->forward == CONFIG_FORWARD_GRE)
 		put_gre(out->outer + form->ip_bytes, form->inner, tunnel);
+}
+
+bool adjacency_sends_from(const struct hp_adjacency *record, const struct ip *source)
+{
+	struct ip backend = ip_from6(record->address), own = ip_from6(record->own), from;
+	uint8_t mask[sizeof(record->source_mask)];
+	bool is4 = ip_is4(&backend);
+
+	if (!record->outer_bytes || ip_is4(source) != is4)
+		return false;
+	from = is4 ? ip_from4(record->outer + offsetof(struct iphdr, saddr)) :
+		     ip_from6(record->outer + offsetof(struct ipv6hdr, saddr));
+	if (!ip_is_unspecified(&own) && ip_equal(source, &own))
+		return true;
+	memcpy(mask, &record->source_mask, sizeof(mask));
+	for (size_t i = 0; i < sizeof(from.byte); i++) {
+		uint8_t varies = i < sizeof(from.byte) - sizeof(mask) ? 0 : mask[i - (sizeof(from.byte) - sizeof(mask))];
+
+		if ((source->byte[i] ^ from.byte[i]) & ~varies)
+			return false;
+	}
+	return true;
 }

@@ -45,4 +45,7 @@ uint32_t adjacency_overhead(enum hp_method method, bool has_gre_key);
 void adjacency_record(struct hp_adjacency *out, const struct adjacency *facts, enum hp_method method,
 		      const struct ip *backend, const struct config_tunnel *tunnel, uint32_t number);
 
+/* Whether a tunnel's packet from this address may be one of the record's: a client's, or a probe. */
+bool adjacency_sends_from(const struct hp_adjacency *record, const struct ip *source);
+
 #endif

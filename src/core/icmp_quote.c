@@ -62,6 +62,7 @@ static bool read4(const uint8_t *quoted, size_t bytes, struct icmp_quote *out)
 	if (bytes < IPV4_BYTES || quoted[0] >> 4 != 4 || head < IPV4_BYTES || head > bytes ||
 	    (word(quoted + 6) & 0x1fff) || !is_tunnel(quoted[9], quoted + head, bytes - head))
 		return false;
+	out->bytes = word(quoted + 2);
 	out->source = ip_from4(quoted + 12);
 	out->destination = ip_from4(quoted + 16);
 	return true;
@@ -71,6 +72,7 @@ static bool read6(const uint8_t *quoted, size_t bytes, struct icmp_quote *out)
 {
 	if (bytes < IPV6_BYTES || quoted[0] >> 4 != 6 || !is_tunnel(quoted[6], quoted + IPV6_BYTES, bytes - IPV6_BYTES))
 		return false;
+	out->bytes = IPV6_BYTES + (uint32_t)word(quoted + 4);
 	out->source = ip_from6(quoted + 8);
 	out->destination = ip_from6(quoted + 24);
 	return true;

@@ -28,6 +28,7 @@ struct icmp_quote {
 	enum icmp_error error;
 	uint32_t mtu; /* of TOO_BIG, what the path takes; 0: not said, and of the others */
 	struct ip source, destination; /* of the quoted outer packet */
+	uint32_t bytes;		       /* how long that packet was, by its own header */
 };
 
 /* Read a message from its ICMP header on.

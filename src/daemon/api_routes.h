@@ -50,6 +50,8 @@ json_t *status_probe_way(const struct director *director);
 
 /* The latest ICMP error about tunnels to a backend: {error, text, from, mtu, age_s, count}; null: none was heard. */
 json_t *status_icmp(const struct director *director, const struct ip *backend);
+/* What a router told of the path's MTU, while it holds. */
+json_t *status_path_mtu(const struct director *director, const struct fleet_backend *backend);
 
 /* The whole of GET /v1/flows: of all services or of one, with so many flows at most; NULL with *e written when they
  * cannot be read. */

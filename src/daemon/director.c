@@ -118,6 +118,19 @@ static void link_changed(void *context, const struct resolver_link *link)
 		log_event(LOG_WARNING, "interface_lost interface=%s reason=\"%s\"", port->name, port->reason);
 }
 
+static void mtu_changed(void *context, const struct ip *address, uint16_t was, const struct resolver_mtu *now)
+{
+	char backend[IP_TEXT_BYTES], from[IP_TEXT_BYTES];
+
+	(void)context;
+	ip_format(address, backend);
+	if (now->left_s)
+		log_event(LOG_NOTICE, "path_mtu_learned backend=%s mtu=%u was=%u from=%s for_s=%llu", backend, now->mtu, was,
+			  ip_format(&now->from, from), (unsigned long long)now->left_s);
+	else
+		log_event(LOG_INFO, "path_mtu_over backend=%s mtu=%u was=%u", backend, now->mtu, was);
+}
+
 static void surroundings_changed(void *context)
 {
 	const struct director *director = context;
@@ -346,7 +359,7 @@ static int open_parts(struct director *director, const struct config *config, co
 		      const struct state_text *file, struct err *e)
 {
 	const struct resolver_events events = {director, target_changed, link_changed, idle,
-					       surroundings_changed};
+					       mtu_changed, surroundings_changed};
 	const struct fleet_hooks hooks = {.context = director,
 					  .watch = watch,
 					  .unwatch = unwatch,

@@ -138,10 +138,31 @@ static bool is_tunnelled_to(void *context, const struct ip *address)
 	return false;
 }
 
-/* Without what is said by ICMP, verdicts on backends are less certain, and that is all. */
+/* Whether an outer packet from there to that backend is one of this host's. */
+static bool is_sent_by_us(const struct director *director, const struct icmp_quote *quote)
+{
+	for (uint32_t method = HP_METHOD_L2 + 1; method < HP_METHOD_COUNT; method++) {
+		struct fleet_identity identity = {quote->destination, method};
+		const struct fleet_backend *backend = fleet_backend_find(director->fleet, &identity);
+
+		if (backend && backend->way && adjacency_sends_from(&director->plane.adjacencies[backend->way], &quote->source))
+			return true;
+	}
+	return false;
+}
+
+static void heard(void *context, const struct icmp_quote *quote, const struct ip *from)
+{
+	const struct director *director = context;
+
+	if (quote->error == ICMP_ERROR_TOO_BIG && is_sent_by_us(director, quote))
+		resolver_learn_mtu(director->resolver, quote, from);
+}
+
+/* Without what is said by ICMP, verdicts on backends are less certain, and paths' MTUs are those of routes. */
 void director_hear_icmp(struct director *director)
 {
-	const struct icmp_evidence_hooks hooks = {director, is_tunnelled_to};
+	const struct icmp_evidence_hooks hooks = {director, is_tunnelled_to, heard};
 	struct err e;
 
 	director->icmp = icmp_evidence_open(director->loop, &hooks, &e);

@@ -74,6 +74,7 @@ static void keep(struct icmp_evidence *evidence, const struct icmp_quote *quote,
 
 	if (!evidence->hooks.is_backend(evidence->hooks.context, &quote->destination))
 		return;
+	evidence->hooks.heard(evidence->hooks.context, quote, from);
 	row = row_of(evidence, &quote->destination);
 	if (!row)
 		return;

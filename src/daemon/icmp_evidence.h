@@ -1,8 +1,8 @@
 /* What routers and backends say by ICMP of the outer packets of tunnels, whoever's packet was within: the latest of each kind
  * for each backend.
  *
- * Takes part in nothing: it hears what the kernel delivers to this host, and verdicts ask it. Errors about packets of l2 go to
- * their senders, and a prober's socket hears them. Single-threaded. */
+ * Takes part in nothing: it hears what the kernel delivers to this host, tells of it, and verdicts ask it. Errors about packets
+ * of l2 go to their senders, and a prober's socket hears them. Single-threaded. */
 #ifndef HP_DAEMON_ICMP_EVIDENCE_H
 #define HP_DAEMON_ICMP_EVIDENCE_H
 
@@ -22,6 +22,8 @@ struct icmp_evidence_hooks {
 	void *context;
 	/* Whether tunnels lead to this address: nothing is kept of any other. */
 	bool (*is_backend)(void *context, const struct ip *address);
+	/* Each error about packets to such an address, as it comes. */
+	void (*heard)(void *context, const struct icmp_quote *quote, const struct ip *from);
 };
 
 struct icmp_evidence_item {

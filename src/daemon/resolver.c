@@ -70,6 +70,7 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	const struct host *host = target->host;
 	const struct neighbour *neighbour = host->neighbour;
 	struct adjacency whole = *facts;
+	uint16_t tunnel_mtu = mtu_of(target->host, facts->mtu);
 	char address[IP_TEXT_BYTES], hop[IP_TEXT_BYTES];
 
 	if (target->method == HP_METHOD_L2 && host->route.has_gateway) {
@@ -88,6 +89,8 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	}
 	if (neighbour_is_usable(neighbour)) {
 		memcpy(whole.mac_destination, neighbour->mac, sizeof(whole.mac_destination));
+		if (target->method != HP_METHOD_L2)
+			whole.mtu = tunnel_mtu;
 		settle(resolver, target, RESOLVER_READY, &whole, NULL);
 		return;
 	}
@@ -410,9 +413,10 @@ static int open_handles(struct resolver *resolver, struct err *e)
 	uv_timer_init(resolver->loop, &resolver->resync);
 	uv_timer_init(resolver->loop, &resolver->patience);
 	vip_open(resolver);
+	mtu_open(resolver);
 	resolver->work.timer_cb = work;
 	resolver->poll.data = resolver->work.data = resolver->resync.data = resolver->patience.data = resolver;
-	resolver->open_handles = 5;
+	resolver->open_handles = 6;
 	return uv_poll_start(&resolver->poll, UV_READABLE, readable);
 }
 
@@ -478,4 +482,5 @@ void resolver_destroy(struct resolver *resolver)
 	uv_close((uv_handle_t *)&resolver->resync, handle_closed);
 	uv_close((uv_handle_t *)&resolver->patience, handle_closed);
 	uv_close((uv_handle_t *)&resolver->vips.work, handle_closed);
+	uv_close((uv_handle_t *)&resolver->forget_mtu, handle_closed);
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "core/adjacency.h"
+#include "core/icmp_quote.h"
 
 struct resolver;
 struct resolver_target;
@@ -30,6 +31,14 @@ struct resolver_link {
 	bool up; /* administratively up, with carrier */
 };
 
+/* A path's MTU, outer header included. */
+struct resolver_mtu {
+	uint16_t mtu;
+	uint16_t route_mtu; /* that of this host's end: the route's or the interface's */
+	struct ip from;	    /* who told that it is less; of the next three nothing where nobody did */
+	uint64_t age_s, left_s; /* since when, and how long it holds from now on */
+};
+
 struct resolver_events {
 	void *context;
 	/* A target's state or facts changed. Not called from within resolver_watch. Many may come in one turn of
@@ -38,6 +47,8 @@ struct resolver_events {
 	/* A link came, changed (index, MAC, MTU, up) or went (link->ifindex == 0, name set). */
 	void (*link_changed)(void *context, const struct resolver_link *link);
 	void (*idle)(void *context);
+	/* The MTU of the path to an address was learned, or what was learned is over; `was` is what held before. */
+	void (*mtu_changed)(void *context, const struct ip *address, uint16_t was, const struct resolver_mtu *now);
 	/* Routes, rules, addresses or links may have changed; called a moment after the last change, and now and then. */
 	void (*surroundings_changed)(void *context);
 };
@@ -70,6 +81,14 @@ void resolver_sources(struct resolver *resolver, bool has_source4, bool has_sour
 enum resolver_state resolver_target_state(const struct resolver_target *target);
 const struct adjacency *resolver_target_facts(const struct resolver_target *target);
 const char *resolver_target_reason(const struct resolver_target *target);
+
+/* An error about a tunnel's packet of ours to an address that is watched. Where the path's MTU is less than was known, tunnels'
+ * targets there change, and again when what was learned is over: after net.ipv4.route.mtu_expires or
+ * net.ipv6.route.mtu_expires seconds. */
+void resolver_learn_mtu(struct resolver *resolver, const struct icmp_quote *quote, const struct ip *from);
+
+/* Whether the target's MTU was learned; *out is untouched otherwise. */
+bool resolver_target_mtu(const struct resolver *resolver, const struct resolver_target *target, struct resolver_mtu *out);
 
 /* The link of that name. Returns false when there is none. */
 bool resolver_link_named(const struct resolver *resolver, const char *name, struct resolver_link *out);

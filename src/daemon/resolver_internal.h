@@ -79,10 +79,19 @@ struct route {
 	char reason[96];
 };
 
+/* What a router told of a path. */
+struct learned_mtu {
+	uint16_t mtu; /* 0: nothing */
+	struct ip from;
+	uint64_t at_ms, until_ms; /* loop time */
+};
+
 /* An address whose way is kept known, for one target or more. */
 struct host {
 	struct ip address; /* key */
 	struct route route;
+	uint16_t route_mtu; /* of this host's end; 0: not known yet */
+	struct learned_mtu learned;
 	struct neighbour *neighbour; /* next hop; NULL while there is no route */
 	struct host *next_there, *prev_there;
 	struct host *next_dirty;
@@ -134,6 +143,7 @@ struct resolver {
 	uv_timer_t work;    /* works off dirty hosts */
 	uv_timer_t resync;  /* routes are asked anew, a little after the last change */
 	uv_timer_t patience; /* ticks while something is awaited */
+	uv_timer_t forget_mtu; /* of the hosts, when the first of what was learned is over */
 	unsigned int open_handles;
 	struct link *links;
 	struct neighbour *neighbours;
@@ -161,6 +171,11 @@ void host_evaluate(struct resolver *resolver, struct host *host);
 void resolver_routes_changed(struct resolver *resolver);
 /* Have the clock tick while something is awaited. */
 void resolver_be_patient(struct resolver *resolver);
+
+/* ---- resolver_mtu.c ---- */
+void mtu_open(struct resolver *resolver);
+/* What tunnels to a host may fill, that of this host's end being route_mtu. */
+uint16_t mtu_of(struct host *host, uint16_t route_mtu);
 
 /* ---- resolver_netlink.c ---- */
 int netlink_open(struct resolver *resolver, struct err *e);

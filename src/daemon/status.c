@@ -159,6 +159,7 @@ static void put_way(const struct director *director, json_t *into, const struct 
 		json_object_set_new(into, "interface", json_string(link.name));
 	json_object_set_new(into, "mac", mac_json(adjacency->l2));
 	json_object_set_new(into, "mtu", json_integer(adjacency->mtu));
+	json_object_set_new(into, "path_mtu", status_path_mtu(director, backend));
 	if (adjacency->outer_bytes)
 		json_object_set_new(into, "source", source_json(adjacency));
 }

@@ -52,3 +52,15 @@ json_t *status_probe_way(const struct director *director)
 			 (json_int_t)facts.probes.table, "ipv4", family_json(&facts, 0), "ipv6", family_json(&facts, 1),
 			 "warning", facts.warning, "events", events_json(&facts));
 }
+
+json_t *status_path_mtu(const struct director *director, const struct fleet_backend *backend)
+{
+	struct resolver_mtu learned;
+	char from[IP_TEXT_BYTES];
+
+	if (!backend->target || !resolver_target_mtu(director->resolver, backend->target, &learned))
+		return json_null();
+	return json_pack("{s:i, s:i, s:s, s:I, s:I}", "mtu", (int)learned.mtu, "route_mtu", (int)learned.route_mtu, "from",
+			 ip_format(&learned.from, from), "age_s", (json_int_t)learned.age_s, "left_s",
+			 (json_int_t)learned.left_s);
+}

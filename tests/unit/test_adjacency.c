@@ -205,12 +205,53 @@ static void a_method_follows_from_both_families(void **state)
 	assert_int_equal(adjacency_overhead(HP_METHOD_L2, true), 0);
 }
 
+/* Whose outer packets an error may be about. */
+static void a_source_is_known_again(void **state)
+{
+	static const struct {
+		const char *backend, *source, *own, *from;
+		enum hp_method method;
+		bool is_ours;
+	} tries[] = {
+		{"10.3.0.1", NULL, "10.2.0.10", "10.2.0.10", HP_METHOD_IPIP_4_IN_4, true},
+		{"10.3.0.1", NULL, "10.2.0.10", "10.2.0.11", HP_METHOD_IPIP_4_IN_4, false},
+		{"10.3.0.1", "10.9.0.0/16", "10.2.0.10", "10.9.1.2", HP_METHOD_GUE_4_IN_4, true},
+		{"10.3.0.1", "10.9.0.0/16", "10.2.0.10", "10.2.0.10", HP_METHOD_GUE_4_IN_4, true},
+		{"10.3.0.1", "10.9.0.0/16", "10.2.0.10", "10.8.1.2", HP_METHOD_GUE_4_IN_4, false},
+		{"10.3.0.1", "10.9.0.0/16", "10.2.0.10", "::", HP_METHOD_GUE_4_IN_4, false},
+		{"10.3.0.1", "10.9.0.1/32", "10.2.0.10", "10.9.0.1", HP_METHOD_GUE_4_IN_4, true},
+		{"10.3.0.1", NULL, "10.2.0.10", "10.2.0.10", HP_METHOD_L2, false},
+		{"fd00:3::1", NULL, "fd00:2::a", "fd00:2::a", HP_METHOD_IPIP_6_IN_6, true},
+		{"fd00:3::1", NULL, "fd00:2::a", "fd00:2::b", HP_METHOD_IPIP_6_IN_6, false},
+		{"fd00:3::1", "fd00:9::/112", "fd00:2::a", "fd00:9::1234", HP_METHOD_GUE_6_IN_6, true},
+		{"fd00:3::1", "fd00:9::/112", "fd00:2::a", "fd00:9::1:1234", HP_METHOD_GUE_6_IN_6, false},
+		{"fd00:3::1", "fd00:9::/112", "fd00:2::a", "fd00:2::a", HP_METHOD_GUE_6_IN_6, true},
+	};
+
+	for (size_t i = 0; i < COUNT(tries); i++) {
+		struct adjacency facts = {.ifindex = 2, .mtu = 1500};
+		struct config_source source = {.set = tries[i].source != NULL};
+		struct config_tunnel tunnel = {.has_gre_key = false};
+		struct hp_adjacency record;
+		struct ip backend, from;
+
+		assert_true(ip_parse(&backend, tries[i].backend) && ip_parse(&from, tries[i].from));
+		assert_true(ip_parse(&facts.source, tries[i].own));
+		assert_true(!source.set || prefix_parse(&source.prefix, tries[i].source));
+		tunnel.source4 = tunnel.source6 = source;
+		adjacency_record(&record, &facts, tries[i].method, &backend, &tunnel, 1);
+		if (adjacency_sends_from(&record, &from) != tries[i].is_ours)
+			fail_msg("row %zu: %s", i, tries[i].from);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_are_right_byte_for_byte),
 		cmocka_unit_test(the_sum_finishes_to_a_right_checksum),
 		cmocka_unit_test(a_method_follows_from_both_families),
+		cmocka_unit_test(a_source_is_known_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,9 +88,11 @@ static void messages_are_read_or_refused(void **state)
 
 		assert_non_null(message);
 		bytes_of(rows[i].hex, message);
-		if (icmp_quote_parse(message, bytes, rows[i].is4, &quote))
+		if (icmp_quote_parse(message, bytes, rows[i].is4, &quote)) {
+			assert_int_equal(quote.bytes, rows[i].is4 ? 1024 : 40 + 1024);
 			snprintf(says, sizeof(says), "%s %u %s %s", icmp_error_name(quote.error), quote.mtu,
 				 ip_format(&quote.source, from), ip_format(&quote.destination, to));
+		}
 		free(message);
 		assert_text(rows[i].what, says, rows[i].says);
 	}
