@@ -19,7 +19,8 @@ double bench_wall_s(void);
  * empty_ns. former_ns is of another build (bench_former); null or not there: it was not asked for, or does not know how.
  *
  * packets        array of {forward, protocol, family, flows, ns, empty_ns, floor_ns, bare_ns, ratio}; forward is "l2",
- *                "ipip" or "gue" (to backends of the VIP's family), or "none" for what is not a VIP's flow.
+ *                "ipip" or "gue" (to backends of the VIP's family), or "none" for what is not a VIP's flow; protocol "mss" is a
+ *                SYN whose service clamps its MSS.
  * motion         array of {service, forward, family, flows, ns, empty_ns, steady_ns, bare_ns, lru_ns, former_ns}: services
  *                that live through a change; steady_ns is of a steady service, lru_ns of the bare forwarder with a table of
  *                all flows.

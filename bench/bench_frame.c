@@ -13,15 +13,16 @@
 #define SOURCE_PORT 40000
 #define TCP_FLAGS 13 /* where they stand in the header */
 #define TCP_ACK 0x10
+#define TCP_OFFSET 12
 #define VIP4(n) "10.2.0." #n
 #define VIP6(n) "fd00:2::" #n
 
 /* TCP and UDP, each with one flow and with a million. */
 #define FORWARDED(forward, family, vip)                              \
-	{forward, "tcp", family, 1, vip, true, false, 0},            \
-	{forward, "tcp", family, BENCH_MANY, vip, true, false, 0},   \
-	{forward, "udp", family, 1, vip, true, false, 0},            \
-	{forward, "udp", family, BENCH_MANY, vip, true, false, 0}
+	{forward, "tcp", family, 1, vip, true, false, 0, 0},            \
+	{forward, "tcp", family, BENCH_MANY, vip, true, false, 0, 0},   \
+	{forward, "udp", family, 1, vip, true, false, 0, 0},            \
+	{forward, "udp", family, BENCH_MANY, vip, true, false, 0, 0}
 
 const struct bench_class bench_classes[] = {
 	FORWARDED("l2", 4, VIP4(1)),
@@ -30,9 +31,11 @@ const struct bench_class bench_classes[] = {
 	FORWARDED("ipip", 6, VIP6(2)),
 	FORWARDED("gue", 4, VIP4(3)),
 	FORWARDED("gue", 6, VIP6(3)),
-	{"none", "tcp", 4, 1, "10.9.9.9", false, false, 0},
-	{"none", "tcp", 6, 1, "fd00:9::9", false, false, 0},
-	{"none", "arp", 4, 1, VIP4(1), true, false, 0},
+	{"none", "tcp", 4, 1, "10.9.9.9", false, false, 0, 0},
+	{"none", "tcp", 6, 1, "fd00:9::9", false, false, 0, 0},
+	{"none", "arp", 4, 1, VIP4(1), true, false, 0, 0},
+	{"ipip", "tcp", 4, 1, VIP4(4), true, false, 0, 1200},
+	{"ipip", "tcp", 6, 1, VIP6(4), true, false, 0, 1200},
 };
 
 const size_t bench_class_count = sizeof(bench_classes) / sizeof(bench_classes[0]);
@@ -69,6 +72,15 @@ static uint8_t protocol(const struct bench_class *class)
 	return strcmp(class->protocol, "udp") ? IPPROTO_TCP : IPPROTO_UDP;
 }
 
+/* Options as Linux sends them, the MSS of an Ethernet first. */
+static void put_mss(uint8_t *tcp)
+{
+	static const uint8_t options[] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
+
+	tcp[TCP_OFFSET] = (20 + sizeof(options)) / 4 << 4;
+	memcpy(tcp + 20, options, sizeof(options));
+}
+
 void bench_frame_make(const struct bench_class *class, struct bench_frame *out)
 {
 	struct frame_flow flow = {.source_port = source_port(class), .destination_port = 80, .protocol = protocol(class)};
@@ -91,6 +103,8 @@ void bench_frame_make(const struct bench_class *class, struct bench_frame *out)
 	length = htons(BENCH_FRAME_BYTES - ETH_HLEN - (class->family == 4 ? 0 : sizeof(struct ipv6hdr)));
 	memcpy(out->byte + ETH_HLEN + (class->family == 4 ? 2 : 4), &length, sizeof(length));
 	out->address_at = ETH_HLEN + (class->family == 4 ? 12 : 20);
+	if (class->mss)
+		put_mss(out->byte + ETH_HLEN + ip_bytes);
 	if (class->is_under_way)
 		out->byte[ETH_HLEN + ip_bytes + TCP_FLAGS] = TCP_ACK;
 }

@@ -21,6 +21,7 @@ struct bench_class {
 	bool is_vip; /* the destination is served */
 	bool is_under_way; /* TCP: ACK segments; else SYNs */
 	uint16_t source_port; /* 0: 40000 */
+	uint16_t mss; /* that its service lets SYNs have, which advertise more; 0: they advertise none */
 };
 
 extern const struct bench_class bench_classes[];

@@ -77,9 +77,10 @@ static json_t *row_json(struct row *row)
 	for (int subject = 0; subject < BENCH_SUBJECT_COUNT; subject++)
 		if (is_wanted(subject))
 			ns[subject] = bench_measured_ns(&row->subjects[subject]);
-	out = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "forward", class->forward, "protocol", class->protocol,
-			"family", class->family, "flows", (int)class->flows, "ns", ns[BENCH_OURS], "empty_ns",
-			ns[BENCH_EMPTY], "floor_ns", ns[BENCH_FLOOR], "bare_ns", ns[BENCH_BARE], "ratio",
+	out = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "forward", class->forward, "protocol",
+			class->mss ? "mss" : class->protocol, "family", class->family, "flows", (int)class->flows, "ns",
+			ns[BENCH_OURS], "empty_ns", ns[BENCH_EMPTY], "floor_ns", ns[BENCH_FLOOR], "bare_ns", ns[BENCH_BARE],
+			"ratio",
 			(ns[BENCH_OURS] - ns[BENCH_EMPTY]) / (ns[BENCH_BARE] - ns[BENCH_EMPTY]));
 	if (bench_former && !bench_measured_check(&row->subjects[BENCH_FORMER], NULL))
 		json_object_set_new(out, "former_ns", json_real(ns[BENCH_FORMER]));

@@ -32,7 +32,10 @@ static void write_service(FILE *out, const struct bench_class *class, int first)
 		class->forward);
 	for (int i = first; i < first + BACKENDS; i++)
 		fprintf(out, strchr(class->vip, ':') ? "{address: \"fd00:3::%d\"}," : "{address: 10.3.0.%d},", i);
-	fprintf(out, "]}\n");
+	fprintf(out, "]");
+	if (class->mss)
+		fprintf(out, ", mss: %u", class->mss);
+	fprintf(out, "}\n");
 }
 
 static bool is_among(const char *vip, const char *const *list)

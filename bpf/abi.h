@@ -157,14 +157,18 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 
 /* What a service has beyond the plain. Each says that its terms are to be read. */
 #define HP_SERVICE_GUARDED (1u << 26) /* by lists of prefixes, or a limit of new flows */
-#define HP_SERVICE_FLAGS HP_SERVICE_GUARDED
+#define HP_SERVICE_CLAMPS (1u << 27)  /* the MSS of its clients' SYNs */
+#define HP_SERVICE_FLAGS (HP_SERVICE_GUARDED | HP_SERVICE_CLAMPS)
+
+#define HP_MSS_AUTO 1 /* as an MSS: what the path to the backend takes, headers left out */
 
 /* The map `terms`, by service number: read by packets of services that have flags, so that all others pay nothing. Stands
  * before the flag that makes packets look. Each member is published by a store of its own; packets may see one before
  * another. */
 struct hp_terms {
 	__u32 guard; /* number of the set that judges its sources, 0: none */
-	__u32 zero;
+	__u16 mss;   /* the most that a SYN may advertise, 0: any */
+	__u16 zero;
 	__u32 limit; /* whose new flows are counted together, 0: nobody's; equal for all that share a limit */
 	__u32 more_zero;
 	__u64 cost_ns;	/* of a new flow: the time after which its source may open another */

@@ -14,6 +14,7 @@
 #include "continuity.h"
 #include "forward.h"
 #include "count.h"
+#include "clamp.h"
 
 #define MOVING_L3_MASK 63 /* above a link header with all its tags */
 
@@ -95,6 +96,8 @@ __attribute__((noinline)) int moving_send(struct xdp_md *ctx, __u32 service, __u
 	pkt.alternate = picked->alternate;
 	pkt.hash = picked->hash;
 	verdict = (enum hp_verdict)picked->verdict;
+	if (verdict == HP_CONTINUE && picked->before & HP_SERVICE_CLAMPS && picked->kind == HP_PACKET_OPENING)
+		clamp(ctx, service, picked->backend);
 	if (verdict == HP_CONTINUE)
 		verdict = forward(&pkt);
 	return count_served(&pkt, verdict == HP_FORWARDED && pkt.is_quoted ? HP_ICMP_FORWARDED : verdict);
@@ -117,13 +120,14 @@ static ALWAYS_INLINE int moving_agrees(const struct packet *pkt, __u64 rings)
 	return continuity_slot(&pkt->flow, (__u32)rings) == continuity_slot(&pkt->flow, before & HP_BLOCK_MASK);
 }
 
-/* All of it. Needs service, l3_offset, ip_bytes, is_quoted, the flow's family. Returns the action. */
+/* All of it; of a steady service, whose packet comes here for its MSS, what the ring says. Needs service, l3_offset, ip_bytes,
+ * is_quoted, the flow's family. Returns the action. */
 static ALWAYS_INLINE int moving(const struct packet *pkt)
 {
 	struct continuity picked = {0};
 
 	moving_read(pkt->ctx, pkt->service, &picked);
-	if (picked.verdict == HP_CONTINUE || picked.verdict == HP_NO_BACKEND)
+	if (picked.before & ~HP_SERVICE_FLAGS && (picked.verdict == HP_CONTINUE || picked.verdict == HP_NO_BACKEND))
 		continuity(&picked);
 	return moving_send(pkt->ctx, pkt->service, moving_place(pkt), &picked);
 }

@@ -119,7 +119,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&
 	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
 	       a->when_all_down == b->when_all_down && a->on_down == b->on_down && config_health_equal(a->health, b->health) &&
-	       guard_equal(a->guard, b->guard) && !memcmp(&a->limit, &b->limit, sizeof(a->limit)) &&
+	       guard_equal(a->guard, b->guard) && !memcmp(&a->limit, &b->limit, sizeof(a->limit)) && a->mss == b->mss &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }

@@ -13,6 +13,9 @@
 
 struct guard;
 
+#define CONFIG_MSS_AUTO UINT16_MAX
+#define CONFIG_MSS_LEAST 256 /* where a mistake is more likely than a network that needs it */
+
 #define CONFIG_SEED_DEFAULT 0x68616c6670726f78ULL
 /* Room for flows that are remembered, and for those that have yet to prove themselves, where the file says auto. */
 #define CONFIG_FLOWS_AUTO    1048576u
@@ -155,6 +158,7 @@ struct config_service {
 	enum config_on_down on_down;
 	struct guard *guard; /* a reference; NULL: everybody may use it */
 	struct config_limit limit;
+	uint16_t mss; /* that a client's SYN may advertise; 0: any, CONFIG_MSS_AUTO: by the path to the backend */
 	uint32_t line; /* where it stands in the text, from 1 */
 };
 

@@ -252,6 +252,12 @@ static void check_window(struct config_reader *reader, struct config_draft *draf
 	service->window_s = 0;
 }
 
+static void check_mss(struct config_reader *reader, const struct config_draft *draft)
+{
+	if (draft->mss && draft->service->protocol != 6 && !draft->is_key_wrong)
+		config_error(reader, draft->mss, "mss is for protocol: tcp: no other has an MSS");
+}
+
 static uint32_t blocks_of(uint32_t slots)
 {
 	return 1 + (slots + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK;
@@ -334,6 +340,7 @@ void config_check(struct config_reader *reader)
 		check_keys(reader, draft, &table);
 		check_ring(reader, draft);
 		check_window(reader, draft);
+		check_mss(reader, draft);
 		config_check_health(reader, draft);
 		config_check_guard(reader, draft);
 	}

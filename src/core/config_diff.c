@@ -213,6 +213,20 @@ static void diff_limit(const struct config_service *a, const struct config_servi
 		add(out, CONFIG_CHANGE, b->name, "limit %s -> %s", limit_text(&a->limit, before), limit_text(&b->limit, after));
 }
 
+static const char *mss_text(uint16_t mss, char text[static 8])
+{
+	snprintf(text, 8, "%u", mss);
+	return !mss ? "any" : mss == CONFIG_MSS_AUTO ? "auto" : text;
+}
+
+static void diff_mss(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+{
+	char was[8], now[8];
+
+	if (a->mss != b->mss)
+		add(out, CONFIG_CHANGE, b->name, "mss %s -> %s", mss_text(a->mss, was), mss_text(b->mss, now));
+}
+
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	diff_vips(a, b, out);
@@ -241,6 +255,7 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	diff_health(a, b, out);
 	diff_guard(a, b, out);
 	diff_limit(a, b, out);
+	diff_mss(a, b, out);
 	diff_backends(a, b, out);
 }
 

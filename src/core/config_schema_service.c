@@ -280,6 +280,18 @@ static void read_deadline(struct config_reader *reader, const struct yaml_node *
 	config_read_seconds(reader, value, 0, 30 * DAY_S, "deadline", &draft->service->deadline_s);
 }
 
+static void read_mss(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	uint64_t mss;
+
+	draft->mss = value;
+	if (value->kind == YAML_SCALAR && !strcmp(value->text, "auto"))
+		draft->service->mss = CONFIG_MSS_AUTO;
+	else if (config_read_number(reader, value, CONFIG_MSS_LEAST, CONFIG_MSS_AUTO - 1, "mss (bytes, or auto)", &mss))
+		draft->service->mss = (uint16_t)mss;
+}
+
 static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
@@ -296,6 +308,7 @@ static const struct config_option service_options[] = {
 	{"allow", config_schema_allow, false, "prefixes of clients that may use it; all others may not then"},
 	{"deny", config_schema_deny, false, "prefixes of clients that may not; of two prefixes the longer judges"},
 	{"limit", config_schema_limit, false, "how many flows a client may open: {new_flows: 100, per: 1s, burst: 200}"},
+	{"mss", read_mss, false, "of tcp: the largest MSS that a client's SYN may have, or auto; it is let alone by default"},
 	{"health", config_schema_health, false, "how backends are probed"},
 	{"min_up", read_min_up, false, "how many backends, or which share, must be up for the service to be; 1 by default"},
 	{"when_all_down", read_when_all_down, false, "drop, all or fallback: who gets flows then; drop by default"},

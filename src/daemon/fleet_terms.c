@@ -32,11 +32,13 @@ void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, const s
 {
 	struct hp_terms *terms = &fleet->plane->terms[service->number];
 	struct fleet_guard *former = service->guard;
-	uint32_t flags = guard || config->limit.new_flows ? HP_SERVICE_GUARDED : 0;
+	uint32_t flags = (guard || config->limit.new_flows ? HP_SERVICE_GUARDED : 0) | (config->mss ? HP_SERVICE_CLAMPS : 0);
+	uint16_t mss = config->mss == CONFIG_MSS_AUTO ? HP_MSS_AUTO : config->mss;
 
 	service->guard = guard;
 	write_limit(terms, config);
 	__atomic_store_n(&terms->guard, guard ? guard->number : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&terms->mss, mss, __ATOMIC_RELEASE);
 	if (service->flags != flags) {
 		service->flags = flags;
 		fleet_record_write(fleet, service);

@@ -67,6 +67,8 @@ static void describe_service(FILE *out, const struct config_service *service)
 	}
 	if (service->limit.new_flows)
 		fprintf(out, " limit %u per %u burst %u", service->limit.new_flows, service->limit.per_s, service->limit.burst);
+	if (service->mss)
+		fprintf(out, service->mss == CONFIG_MSS_AUTO ? " mss auto" : " mss %u", service->mss);
 	fprintf(out, " ->");
 	for (size_t i = 0; i < service->backend_count; i++)
 		fprintf(out, " %s%s*%u", service->backends[i].is_fallback ? "else " : "",
@@ -196,6 +198,8 @@ static const struct row rows[] = {
 	{"a deadline of nothing, without a unit", TEXT(WEB(", deadline: 0")), " deadline 0 -> "},
 	{"the longest deadline", TEXT(WEB(", deadline: 720h")), " deadline 2592000 -> "},
 	/* who may use it */
+	{"an MSS", TEXT(WEB(", mss: 1360")), " mss 1360 -> "},
+	{"an MSS by the path", TEXT(WEB(", mss: auto")), " mss auto -> "},
 	{"a denied address", TEXT(WEB(", deny: 192.0.2.1")), " deny 192.0.2.1/32 -> "},
 	{"lists of prefixes, by prefix", TEXT(WEB(", deny: [192.0.2.0/24, 10.0.0.0/8], allow: [10.1.0.0/16, 10.0.0.0/16]")),
 	 " deny 10.0.0.0/8 allow 10.0.0.0/16 allow 10.1.0.0/16 deny 192.0.2.0/24 -> "},
