@@ -10,6 +10,8 @@
 #define HPB_SENDERS_MOST 1024
 #define HPB_VIPS_MOST 1024
 #define HPB_VLANS_MOST 1024
+#define HPB_PORTS_MOST 256
+#define HPB_SOCKETS_MOST 65536
 
 /* One list: name, what it says. */
 #define HPB_COUNTERS(X)                                                                                                   \
@@ -26,7 +28,10 @@
 	X(FORGED, "packets that came with the mark of those that leave here, dropped")                                    \
 	X(STRANDED, "packets to pass on for which there was no way, dropped")                                             \
 	X(MSS_LOWERED, "SYN and SYN-ACK segments of a VIP whose MSS was lowered")                                           \
-	X(ASKED, "questions of directors whether GUE is opened here, dropped, which says that it is")
+	X(ASKED, "questions of directors whether GUE is opened here, dropped, which says that it is")                       \
+	X(MAPPED, "connections and datagrams to a mapped port whose server was found")                                      \
+	X(UNSERVED, "connections and datagrams to a mapped port for which no server was found")                             \
+	X(ANSWERED, "datagrams of servers that left from the mapped port")
 
 enum hpb_counter {
 #define HPB_COUNTER_ENUM(name, text) HPB_##name,
@@ -75,16 +80,35 @@ struct hpb_refused {
 #define HPB_VIP_GRE 8u
 #define HPB_VIP_TUNNELS (HPB_VIP_IPIP | HPB_VIP_GUE | HPB_VIP_GRE)
 
+/* A port of every VIP, by protocol: what clients ask, or what a server of UDP answers from. Its value is the other of the
+ * two ports, in host order, with marks. */
+struct hpb_port {
+	__u8 protocol;
+	__u8 is_answer;
+	__be16 port;
+};
+
+#define HPB_PORT_NUMBER 0xffffu
+#define HPB_PORT_BY_PACKET 0x10000u /* its server is in no map: each packet that opens a connection is handed to it */
+
+/* Where a VIP is asked: the key of the sockets that are found by sk_lookup. IPv4 as ::ffff:a.b.c.d. */
+struct hpb_endpoint {
+	__be32 address[4];
+	__be16 port;
+	__u16 protocol;
+};
+
 #define HPB_TAKES_GUE 1u /* some VIP comes by gue */
 #define HPB_PASSES_ON 2u /* second chances are taken */
 #define HPB_TAKES_GRE 4u /* some VIP comes by gre */
 #define HPB_GRE_KEYED 8u /* with gre_key, else without a key */
+#define HPB_BOUNDS_ALL 16u /* the MSS of every VIP is bounded, not of tunnelled ones only */
 
 /* One element. The largest MSS that a VIP of each family may advertise, host order; 0: as it is. */
 struct hpb_settings {
 	__u16 mss4;
 	__u16 mss6;
-	__u32 flags; /* HPB_TAKES_GUE, HPB_PASSES_ON, HPB_TAKES_GRE, HPB_GRE_KEYED */
+	__u32 flags; /* HPB_TAKES_GUE and those that follow it */
 	__be32 gre_key;
 };
 

@@ -52,6 +52,22 @@ struct {
 	__type(value, __u32);
 } vlans SEC(".maps");
 
+/* Ports of VIPs whose servers listen on another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HPB_PORTS_MOST);
+	__type(key, struct hpb_port);
+	__type(value, __u32);
+} ports SEC(".maps");
+
+/* Their servers' sockets, as they were last found. A socket that is closed leaves by itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, HPB_SOCKETS_MOST);
+	__type(key, struct hpb_endpoint);
+	__type(value, __u64);
+} sockets SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HPB_COUNTER_COUNT);

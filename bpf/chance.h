@@ -18,20 +18,43 @@ struct chance_ports {
 	__be16 source, destination;
 };
 
-/* Whether a socket has the connection. A listener alone has it when the packet's cookie is one that it gave out; tcp is
- * NULL where there is none to look at. */
+/* Whether the listener gave out the packet's cookie; tcp is NULL where there is none to look at. */
+static __always_inline int chance_has_cookie(struct bpf_sock *sk, void *ip, __u32 ip_bytes, struct tcphdr *tcp)
+{
+	return tcp && sk->state == BPF_TCP_LISTEN && !bpf_tcp_check_syncookie(sk, ip, ip_bytes, tcp, sizeof(*tcp));
+}
+
+/* The same of a server that listens on another port than was asked, where ports.h has not told the kernel of it. */
+static __always_inline int chance_has_server(struct xdp_md *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_bytes, void *ip,
+					     __u32 ip_bytes, struct tcphdr *tcp)
+{
+	__be16 *port = tuple_bytes == sizeof(tuple->ipv4) ? &tuple->ipv4.dport : &tuple->ipv6.dport;
+	struct hpb_port key = {.protocol = IPPROTO_TCP, .port = *port};
+	__u32 *row = bpf_map_lookup_elem(&ports, &key);
+	struct bpf_sock *sk;
+	int has;
+
+	if (!row)
+		return 0;
+	*port = bpf_htons(*row & HPB_PORT_NUMBER);
+	sk = bpf_skc_lookup_tcp(ctx, tuple, tuple_bytes, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	has = chance_has_cookie(sk, ip, ip_bytes, tcp);
+	bpf_sk_release(sk);
+	return has;
+}
+
+/* Whether a socket has the connection. A listener alone has it when the packet's cookie is one that it gave out. */
 static __always_inline int chance_has_socket(struct xdp_md *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_bytes, void *ip,
 					     __u32 ip_bytes, struct tcphdr *tcp)
 {
 	struct bpf_sock *sk = bpf_skc_lookup_tcp(ctx, tuple, tuple_bytes, BPF_F_CURRENT_NETNS, 0);
-	int has = 0;
+	int has;
 
 	if (!sk)
-		return 0;
-	if (sk->state != BPF_TCP_LISTEN)
-		has = 1;
-	else if (tcp)
-		has = !bpf_tcp_check_syncookie(sk, ip, ip_bytes, tcp, sizeof(*tcp));
+		return tcp ? chance_has_server(ctx, tuple, tuple_bytes, ip, ip_bytes, tcp) : 0;
+	has = sk->state != BPF_TCP_LISTEN || chance_has_cookie(sk, ip, ip_bytes, tcp);
 	bpf_sk_release(sk);
 	return has;
 }

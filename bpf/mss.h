@@ -1,5 +1,6 @@
 /* MSS: lower what a VIP advertises in its SYN and SYN-ACK segments, so that a client's full segment still fits the
- * path to this backend once the director has put an outer header in front of it. */
+ * path to this backend once the director has put an outer header in front of it. SYN cookies change nothing: they are about
+ * what the client advertised. */
 #ifndef HP_MSS_H
 #define HP_MSS_H
 
@@ -26,7 +27,7 @@ struct mss {
 	__u16 most; /* largest MSS that may be advertised */
 };
 
-/* Whether the packet is TCP from a tunnelled VIP; tells where and how much. */
+/* Whether the packet is TCP from a VIP whose MSS is bounded; tells where and how much. */
 static __always_inline int mss_find(struct __sk_buff *skb, struct mss *found)
 {
 	__u32 zero = 0, *flags = NULL, l3 = ETH_HLEN;
@@ -53,7 +54,7 @@ static __always_inline int mss_find(struct __sk_buff *skb, struct mss *found)
 		found->tcp = l3 + sizeof(ip6);
 		found->most = limits->mss6;
 	}
-	return flags && (*flags & HPB_VIP_TUNNELS) && found->most;
+	return flags && (*flags & HPB_VIP_TUNNELS || limits->flags & HPB_BOUNDS_ALL) && found->most;
 }
 
 /* Lower the value at `at`, and mend the checksum. A value that begins at an odd byte is summed with its bytes

@@ -1,7 +1,8 @@
 /* Any bytes as a frame through a backend's own programs, compiled for user space. Beyond the bounds: a frame stays
  * untouched, or loses its outer headers and nothing else, or leaves for the alternate that it names, when a named sender
- * sent it for a VIP; what the relay would send on is dropped when it comes from outside; and where an MSS is lowered
- * nothing else changes but the checksum, which stays as right as it was. */
+ * sent it for a VIP; what the relay would send on is dropped when it comes from outside; where an MSS is lowered, or an answer
+ * given another port, nothing else changes but the checksum, which stays as right as it was; and what arrives for a mapped
+ * port stays as it is, and every socket that was looked at is given back. */
 #include <stddef.h>
 
 #include "hostile/bpf_user.h"
@@ -14,6 +15,7 @@ BPF_USER_END
 #define REDIRECT 7 /* TC_ACT_REDIRECT */
 #define MSS4 1440
 #define MSS6 1400
+#define MAPPED 80 /* the low byte of ports that are mapped, by TCP and UDP */
 #define VLAN_BYTE 7 /* of a VLAN's number, of those that have an interface */
 #define SENDER_BYTE 10 /* of 10.0.0.0/8 and of a00::/8, the senders that are named */
 
@@ -22,16 +24,28 @@ static const __u8 vip4[4] = {10, 2, 0, 1}, vip6[16] = {0x20, 0x01, 0x0d, 0xb8, [
 static __u32 tunnelled = HPB_VIP_L2 | HPB_VIP_IPIP | HPB_VIP_GUE;
 static struct hpb_settings limits = {MSS4, MSS6, HPB_TAKES_GUE | HPB_PASSES_ON};
 static __u64 counts[HPB_COUNTER_COUNT];
-static __u32 vlan_ifindex = 9;
+static __u32 vlan_ifindex = 9, other_port = 8080;
 static struct hpb_refused refusals[HPB_REFUSED_COUNT];
 static __u8 *segment; /* the frame that leaves */
 static size_t segment_bytes;
+
+static struct bpf_sock found_socket, kept_socket;
+static int sockets_held;
 
 /* ---- helpers -------------------------------------------------------------------------------------------------------- */
 
 static void *look_up(void *map, const void *key)
 {
 	const __u8 *bytes = key;
+
+	if (map == &ports)
+		return bytes[3] == MAPPED ? &other_port : NULL;
+	if (map == &sockets) {
+		const struct hpb_endpoint *vip = key;
+
+		sockets_held += vip->port & 1;
+		return vip->port & 1 ? &kept_socket : NULL;
+	}
 
 	if (map == &vips4)
 		return !memcmp(key, vip4, sizeof(vip4)) ? &tunnelled : NULL;
@@ -74,19 +88,21 @@ static long replace_sum(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 t
 	__u16 check;
 	__u32 sum;
 
-	need((flags & 0xf) == 2 && (size_t)offset + sizeof(check) <= segment_bytes);
+	need((flags & 0xf) == 2);
+	if ((size_t)offset + sizeof(check) > segment_bytes)
+		return -1;
 	memcpy(&check, segment + offset, sizeof(check));
+	if (flags & BPF_F_MARK_MANGLED_0 && !check)
+		return 0;
 	sum = (__u16)~check + (__u16)~(__u16)from + (__u16)to;
 	sum = (sum & 0xffff) + (sum >> 16);
 	check = (__u16) ~((sum & 0xffff) + (sum >> 16));
+	check = flags & BPF_F_MARK_MANGLED_0 && !check ? 0xffff : check;
 	memcpy(segment + offset, &check, sizeof(check));
 	return 0;
 }
 
 /* The client's port says what socket there is, and the acknowledged number whether it is a good cookie. */
-static struct bpf_sock found_socket;
-static int sockets_held;
-
 static struct bpf_sock *look_up_socket(void *ctx, struct bpf_sock_tuple *tuple, __u32 bytes, __u64 netns, __u64 flags)
 {
 	__be16 port = bytes == sizeof(tuple->ipv4) ? tuple->ipv4.sport : tuple->ipv6.sport;
@@ -101,8 +117,26 @@ static struct bpf_sock *look_up_socket(void *ctx, struct bpf_sock_tuple *tuple, 
 
 static long release_socket(void *sk)
 {
-	need(sk == &found_socket && sockets_held == 1);
+	need((sk == &found_socket || sk == &kept_socket) && sockets_held > 0);
 	sockets_held--;
+	return 0;
+}
+
+static long keep_socket(void *map, const void *key, const void *sk, __u64 flags)
+{
+	need(map == &sockets && sk == &found_socket && sockets_held > 0);
+	return *(const __u8 *)key & 1 ? -1 : 0;
+}
+
+static long drop_socket(void *map, const void *key)
+{
+	need(map == &sockets);
+	return 0;
+}
+
+static long assign_socket(void *ctx, void *sk, __u64 flags)
+{
+	need((sk == &found_socket || sk == &kept_socket) && sockets_held > 0 && !flags);
 	return 0;
 }
 
@@ -151,6 +185,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	bpf_skb_store_bytes = store_bytes;
 	bpf_l4_csum_replace = replace_sum;
 	bpf_skc_lookup_tcp = look_up_socket;
+	bpf_sk_lookup_tcp = look_up_socket;
+	bpf_sk_lookup_udp = look_up_socket;
+	bpf_map_update_elem = keep_socket;
+	bpf_map_delete_elem = drop_socket;
+	bpf_sk_assign = assign_socket;
 	bpf_sk_release = release_socket;
 	bpf_tcp_check_syncookie = check_cookie;
 	bpf_skb_load_bytes_relative = load_relative;
@@ -284,21 +323,48 @@ static void run_decap(const uint8_t *data, size_t size)
 	free(sent);
 }
 
+static void begin(const uint8_t *data, size_t size)
+{
+	segment = malloc(size);
+	segment_bytes = size;
+	memcpy(segment, data, size);
+	memset(counts, 0, sizeof(counts));
+}
+
 /* Sent: at most two words are other ones, and from the network header on the sum is the same. */
 static void run_mss(const uint8_t *data, size_t size)
 {
 	struct __sk_buff skb = {.protocol = size >= 14 ? bpf_htons(word_at(data + 12)) : 0};
 	size_t changed = 0;
 
-	segment = malloc(size);
-	segment_bytes = size;
-	memcpy(segment, data, size);
-	memset(counts, 0, sizeof(counts));
+	begin(data, size);
 	need(hp_mss(&skb) == -1);
 	for (size_t i = 0; i < size; i++)
 		changed += segment[i] != data[i];
 	need(changed <= 4 && (!changed || counts[HPB_MSS_LOWERED] == 1));
 	if (size > 14)
+		need(sum_words(0, segment + 14, size - 14) % 0xffff == sum_words(0, data + 14, size - 14) % 0xffff);
+	free(segment);
+}
+
+/* An answer whose checksum is absent, or was cut off, keeps it so. */
+static void run_ports(const uint8_t *data, size_t size)
+{
+	struct __sk_buff skb = {.protocol = size >= 14 ? bpf_htons(word_at(data + 12)) : 0};
+	size_t changed = 0, first = size;
+
+	begin(data, size);
+	need(hp_find(&skb) == -1 && !sockets_held && !memcmp(segment, data, size));
+	free(segment);
+	begin(data, size);
+	need(hp_answer(&skb) == -1 && !sockets_held);
+	for (size_t i = size; i-- > 0;) {
+		changed += segment[i] != data[i];
+		first = segment[i] != data[i] ? i : first;
+	}
+	need(changed <= 4 && (!changed || counts[HPB_ANSWERED] == 1));
+	first &= ~(size_t)1; /* the port begins at an even place, as all headers before it do */
+	if (changed && first + 8 <= size && word_at(data + first + 6))
 		need(sum_words(0, segment + 14, size - 14) % 0xffff == sum_words(0, data + 14, size - 14) % 0xffff);
 	free(segment);
 }
@@ -309,5 +375,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	run_decap(data, size);
 	run_mss(data, size);
+	run_ports(data, size);
 	return 0;
 }

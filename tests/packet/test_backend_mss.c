@@ -156,6 +156,22 @@ static void test_no_limit(void **state)
 	assert_false(bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &some, BPF_ANY));
 }
 
+/* As --mss has it. */
+static void test_every_vip(void **state)
+{
+	struct hpb_settings all = {.mss4 = MOST4, .mss6 = MOST6, .flags = HPB_BOUNDS_ALL};
+	struct hpb_settings some = {.mss4 = MOST4, .mss6 = MOST6};
+	struct row l2 = {"a VIP that comes by l2", "10.2.0.5", "192.168.1.1", SYN | ACK, {MSS(1460)}, 4, 2, .becomes = MOST4};
+	struct row own = {"the host's own address, still", "10.3.0.1", "192.168.1.1", SYN, {MSS(1460)}, 4, 2, .becomes = 0};
+	uint32_t zero = 0;
+
+	assert_false(bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &all, BPF_ANY));
+	run_row(&l2, 0);
+	run_row(&own, 0);
+	run_row(&rows[2], 0);
+	assert_false(bpf_map_update_elem(bpf_map__fd(lab->maps.settings), &zero, &some, BPF_ANY));
+}
+
 /* A segment cut at any byte stays as it is, unless its value is whole. */
 static void test_truncated(void **state)
 {
@@ -189,7 +205,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),	 cmocka_unit_test(test_ip_options), cmocka_unit_test(test_every_value),
-		cmocka_unit_test(test_no_limit), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_no_limit), cmocka_unit_test(test_every_vip),
+		cmocka_unit_test(test_truncated),
 	};
 
 	return cmocka_run_group_tests(tests, open_lab, lab_close);
