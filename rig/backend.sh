@@ -18,6 +18,8 @@ snapshot() {
 		host backend1 tc filter show dev "$link" egress
 	done 2>/dev/null
 	host backend1 bpftool --json net show | jq -c '.[0] | {xdp, tc}'
+	bpftool --json link show | jq -c --argjson here "$(stat -Lc %i "/run/netns/$RIG-backend1")" \
+		'[.[] | select(.netns_ino? == $here).attach_type]'
 	find /sys/fs/bpf /run -path '*halfproxy-backend*' 2>/dev/null
 }
 

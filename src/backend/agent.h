@@ -29,6 +29,11 @@ struct agent_request {
 		AGENT_CHANCE_ON,
 		AGENT_CHANCE_OFF,
 	} second_chance;
+	struct setup_map maps[SETUP_MAPS_MOST];
+	size_t map_count;
+	bool is_mapping; /* --map was said, be it none: these take the place of those before */
+	uint32_t mss;	 /* 0: what the MTU leaves */
+	bool is_bounding; /* --mss was said */
 	bool is_json;
 	bool is_fixing; /* doctor mends what is safe to mend */
 };

@@ -28,11 +28,19 @@ void doctor_silence(struct doctor *doctor);
 /* The way in and out: interface, reverse path filter, route. doctor_way.c */
 void doctor_way(struct doctor *doctor);
 
-/* Tunnels: who opens them, the MSS, second chances, senders that were refused. doctor_tunnel.c */
+/* Programs: who opens tunnels, the MSS, second chances, senders that were refused, mapped ports. doctor_tunnel.c */
 void doctor_tunnels(struct doctor *doctor);
 
 /* Whether the kernel itself opens tunnels of outer and inner families by a device that is up; its name, or NULL. */
 const char *doctor_kernel_tunnel(const struct look *look, const struct setup_vip *vip, bool is_outer4);
+
+/* Mapped ports. doctor_ports.c */
+struct tunnel_state;
+
+void doctor_ports(struct doctor *doctor, const struct tunnel_state *state);
+
+/* The judgement on their servers, pure. */
+void doctor_judge_maps(const struct setup *setup, const struct listener *list, size_t count, struct findings *findings);
 
 /* Who listens. doctor_service.c */
 void doctor_services(struct doctor *doctor);

@@ -1,4 +1,4 @@
-/* The doctor on tunnels: who opens them, second chances, refused senders, the MSS: see doctor.h. */
+/* The doctor on tunnels: who opens them, second chances, refused senders, the MSS, and on what else programs do: see doctor.h. */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void judge_place(struct doctor *doctor)
 	const struct look_link *link = look_link_named(&doctor->look, name);
 	struct finding *item;
 
-	if (!link || tunnel_check(name, NULL) != -EBUSY)
+	if (!link || tunnel_check(name, true, NULL) != -EBUSY)
 		return;
 	item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_XDP_TAKEN, "program", "somebody else's XDP program is on %s",
 		name);
@@ -84,7 +84,7 @@ static void judge_decapsulation(struct doctor *doctor, const struct tunnel_state
 		 state->settings.gre_key != wanted->gre_key)
 		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_NOT_DECAPSULATED, "decapsulation",
 				    "the program on %s knows other VIPs, senders, VLANs or methods than are set up", name);
-	else if (!state->is_whole && state->is_mss && state->is_relay == setup_passes_on(&doctor->setup))
+	else if (!state->is_whole && state->is_mss && state->is_mapping && state->is_relay == setup_passes_on(&doctor->setup))
 		item = findings_add(doctor->findings, FINDING_WRONG, CAUSE_PROGRAM_OLD, "decapsulation",
 				    "the programs on %s are of another version, or their pins are gone", name);
 	else
@@ -194,13 +194,19 @@ void doctor_tunnels(struct doctor *doctor)
 	struct hpb_settings wanted;
 	struct tunnel_state state;
 
-	if (!setup_has_tunnel(&doctor->setup))
+	if (!setup_has_programs(&doctor->setup))
 		return;
 	wanted = tunnel_settings(&doctor->setup);
 	tunnel_look(&doctor->setup, &state);
-	judge_place(doctor);
-	judge_decapsulation(doctor, &state, &wanted);
-	judge_mss(doctor, &state, &wanted);
-	judge_chance(doctor, &state);
-	judge_senders(doctor, &state);
+	if (setup_has_tunnel(&doctor->setup)) {
+		judge_place(doctor);
+		judge_decapsulation(doctor, &state, &wanted);
+	}
+	if (setup_bounds_mss(&doctor->setup))
+		judge_mss(doctor, &state, &wanted);
+	doctor_ports(doctor, &state);
+	if (setup_has_tunnel(&doctor->setup)) {
+		judge_chance(doctor, &state);
+		judge_senders(doctor, &state);
+	}
 }

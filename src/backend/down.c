@@ -44,19 +44,28 @@ static int lower_lo(const struct setup *setup, struct err *e)
 	return code;
 }
 
+static void tell_programs(const struct setup *setup, const struct setup *target, bool had_tunnel)
+{
+	if (had_tunnel && !setup_has_tunnel(target))
+		printf("tunnels on %s are closed\n", setup->interface);
+	if (setup->map_count && !target->map_count)
+		printf("ports are mapped no more\n");
+}
+
 static int retreat(struct setup *setup, const struct setup *target, struct err *e)
 {
+	bool had_tunnel = setup_has_tunnel(setup) && setup->has_tunnel_parts;
 	int code = remove_vips(setup, target, e);
 
 	if (code)
 		return code;
-	if (setup_has_tunnel(target)) {
+	if (setup_has_programs(target)) {
 		code = tunnel_fill(target, e);
 	} else if (setup->has_tunnel_parts) {
 		tunnel_down(setup);
-		printf("tunnels on %s are closed\n", setup->interface);
 		setup->has_tunnel_parts = false;
 	}
+	tell_programs(setup, target, had_tunnel);
 	/* Silent until the last VIP is gone. */
 	if (!code)
 		code = settings_restore(setup, target->sysctl_count, e);
@@ -98,10 +107,12 @@ static int plan(const struct setup *setup, const struct agent_request *request, 
 	/* Senders are trusted for tunnels that are open, not for those of another day. */
 	if (!setup_has_tunnel(target)) {
 		target->sender_count = 0;
-		target->is_clsact_ours = target->has_tunnel_parts = target->is_chance_off = false;
+		target->is_chance_off = false;
 		target->mtu = 0;
 	}
 	target->has_gre_key &= setup_has_method(target, SETUP_GRE);
+	if (!setup_has_programs(target))
+		target->is_clsact_ours = target->has_tunnel_parts = false;
 	return 0;
 }
 

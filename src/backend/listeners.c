@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/portmap.h"
 #include "base/cleanup.h"
 
 #define BUFFER_BYTES 32768
@@ -111,6 +112,14 @@ bool listener_takes(const struct listener *listener, const struct ip *ip)
 	if (!ip_is_unspecified(&listener->ip))
 		return ip_equal(&listener->ip, ip);
 	return listener->is_six ? !ip_is4(ip) || !listener->is_six_only : ip_is4(ip);
+}
+
+bool listeners_serve(const struct listener *list, size_t count, const struct setup_map *map, const struct ip *vip)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].port == map->server && portmap_has(map, list[i].protocol) && listener_takes(&list[i], vip))
+			return true;
+	return false;
 }
 
 static bool is_shown(const struct listener *const *shown, size_t count, const struct listener *one)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/setup.h"
 #include "base/ip.h"
 
 /* A socket that waits for packets. */
@@ -23,6 +24,9 @@ int listeners_read(struct listener *list, size_t *count);
 
 /* Whether its socket takes packets for the address. */
 bool listener_takes(const struct listener *listener, const struct ip *ip);
+
+/* Whether a server listens for what the VIP's clients ask by a mapped port; of one for TCP and UDP, for either. */
+bool listeners_serve(const struct listener *list, size_t count, const struct setup_map *map, const struct ip *vip);
 
 /* What listens for TCP or UDP on the address, or on a wildcard that takes its family, each once, as a text for people;
  * "" for nothing. Returns 0, or -errno with "" where the kernel has no socket diagnostics. */

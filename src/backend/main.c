@@ -6,11 +6,15 @@
 #include <unistd.h>
 
 #include "backend/agent.h"
+#include "backend/portmap.h"
 #include "base/options.h"
+
+#define MSS_LEAST 88 /* less is no use: the kernel's own bound (tcp_min_snd_mss) is 48 and options may take 40 */
 
 static const char usage[] =
 	"usage: halfproxy-backend up --vip VIP... [--forward l2|ipip|gue|gre] [--from PREFIX...] [--interface IF]\n"
-	"                            [--mtu BYTES] [--gre-key KEY|none] [--second-chance on|off]\n"
+	"                            [--mtu BYTES] [--gre-key KEY|none] [--mss BYTES|auto] [--second-chance on|off]\n"
+	"                            [--map [tcp/|udp/]PORT:SERVER...]\n"
 	"       halfproxy-backend up\n"
 	"       halfproxy-backend down [--vip VIP...]\n"
 	"       halfproxy-backend status [--json]\n"
@@ -26,6 +30,11 @@ static const char usage[] =
 	"  --interface IF     where packets arrive; by default where the routes lead\n"
 	"  --mtu BYTES        MTU of the path from the directors, if it is smaller than the interface's\n"
 	"  --gre-key KEY      the key that directors write into headers of gre, 0 to 4294967295; none by default\n"
+	"  --mss BYTES|auto   MSS that VIPs advertise at most; auto, the default, bounds those of tunnels by what the MTU\n"
+	"                     leaves\n"
+	"  --map PORT:SERVER  what clients ask PORT of a VIP, the server on port SERVER answers, from PORT; tcp/ or udp/\n"
+	"                     before it names one of both; may be given several times, and takes the place of those\n"
+	"                     before; `none` ends it\n"
 	"  --second-chance on|off\n"
 	"                     whether packets that come by gue, with another backend's address and for a connection that\n"
 	"                     is not here, are passed on to that backend; on by default\n"
@@ -88,6 +97,37 @@ static int take_mtu(struct agent_request *request, const char *text)
 	return -1;
 }
 
+static int take_mss(struct agent_request *request, const char *text)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+	bool is_auto = !strcmp(text, "auto");
+
+	if (!is_auto && (*end || end == text || value < MSS_LEAST || value > UINT16_MAX))
+		return fail("--mss \"%s\" must be auto or a number of bytes from %d to %d", text, MSS_LEAST, UINT16_MAX);
+	request->mss = is_auto ? 0 : (uint32_t)value;
+	request->is_bounding = true;
+	return -1;
+}
+
+static int take_map(struct agent_request *request, const char *text)
+{
+	bool was_none = request->is_mapping && !request->map_count, is_none = !strcmp(text, "none");
+
+	if (was_none || (is_none && request->map_count))
+		return fail("--map none says that no port is mapped: it stands alone");
+	request->is_mapping = true;
+	if (is_none)
+		return -1;
+	if (request->map_count == SETUP_MAPS_MOST)
+		return fail("--map \"%s\": there are more than %d", text, SETUP_MAPS_MOST);
+	if (!portmap_parse(&request->maps[request->map_count], text))
+		return fail("--map \"%s\" must be PORT:SERVER, two different ports, tcp/PORT:SERVER, udp/PORT:SERVER or none",
+			    text);
+	request->map_count++;
+	return -1;
+}
+
 static int take_forward(struct agent_request *request, const char *text)
 {
 	if (!strcmp(text, "l2"))
@@ -142,6 +182,10 @@ static int take_option(int option, const char *text, struct agent_request *reque
 		return take_mtu(request, text);
 	case 'k':
 		return take_gre_key(request, text);
+	case 's':
+		return take_mss(request, text);
+	case 'p':
+		return take_map(request, text);
 	case 'c':
 		return take_second_chance(request, text);
 	case 'i':
@@ -200,6 +244,8 @@ static int check_others(const char *command, const struct agent_request *request
 	    request->second_chance)
 		return fail("--forward, --from, --interface, --mtu, --gre-key and --second-chance belong to up, not to %s",
 			    command);
+	if (request->is_bounding || request->is_mapping)
+		return fail("--mss and --map belong to up, not to %s", command);
 	return -1;
 }
 
@@ -222,6 +268,8 @@ static int check_doctor(struct agent_request *request)
 		return fail("--forward, --from and --interface belong to --vip: without it doctor looks at what is set up");
 	if (request->mtu || request->gre_key_said || request->second_chance)
 		return fail("--mtu, --gre-key and --second-chance belong to up, not to doctor");
+	if (request->is_bounding || request->is_mapping)
+		return fail("--mss and --map belong to up, not to doctor");
 	if (request->vip_count && !request->methods)
 		request->methods = SETUP_L2;
 	if (request->vip_count && request->sender_count && !(request->methods & SETUP_TUNNELS))
@@ -272,6 +320,8 @@ int main(int argc, char **argv)
 					     {"interface", required_argument, NULL, 'i'},
 					     {"mtu", required_argument, NULL, 'm'},
 					     {"gre-key", required_argument, NULL, 'k'},
+					     {"mss", required_argument, NULL, 's'},
+					     {"map", required_argument, NULL, 'p'},
 					     {"second-chance", required_argument, NULL, 'c'},
 					     {"json", no_argument, NULL, 'j'},
 					     {"fix", no_argument, NULL, 'x'},
@@ -293,10 +343,10 @@ int main(int argc, char **argv)
 			command = optarg;
 			continue;
 		}
-		/* `--vip A B` and `--from A B`: a bare word goes on with the last list. */
+		/* `--vip A B`, `--from A B` and `--map A B`: a bare word goes on with the last list. */
 		if (option == 1 && !list)
 			return fail("\"%s\" is no option", optarg);
-		list = option == 1 ? list : option == 'v' || option == 'r' ? option : 0;
+		list = option == 1 ? list : option == 'v' || option == 'r' || option == 'p' ? option : 0;
 		code = take_option(option == 1 ? list : option, optarg, &request);
 		if (code >= 0)
 			return code;

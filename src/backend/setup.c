@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/portmap.h"
+
 const struct setup_vip *setup_find_vip(const struct setup *setup, const struct ip *address)
 {
 	for (size_t i = 0; i < setup->vip_count; i++)
@@ -32,6 +34,16 @@ bool setup_has_tunnel(const struct setup *setup)
 bool setup_passes_on(const struct setup *setup)
 {
 	return setup_has_method(setup, SETUP_GUE) && !setup->is_chance_off;
+}
+
+bool setup_bounds_mss(const struct setup *setup)
+{
+	return setup_has_tunnel(setup) || setup->mss;
+}
+
+bool setup_has_programs(const struct setup *setup)
+{
+	return setup_bounds_mss(setup) || setup->map_count;
 }
 
 bool setup_has_family(const struct setup *setup, int family)
@@ -100,6 +112,22 @@ static bool read_sysctl(struct setup_sysctl *sysctl, const json_t *row)
 	       !strstr(sysctl->path, "..");
 }
 
+/* A version that mapped no ports wrote none. */
+static bool read_maps(struct setup *setup, const json_t *root)
+{
+	const json_t *maps = json_object_get(root, "maps"), *row;
+	size_t i;
+
+	if (!maps)
+		return true;
+	if (!json_is_array(maps) || json_array_size(maps) > SETUP_MAPS_MOST)
+		return false;
+	json_array_foreach(maps, i, row)
+		if (!json_is_string(row) || !portmap_parse(&setup->maps[setup->map_count++], json_string_value(row)))
+			return false;
+	return true;
+}
+
 /* NULL, or what is wrong. */
 static const char *read_lists(struct setup *setup, const json_t *root)
 {
@@ -122,7 +150,7 @@ static const char *read_lists(struct setup *setup, const json_t *root)
 	json_array_foreach(sysctls, i, row)
 		if (!read_sysctl(&setup->sysctls[setup->sysctl_count++], row))
 			return "sysctls";
-	return NULL;
+	return read_maps(setup, root) ? NULL : "maps";
 }
 
 static const char *read_rest(struct setup *setup, const json_t *root)
@@ -147,6 +175,9 @@ static const char *read_rest(struct setup *setup, const json_t *root)
 		return "ifindex";
 	if (!json_is_integer(json_object_get(root, "mtu")))
 		return "mtu";
+	if (json_object_get(root, "mss") && !json_is_integer(json_object_get(root, "mss")))
+		return "mss";
+	setup->mss = (uint32_t)json_integer_value(json_object_get(root, "mss"));
 	setup->ifindex = (uint32_t)json_integer_value(json_object_get(root, "ifindex"));
 	setup->mtu = (uint32_t)json_integer_value(json_object_get(root, "mtu"));
 	if (!copy(setup->interface, sizeof(setup->interface), root, "interface"))
@@ -182,8 +213,8 @@ int setup_load(struct setup *setup, const char *path, struct err *e)
 
 static json_t *lists(const struct setup *setup)
 {
-	json_t *vips = json_array(), *senders = json_array(), *sysctls = json_array();
-	char text[PREFIX_TEXT_BYTES];
+	json_t *vips = json_array(), *senders = json_array(), *sysctls = json_array(), *maps = json_array();
+	char text[PREFIX_TEXT_BYTES], map[PORTMAP_TEXT_BYTES];
 
 	for (size_t i = 0; i < setup->vip_count; i++)
 		json_array_append_new(vips, json_pack("{s:s, s:i, s:b}", "address",
@@ -194,12 +225,15 @@ static json_t *lists(const struct setup *setup)
 	for (size_t i = 0; i < setup->sysctl_count; i++)
 		json_array_append_new(sysctls, json_pack("{s:s, s:s, s:s}", "path", setup->sysctls[i].path, "was",
 							 setup->sysctls[i].was, "set", setup->sysctls[i].set));
-	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:o*, s:b, s:b, s:b, s:b, s:b}", "boot", setup->boot, "vips", vips,
-			 "senders", senders, "sysctls", sysctls, "interface", setup->interface, "ifindex",
-			 (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "gre_key",
-			 setup->has_gre_key ? json_integer(setup->gre_key) : NULL, "is_chance_off", setup->is_chance_off,
-			 "has_tunnel_parts", setup->has_tunnel_parts, "is_clsact_ours", setup->is_clsact_ours, "is_lo_ours",
-			 setup->is_lo_ours, "is_lo_address_ours", setup->is_lo_address_ours);
+	for (size_t i = 0; i < setup->map_count; i++)
+		json_array_append_new(maps, json_string(portmap_format(&setup->maps[i], map)));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:o*, s:b, s:b, s:b, s:b, s:b}", "boot", setup->boot,
+			 "vips", vips, "senders", senders, "sysctls", sysctls, "maps", maps, "interface", setup->interface,
+			 "ifindex", (json_int_t)setup->ifindex, "mtu", (json_int_t)setup->mtu, "mss", (json_int_t)setup->mss,
+			 "gre_key", setup->has_gre_key ? json_integer(setup->gre_key) : NULL, "is_chance_off",
+			 setup->is_chance_off, "has_tunnel_parts", setup->has_tunnel_parts, "is_clsact_ours",
+			 setup->is_clsact_ours, "is_lo_ours", setup->is_lo_ours, "is_lo_address_ours",
+			 setup->is_lo_address_ours);
 }
 
 static int make_folders(const char *path, struct err *e)

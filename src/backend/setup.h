@@ -18,6 +18,7 @@
 #define SETUP_TUNNELS (SETUP_IPIP | SETUP_GUE | SETUP_GRE)
 #define SETUP_METHODS 4
 #define SETUP_METHODS_BYTES 32
+#define SETUP_MAPS_MOST 64
 
 /* One VIP with all methods that its packets come by. */
 struct setup_vip {
@@ -33,6 +34,12 @@ struct setup_sysctl {
 	char set[32];
 };
 
+/* Clients ask `port` of any VIP, the server listens on `server`. */
+struct setup_map {
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP; 0: both */
+	uint16_t port, server;
+};
+
 struct setup {
 	struct setup_vip vips[SETUP_LIST_MOST];
 	size_t vip_count;
@@ -40,14 +47,17 @@ struct setup {
 	size_t sender_count;
 	struct setup_sysctl sysctls[SETUP_LIST_MOST];
 	size_t sysctl_count;
+	struct setup_map maps[SETUP_MAPS_MOST]; /* --map */
+	size_t map_count;
 	char boot[40];		 /* the boot that this is true of */
 	char interface[16];	 /* where packets arrive */
 	uint32_t ifindex;	 /* of the interface; another one under the same name is a stranger */
 	uint32_t mtu;		 /* of the path from the directors; 0: the interface's */
 	bool has_gre_key;	 /* only packets with it are opened; else only those without one */
 	uint32_t gre_key;	 /* host order */
+	uint32_t mss;		 /* that VIPs advertise at most; 0: what the MTU leaves to those of tunnels */
 	bool is_chance_off;	 /* packets with a second chance stay here, whatever sockets there are */
-	bool has_tunnel_parts;	 /* programs, pins or filter may be there */
+	bool has_tunnel_parts;	 /* programs, pins or filters may be there */
 	bool is_clsact_ours;	 /* we made its clsact qdisc */
 	bool is_lo_ours;	 /* we brought lo up */
 	bool is_lo_address_ours; /* whereby it got 127.0.0.1 */
@@ -62,6 +72,10 @@ bool setup_has_tunnel(const struct setup *setup);
 
 /* Whether packets with a second chance are passed on. */
 bool setup_passes_on(const struct setup *setup);
+
+/* Whether the MSS of what leaves is bounded; whether any BPF program is needed at all. */
+bool setup_bounds_mss(const struct setup *setup);
+bool setup_has_programs(const struct setup *setup);
 
 /* Whether any VIP is of the family, 4 or 6. */
 bool setup_has_family(const struct setup *setup, int family);

@@ -10,6 +10,7 @@
 #include "backend/agent.h"
 #include "backend/host.h"
 #include "backend/listeners.h"
+#include "backend/portmap.h"
 #include "backend/settings.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
@@ -185,7 +186,61 @@ static void judge_chance(struct report *report, const struct setup *setup, const
 			     ip_format(&setup->vips[i].address, text), door);
 }
 
-static void judge_tunnel(struct report *report, const struct setup *setup)
+static void judge_tunnel(struct report *report, const struct setup *setup, const struct tunnel_state *state,
+			 const struct hpb_settings *wanted)
+{
+	char senders[300], fix[64], key[40] = "";
+	bool is_filled = state->is_filled && state->settings.flags == wanted->flags && state->settings.gre_key == wanted->gre_key;
+
+	list_senders(setup, senders, sizeof(senders));
+	if (setup->has_gre_key)
+		snprintf(key, sizeof(key), "; the key of gre is %u", setup->gre_key);
+	/* The fixes are printed in the order in which they help. */
+	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, true, NULL) == -EBUSY) {
+		snprintf(fix, sizeof(fix), "ip link set dev %s xdp off", setup->interface);
+		item(report, false, "program", fix, "somebody else's XDP program is on %s", setup->interface);
+	}
+	if (!state->is_decap)
+		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
+	else
+		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s%s", setup->interface,
+		     state->is_native ? "native" : "generic", senders, key,
+		     is_filled ? "" : "; its maps hold other VIPs, senders or VLANs");
+}
+
+static void judge_mss(struct report *report, const struct setup *setup, const struct tunnel_state *state,
+		      const struct hpb_settings *wanted)
+{
+	item(report, state->is_mss && state->settings.mss4 == wanted->mss4 && state->settings.mss6 == wanted->mss6, "mss", again,
+	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s%s allows %u and %u%s", state->settings.mss4,
+	     state->settings.mss6, setup->interface, setup->mss ? " and --mss" : "", wanted->mss4, wanted->mss6,
+	     state->is_mss ? "" : "; the filter is not attached");
+}
+
+/* That a server is not there yet is nothing wrong with the setup. */
+static void judge_maps(struct report *report, const struct setup *setup, const struct tunnel_state *state)
+{
+	auto_free struct listener *list = malloc(LISTENERS_MOST * sizeof(*list));
+	size_t count = 0;
+	bool is_told = list && !listeners_read(list, &count);
+
+	for (size_t i = 0; i < setup->map_count; i++) {
+		char text[PORTMAP_TEXT_BYTES], without[IP_TEXT_BYTES] = "";
+
+		for (size_t j = 0; is_told && j < setup->vip_count && !*without; j++)
+			if (!listeners_serve(list, count, &setup->maps[i], &setup->vips[j].address))
+				ip_format(&setup->vips[j].address, without);
+		portmap_format(&setup->maps[i], text);
+		if (!state->is_mapping || !state->is_filled)
+			item(report, false, "map", again, "%s: the programs that find its server on %s, or their maps, are "
+			     "not what was set up", text, setup->interface);
+		else
+			item(report, true, "map", "", "%s: %s%s", text, *without ? "no server listens yet for " : is_told ?
+			     "its server listens" : "this kernel does not tell whether its server listens", without);
+	}
+}
+
+static void judge_programs(struct report *report, const struct setup *setup)
 {
 	static const char *const texts[] = {
 #define COUNTER_TEXT(name, text) text,
@@ -193,34 +248,21 @@ static void judge_tunnel(struct report *report, const struct setup *setup)
 #undef COUNTER_TEXT
 	};
 	struct hpb_settings wanted = tunnel_settings(setup);
+	bool has_tunnel = setup_has_tunnel(setup);
 	struct tunnel_state state;
-	char senders[300], fix[64], key[40] = "";
-	bool is_filled;
 
-	list_senders(setup, senders, sizeof(senders));
-	if (setup->has_gre_key)
-		snprintf(key, sizeof(key), "; the key of gre is %u", setup->gre_key);
 	tunnel_look(setup, &state);
-	is_filled = state.is_filled && state.settings.flags == wanted.flags &&
-		    state.settings.gre_key == wanted.gre_key;
-	/* The fixes are printed in the order in which they help. */
-	if (host_ifindex(setup->interface) && tunnel_check(setup->interface, NULL) == -EBUSY) {
-		snprintf(fix, sizeof(fix), "ip link set dev %s xdp off", setup->interface);
-		item(report, false, "program", fix, "somebody else's XDP program is on %s", setup->interface);
-	}
-	if (!state.is_decap)
-		item(report, false, "decapsulation", again, "nothing opens tunnels on %s", setup->interface);
-	else
-		item(report, is_filled, "decapsulation", again, "by XDP on %s (%s), for senders %s%s%s", setup->interface,
-		     state.is_native ? "native" : "generic", senders, key,
-		     is_filled ? "" : "; its maps hold other VIPs, senders or VLANs");
-	item(report, state.is_mss && state.settings.mss4 == wanted.mss4 && state.settings.mss6 == wanted.mss6, "mss", again,
-	     "advertised MSS at most %u (IPv4) and %u (IPv6); the MTU of %s allows %u and %u%s", state.settings.mss4,
-	     state.settings.mss6, setup->interface, wanted.mss4, wanted.mss6, state.is_mss ? "" : "; the filter is not attached");
-	if (state.is_decap && state.is_mss && !state.is_whole)
+	if (has_tunnel)
+		judge_tunnel(report, setup, &state, &wanted);
+	if (setup_bounds_mss(setup))
+		judge_mss(report, setup, &state, &wanted);
+	if ((state.is_decap || !has_tunnel) && (state.is_mss || !setup_bounds_mss(setup)) && state.is_mapping && !state.is_whole)
 		item(report, false, "programs", again, "they are of another version, or their pins are gone");
-	judge_chance(report, setup, &state);
-	judge_refused(report, setup, state.refused);
+	judge_maps(report, setup, &state);
+	if (has_tunnel) {
+		judge_chance(report, setup, &state);
+		judge_refused(report, setup, state.refused);
+	}
 	for (size_t i = 0; i < HPB_COUNTER_COUNT; i++)
 		item(report, true, "counter", "", "%llu %s", (unsigned long long)state.counters[i], texts[i]);
 }
@@ -251,8 +293,8 @@ static void judge(struct report *report, const struct setup *setup, const struct
 	for (size_t i = 0; i < setup->vip_count; i++)
 		judge_vip(report, &setup->vips[i], addresses);
 	judge_settings(report, setup);
-	if (setup_has_tunnel(setup))
-		judge_tunnel(report, setup);
+	if (setup_has_programs(setup))
+		judge_programs(report, setup);
 }
 
 int agent_status(const struct agent_request *request, struct err *e)
@@ -265,8 +307,9 @@ int agent_status(const struct agent_request *request, struct err *e)
 	if (!addresses || !setup)
 		return err_set(e, -ENOMEM, "%m");
 	code = agent_load(setup, e);
-	if (!code && setup_has_tunnel(setup) && geteuid() != 0)
-		code = err_set(e, -EPERM, "only root can see whether tunnels are open");
+	if (!code && setup_has_programs(setup) && geteuid() != 0)
+		code = err_set(e, -EPERM, "only root can see whether %s", setup_has_tunnel(setup) ? "tunnels are open" :
+			       "the programs are attached");
 	if (!code)
 		code = host_read_addresses(addresses, e);
 	if (code)

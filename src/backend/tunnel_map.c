@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/bpf.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 #include "backend.skel.h"
 #include "backend/host.h"
+#include "backend/portmap.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
 #include "base/kernel.h"
@@ -24,14 +26,16 @@ enum map {
 	SENDERS4,
 	SENDERS6,
 	VLANS,
+	PORTS, /* the last that is swept */
+	SOCKETS,
 	SETTINGS,
 	COUNTERS,
 	REFUSED,
 	MAPS
 };
 
-static const char *const map_names[MAPS] = {"vips4", "vips6",	  "senders4", "senders6",
-						 "vlans", "settings", "counters", "refused"};
+static const char *const map_names[MAPS] = {"vips4", "vips6",   "senders4", "senders6", "vlans",
+					    "ports", "sockets", "settings", "counters", "refused"};
 
 static char last_words[300];
 
@@ -92,7 +96,7 @@ void tunnel_remove_pins(void)
 	rmdir(TUNNEL_PINS);
 }
 
-static int pin(int fd, const char *name, struct err *e)
+int tunnel_pin(int fd, const char *name, struct err *e)
 {
 	char path[128];
 
@@ -134,16 +138,20 @@ static struct backend_bpf *load_one(bool is_multi_buffer, int *code)
 
 static int pin_all(const struct backend_bpf *skel, struct err *e)
 {
+	const struct {
+		const struct bpf_program *program;
+		const char *name;
+	} programs[] = {
+		{skel->progs.hp_decap, TUNNEL_PIN_DECAP}, {skel->progs.hp_mss, TUNNEL_PIN_MSS},
+		{skel->progs.hp_relay, TUNNEL_PIN_RELAY}, {skel->progs.hp_find, TUNNEL_PIN_FIND},
+		{skel->progs.hp_answer, TUNNEL_PIN_ANSWER}, {skel->progs.hp_lookup, TUNNEL_PIN_LOOKUP},
+	};
 	int code = make_folder(e);
 
 	for (size_t i = 0; !code && i < MAPS; i++)
-		code = pin(bpf_map__fd(bpf_object__find_map_by_name(skel->obj, map_names[i])), map_names[i], e);
-	if (!code)
-		code = pin(bpf_program__fd(skel->progs.hp_decap), TUNNEL_PIN_DECAP, e);
-	if (!code)
-		code = pin(bpf_program__fd(skel->progs.hp_mss), TUNNEL_PIN_MSS, e);
-	if (!code)
-		code = pin(bpf_program__fd(skel->progs.hp_relay), TUNNEL_PIN_RELAY, e);
+		code = tunnel_pin(bpf_map__fd(bpf_object__find_map_by_name(skel->obj, map_names[i])), map_names[i], e);
+	for (size_t i = 0; !code && i < sizeof(programs) / sizeof(programs[0]); i++)
+		code = tunnel_pin(bpf_program__fd(programs[i].program), programs[i].name, e);
 	return code;
 }
 
@@ -249,6 +257,53 @@ static int put_vlans(const struct wanted *wanted, int fd)
 	return 0;
 }
 
+static int put_ports(const struct setup *setup, int fd)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP};
+
+	for (size_t i = 0; i < setup->map_count; i++)
+		for (size_t row = 0; row < sizeof(protocols); row++) {
+			const struct setup_map *map = &setup->maps[i];
+			bool is_answer = row == 2;
+			struct hpb_port key = {protocols[row], is_answer, htons(is_answer ? map->server : map->port)};
+			uint32_t other = is_answer ? map->port : map->server;
+
+			if (portmap_has(map, protocols[row]) && bpf_map_update_elem(fd, &key, &other, BPF_ANY))
+				return -errno;
+		}
+	return 0;
+}
+
+static bool is_port_wanted(const struct setup *setup, const uint8_t *key, uint32_t other)
+{
+	struct hpb_port port;
+
+	memcpy(&port, key, sizeof(port));
+	return other && (other & HPB_PORT_NUMBER) == portmap_other(setup->maps, setup->map_count, port.protocol, port.is_answer,
+								 ntohs(port.port));
+}
+
+/* Sockets of VIPs and ports that are mapped no more. Those that stay are seen to by the programs. */
+static void drop_sockets(const struct setup *setup, int fd)
+{
+	struct hpb_endpoint key, next;
+	void *at = NULL;
+
+	while (!bpf_map_get_next_key(fd, at, &next)) {
+		struct ip ip = ip_from6((const uint8_t *)next.address); /* IPv4 as it is kept there, too */
+
+		if (setup_find_vip(setup, &ip) &&
+		    portmap_other(setup->maps, setup->map_count, (uint8_t)next.protocol, false, ntohs(next.port))) {
+			key = next;
+			at = &key;
+			continue;
+		}
+		/* A key that is gone is no place to go on from. */
+		bpf_map_delete_elem(fd, &next);
+		at = NULL;
+	}
+}
+
 static bool is_vlan_wanted(const struct wanted *wanted, const uint8_t *key, uint32_t ifindex)
 {
 	uint32_t vlan;
@@ -268,6 +323,8 @@ static bool is_wanted(const struct wanted *wanted, enum map map, const uint8_t *
 
 	if (map == VLANS)
 		return is_vlan_wanted(wanted, key, value);
+	if (map == PORTS)
+		return is_port_wanted(setup, key, value);
 	if (map == VIPS4 || map == VIPS6) {
 		struct ip ip = is4 ? ip_from4(key) : ip_from6(key);
 		const struct setup_vip *vip = setup_find_vip(setup, &ip);
@@ -328,8 +385,12 @@ int tunnel_fill_maps(const struct setup *setup, struct err *e)
 		code = put_senders(setup, fds[SENDERS4], fds[SENDERS6]);
 	if (!code)
 		code = put_vips(setup, fds[VIPS4], fds[VIPS6]);
-	for (enum map map = VIPS4; !code && map <= VLANS; map++)
+	if (!code)
+		code = put_ports(setup, fds[PORTS]);
+	for (enum map map = VIPS4; !code && map <= PORTS; map++)
 		sweep(&wanted, map, fds[map], true, &unwanted);
+	if (!code)
+		drop_sockets(setup, fds[SOCKETS]);
 	if (!code)
 		code = bpf_map_update_elem(fds[SETTINGS], &zero, &settings, BPF_ANY) ? -errno : 0;
 	close_maps(fds);
@@ -355,12 +416,13 @@ bool tunnel_is_filled(const struct setup *setup)
 	int code = open_maps(fds);
 
 	want(&wanted, setup);
-	for (enum map map = VIPS4; !code && map <= VLANS; map++) {
+	for (enum map map = VIPS4; !code && map <= PORTS; map++) {
 		found += sweep(&wanted, map, fds[map], false, &more);
 		unwanted += more;
 	}
 	close_maps(fds);
-	return !code && !unwanted && found == setup->vip_count + setup->sender_count + wanted.vlan_count;
+	return !code && !unwanted && found == setup->vip_count + setup->sender_count + wanted.vlan_count +
+						   portmap_row_count(setup->maps, setup->map_count);
 }
 
 void tunnel_read_counters(uint64_t *counters)

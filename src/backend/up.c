@@ -6,6 +6,7 @@
 
 #include "backend/agent.h"
 #include "backend/host.h"
+#include "backend/portmap.h"
 #include "backend/settings.h"
 #include "backend/tunnel.h"
 #include "base/cleanup.h"
@@ -173,6 +174,17 @@ static int want_chance(const struct agent_request *request, struct setup *wanted
 	return 0;
 }
 
+/* Ports and MSS as said last; ports change whole. */
+static int want_ports(const struct agent_request *request, struct setup *wanted, struct err *e)
+{
+	wanted->mss = request->is_bounding ? request->mss : wanted->mss;
+	if (!request->is_mapping)
+		return 0;
+	memcpy(wanted->maps, request->maps, sizeof(wanted->maps));
+	wanted->map_count = request->map_count;
+	return portmap_check(wanted->maps, wanted->map_count, e);
+}
+
 /* The setup as it shall be, all of it checked. Nothing is changed. */
 static int plan(const struct agent_request *request, struct setup *wanted, const struct host_addresses *addresses,
 		struct err *e)
@@ -200,8 +212,10 @@ static int plan(const struct agent_request *request, struct setup *wanted, const
 		code = want_key(request, wanted, e);
 	if (!code)
 		code = want_chance(request, wanted, interface, e);
-	if (!code && setup_has_tunnel(wanted))
-		code = tunnel_check(interface, e);
+	if (!code)
+		code = want_ports(request, wanted, e);
+	if (!code && setup_has_programs(wanted))
+		code = tunnel_check(interface, setup_has_tunnel(wanted), e);
 	if (code)
 		return code;
 	snprintf(wanted->interface, sizeof(wanted->interface), "%s", interface);
@@ -251,7 +265,22 @@ static int add_vips(const struct setup *setup, const struct host_addresses *addr
 	return code;
 }
 
-static int open_tunnels(struct setup *setup, struct err *e)
+static void tell_programs(const struct setup *setup, const struct tunnel_state *state)
+{
+	char text[PORTMAP_TEXT_BYTES];
+
+	if (setup_has_tunnel(setup))
+		printf("tunnels on %s are opened by XDP (%s), MSS at most %u (IPv4) and %u (IPv6)%s\n", setup->interface,
+		       state->is_native ? "native" : "generic", state->settings.mss4, state->settings.mss6,
+		       state->is_relay ? ", second chances are taken" : "");
+	else if (setup_bounds_mss(setup))
+		printf("MSS at most %u\n", setup->mss);
+	for (size_t i = 0; i < setup->map_count; i++)
+		printf("port %u is served by the server on port %u (%s)\n", setup->maps[i].port, setup->maps[i].server,
+		       portmap_format(&setup->maps[i], text));
+}
+
+static int attach_programs(struct setup *setup, struct err *e)
 {
 	struct hpb_settings settings = tunnel_settings(setup);
 	struct tunnel_state state;
@@ -268,10 +297,18 @@ static int open_tunnels(struct setup *setup, struct err *e)
 	if (code)
 		return code;
 	tunnel_look(setup, &state);
-	printf("tunnels on %s are opened by XDP (%s), MSS at most %u (IPv4) and %u (IPv6)%s\n", setup->interface,
-	       state.is_native ? "native" : "generic", state.settings.mss4, state.settings.mss6,
-	       state.is_relay ? ", second chances are taken" : "");
+	tell_programs(setup, &state);
 	return 0;
+}
+
+/* Take away programs that nothing needs any more, as after `--map none`. */
+static int remove_programs(struct setup *setup, struct err *e)
+{
+	if (!setup->has_tunnel_parts)
+		return 0;
+	tunnel_down(setup);
+	setup->has_tunnel_parts = setup->is_clsact_ours = false;
+	return agent_save(setup, e);
 }
 
 static int change(struct setup *setup, const struct host_addresses *addresses, struct err *e)
@@ -285,8 +322,8 @@ static int change(struct setup *setup, const struct host_addresses *addresses, s
 		code = settings_apply(setup, e);
 	if (!code)
 		code = add_vips(setup, addresses, e);
-	if (!code && setup_has_tunnel(setup))
-		code = open_tunnels(setup, e);
+	if (!code)
+		code = setup_has_programs(setup) ? attach_programs(setup, e) : remove_programs(setup, e);
 	return code;
 }
 

@@ -130,6 +130,18 @@
 	  "`ss -ltnu` on the backend", \
 	  "have the service listen on the VIP or on all addresses", \
 	  "") \
+	X(MAP_UNSERVED, CAUSE_BACKEND, \
+	  "connection refused on a mapped port", \
+	  "nothing listens on the server's port of a map (--map), on the VIP or on the wildcard address", \
+	  "`ss -ltnu` on the backend", \
+	  "start the server, and have it listen on the VIP or on all addresses", \
+	  "") \
+	X(MAP_BROKEN, CAUSE_BACKEND, \
+	  "connection refused on a mapped port, while its server listens, or UDP clients drop answers from its port", \
+	  "the programs that find the servers of mapped ports, or their maps, are not those that were set up", \
+	  "`halfproxy-backend status`, map", \
+	  "attach and fill them", \
+	  "halfproxy-backend up{up}") \
 	X(WRONG_SOURCE, CAUSE_BACKEND | CAUSE_PROBE, \
 	  "UDP requests arrive, and clients time out", \
 	  "a UDP socket on the wildcard address answers from the backend's own address", \
@@ -355,7 +367,7 @@
 	  "connection refused", \
 	  "the service listens on another port than the VIP's, and Direct Server Return translates none", \
 	  "`halfproxy check`", \
-	  "have it listen on the VIP's port", \
+	  "have it listen on the VIP's port, or map that on each backend: `halfproxy-backend up --map PORT:SERVER`", \
 	  "") \
 	X(FLOWS_FULL, CAUSE_DIRECTOR, \
 	  "services stay moving", \

@@ -43,6 +43,21 @@ refuses "an MTU without a tunnel" "--mtu belongs to" up --vip 10.2.0.1 --mtu 140
 refuses "an MTU that is no number" '"1400x"' up --vip 10.2.0.1 "${TUNNEL[@]}" --mtu 1400x
 refuses "an MTU that IPv6 does not allow" "from 1280" up --vip fd00:2::1 "${TUNNEL[@]}" --mtu 1279
 refuses "an MTU that IPv4 does not allow" "from 576" up --vip 10.2.0.1 "${TUNNEL[@]}" --mtu 575
+refuses "an MSS that is no number" '--mss "big" must be auto or a number of bytes' up --vip 10.2.0.1 --mss big
+refuses "an MSS of next to nothing" "from 88 to 65535" up --vip 10.2.0.1 --mss 87
+refuses "a map that is none" '--map "443" must be PORT:SERVER' up --vip 10.2.0.1 --map 443
+refuses "a port mapped to itself" "two different ports" up --vip 10.2.0.1 --map 443:443
+refuses "a protocol that has no ports" '"sctp/443:8443"' up --vip 10.2.0.1 --map sctp/443:8443
+refuses "more maps than there is room for" "there are more than 64" up --vip 10.2.0.1 --map tcp/{1..65}:8080
+refuses "none beside others" "--map none says that no port is mapped: it stands alone" up --vip 10.2.0.1 --map 443:8443 none
+refuses "a port with two servers" "give port 443 two servers" up --vip 10.2.0.1 --map 443:8443 tcp/443:9443 --interface eth0
+refuses "a server's port that is mapped itself" "what comes for port 81 goes to another port" \
+	up --vip 10.2.0.1 --map 80:81 81:82 --interface eth0
+refuses "a UDP server for two ports" "answers of a UDP server leave from one port" \
+	up --vip 10.2.0.1 --map udp/53:5353 --map udp/54:5353 --interface eth0
+refuses "a map where nothing is set up" "up needs --vip VIP" up --map 80:8080
+refuses "a map for down" "--mss and --map belong to up, not to down" down --map 80:8080
+refuses "one for the doctor" "belong to up, not to doctor" doctor --map 80:8080
 refuses "options of up for down" "belong to up, not to down" down --forward l2
 refuses "a VIP for status" "status shows all" status --vip 10.2.0.1
 refuses "a bare word that belongs to nothing" '"10.2.0.1" is no option' up 10.2.0.1
@@ -79,6 +94,7 @@ host backend1 ip tuntap add tun0 mode tun
 remember
 refuses "an interface without Ethernet headers, for tunnels" "tun0 carries no Ethernet frames" \
 	up --vip 10.2.0.1 --forward ipip --from 10.2.0.10 --interface tun0
+refuses "one for mapped ports" "ports mapped on Ethernet only" up --vip 10.2.0.1 --map 80:8080 --interface tun0
 host backend1 ip link del tun0
 host backend1 tc qdisc add dev eth0 ingress
 remember
@@ -87,7 +103,9 @@ host backend1 tc qdisc del dev eth0 ingress
 host backend1 ip link set dev eth0 xdpdrv obj "$RIG_DIR/pass.o" sec xdp
 remember
 refuses "somebody else's XDP program" "eth0 runs somebody else's XDP program" up --vip 10.2.0.1 "${TUNNEL[@]}"
-expect "beside which l2 goes up" agent up --vip 10.2.0.1 --interface eth0
+expect "beside which l2 goes up" agent up --vip 10.2.0.1 --interface eth0 --map 80:8080
+expect "and status finds right" agent status
+need "and its ports go" agent up --map none
 refuses_more() {
 	remember
 	refuses "$@"

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/backend.sh
 
-BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward l2 --forward ipip --forward gue --from 10.2.0.10 fd00:2::a --interface eth0)
+BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward l2 --forward ipip --forward gue --from 10.2.0.10 fd00:2::a --interface eth0
+	--mss 1300 --map 80:8080)
 
 rig_up ipip || exit 1
 remember
@@ -23,7 +24,7 @@ need "up with more" agent up --vip 10.2.0.10
 need "down of one" agent down --vip 10.2.0.9
 expect "status finds the rest right" agent status
 need "down of all by gue" agent down --vip fd00:2::9 "$RIG_VIP4" "$RIG_VIP6"
-expect_equal "takes the relay away" "" "$(host backend1 tc filter show dev eth0 ingress)"
+expect_equal "takes the relay away" "" "$(host backend1 tc filter show dev eth0 ingress | grep hp_relay)"
 expect "and status finds the rest right" agent status
 need "down of the rest" agent down
 same "after several ups and downs too"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/backend.sh
 
-BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward ipip --from 10.2.0.10 fd00:2::a --interface eth0)
+BOTH=(--vip "$RIG_VIP4" "$RIG_VIP6" --forward ipip --from 10.2.0.10 fd00:2::a --interface eth0 --map 80:8080)
 
 # Kill the agent before its Nth system call that changes something: killed_at N ARGUMENT...
 killed_at() {

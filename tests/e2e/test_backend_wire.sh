@@ -64,6 +64,43 @@ for row in "10.2.0.1 10.2.0.10 1440 4in4" "fd00:2::1 10.2.0.10 1420 6in4" "10.2.
 	need "$pair: down" agent down
 done
 
+# ---- as it was asked for ---------------------------------------------------------------------------------------------
+# asked SENTENCE MSS OPTION...: after up with these options the VIP advertises that.
+asked() {
+	need "$1: up" agent up --vip 10.2.0.1 "${@:3}"
+	capture switch p-backend1 asked
+	if [ "$METHOD" = l2 ]; then plain; else tunnelled 10.2.0.10 10.2.0.1; fi
+	sleep 0.3
+	captures_end
+	expect_equal "$1: the VIP advertises it" "mss $2" "$(advertised asked 10.2.0.1)"
+	expect "$1: status finds all right" agent status
+}
+plain() { # a SYN by l2
+	host router /usr/bin/python3 - "$MAC" <<-'END' 2>/dev/null
+		import sys
+		from scapy.all import IP, TCP, Ether, get_if_hwaddr, sendp
+		sendp(Ether(src=get_if_hwaddr('backend0'), dst=sys.argv[1]) / IP(src='192.168.1.1', dst='10.2.0.1') /
+		      TCP(sport=4001, dport=80, flags='S', seq=1, options=[('MSS', 8960)]), iface='backend0', verbose=False)
+	END
+}
+remember
+sed -i -E 's/listen [^;]*;//g; s/server \{/server { listen 80;/' "$RIG_DIR/web1/nginx.conf"
+serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
+eventually 5 host backend1 curl -s -o /dev/null http://10.3.0.1/
+METHOD=l2
+asked "l2, a number" 1200 --interface eth0 --mss 1200
+asked "l2, the MTU's own" 1460 --mss auto
+METHOD=ipip
+asked "ipip, a number" 1300 "${TUNNEL[@]}" 10.2.0.10 --mss 1300
+asked "ipip, more than fits" 1440 "${TUNNEL[@]}" 10.2.0.10 --mss 9000
+host backend1 sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies'
+asked "ipip, with SYN cookies" 1300 "${TUNNEL[@]}" 10.2.0.10 --mss 1300
+host backend1 sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'
+asked "ipip, what the MTU leaves" 1440 "${TUNNEL[@]}" 10.2.0.10 --mss auto
+stop nginx1
+need "down" agent down
+same "down takes all of it back"
+
 # ---- jumbo frames ----------------------------------------------------------------------------------------------------
 for end in "router backend0" "switch p-router" "switch p-backend1" "switch lan" "backend1 eth0"; do
 	host "${end% *}" ip link set "${end#* }" mtu 9000

@@ -1,6 +1,6 @@
 /* Any bytes as a backend's state file: refused, or loaded, saved again and loaded as the same.
  *
- * Links: src/backend/setup.c */
+ * Links: src/backend/setup.c src/backend/portmap.c */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

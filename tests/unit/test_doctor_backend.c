@@ -77,6 +77,39 @@ static void listeners_are_judged(void **state)
 	}
 }
 
+static const struct {
+	const char *what;
+	struct setup_map map;
+	struct socket_row sockets[4];
+	const char *found;
+} map_rows[] = {
+	{"a server on the wildcard", {TCP, 80, 8080}, {SIX("::", 8080, TCP)}, ""},
+	{"one for each VIP", {TCP, 80, 8080}, {FOUR("10.2.0.1", 8080, TCP), SIX("fd00:2::1", 8080, TCP)}, ""},
+	{"for one of two VIPs", {TCP, 80, 8080}, {FOUR("10.2.0.1", 8080, TCP)}, "MAP_UNSERVED"},
+	{"on the port that clients ask", {TCP, 80, 8080}, {SIX("::", 80, TCP)}, "MAP_UNSERVED, MAP_UNSERVED"},
+	{"by the other protocol", {TCP, 80, 8080}, {SIX("::", 8080, UDP)}, "MAP_UNSERVED, MAP_UNSERVED"},
+	{"by either of both", {0, 80, 8080}, {SIX("::", 8080, UDP)}, ""},
+	{"on the own address", {UDP, 53, 5353}, {FOUR("10.3.0.1", 5353, UDP)}, "MAP_UNSERVED, MAP_UNSERVED"},
+};
+
+static void servers_of_maps_are_judged(void **state)
+{
+	static struct setup setup = {.vip_count = 2, .map_count = 1};
+
+	assert_true(ip_parse(&setup.vips[0].address, "10.2.0.1") && ip_parse(&setup.vips[1].address, "fd00:2::1"));
+	for (size_t i = 0; i < COUNT(map_rows); i++) {
+		struct findings findings = {0};
+		struct listener list[4];
+		size_t count;
+
+		put_sockets(map_rows[i].sockets, list, &count);
+		setup.maps[0] = map_rows[i].map;
+		doctor_judge_maps(&setup, list, count, &findings);
+		assert_judged(map_rows[i].what, &findings, map_rows[i].found);
+		findings_free(&findings);
+	}
+}
+
 static void the_kernels_tunnels_are_known(void **state)
 {
 	struct look_link links[] = {{.name = "tunl0", .kind = "ipip", .flags = IFF_UP},
@@ -99,6 +132,7 @@ static void the_kernels_tunnels_are_known(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(listeners_are_judged),
+					   cmocka_unit_test(servers_of_maps_are_judged),
 					   cmocka_unit_test(the_kernels_tunnels_are_known)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

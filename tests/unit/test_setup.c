@@ -69,6 +69,10 @@ static struct setup *full_setup(void)
 	snprintf(setup->boot, sizeof(setup->boot), "12345678-1234-1234-1234-123456789abc");
 	setup->ifindex = UINT32_MAX;
 	setup->mtu = 1400;
+	setup->mss = 1200;
+	setup->maps[0] = (struct setup_map){6, 65534, 65535};
+	setup->maps[1] = (struct setup_map){0, 80, 8080};
+	setup->map_count = 2;
 	setup->is_clsact_ours = setup->is_lo_address_ours = setup->is_chance_off = true;
 	return setup;
 }
@@ -93,6 +97,13 @@ static void assert_same(const struct setup *a, const struct setup *b)
 	assert_string_equal(a->boot, b->boot);
 	assert_int_equal(a->ifindex, b->ifindex);
 	assert_int_equal(a->mtu, b->mtu);
+	assert_int_equal(a->mss, b->mss);
+	assert_int_equal(a->map_count, b->map_count);
+	for (size_t i = 0; i < a->map_count; i++) {
+		assert_int_equal(a->maps[i].protocol, b->maps[i].protocol);
+		assert_int_equal(a->maps[i].port, b->maps[i].port);
+		assert_int_equal(a->maps[i].server, b->maps[i].server);
+	}
 	assert_int_equal(a->is_chance_off, b->is_chance_off);
 	assert_int_equal(a->has_tunnel_parts, b->has_tunnel_parts);
 	assert_int_equal(a->is_clsact_ours, b->is_clsact_ours);
@@ -199,6 +210,11 @@ static const struct {
 	{"a setting as it should be", SYSCTL("net/ipv4/conf/all/arp_ignore", "0"), NULL},
 	{"what a later version adds is left alone", TEXT(FILE_OF("", "", "", "eth0\", \"later\": \"1")), NULL},
 	{"a switch that is none", TEXT(FILE_OF("", "", "", "eth0\", \"is_chance_off\": \"yes")), "\"is_chance_off\" is not"},
+	{"ports as they should be",
+	 TEXT(FILE_OF("", "", "", "eth0\", \"mss\": 1400, \"maps\": [\"tcp/80:8080\"], \"x\": \"")), NULL},
+	{"ports that are none", TEXT(FILE_OF("", "", "", "eth0\", \"maps\": [\"80\"], \"x\": \"")), "\"maps\" is not"},
+	{"ports in no list", TEXT(FILE_OF("", "", "", "eth0\", \"maps\": \"80:81")), "\"maps\" is not"},
+	{"an MSS that is none", TEXT(FILE_OF("", "", "", "eth0\", \"mss\": \"1400")), "\"mss\" is not"},
 	{"an empty file", TEXT(""), "it tells what to restore; mend it, or remove it to forget"},
 	{"a file cut short", TEXT("{\"vips\": [{\"addr"), "on line 1"},
 	{"no JSON", TEXT("hello\n"), "on line 1"},
