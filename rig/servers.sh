@@ -56,3 +56,15 @@ web_get() {
 dns_get() {
 	host client dig +short +tries=1 +time=3 "@$1" "$2.$RIG_DNS_DOMAIN" TXT
 }
+
+# download_begin NAME VIP PATH: a download into $RIG_DIR/NAME that has begun, and stands still until download_goes_on NAME:
+# its reader stops itself, and curl and the kernels hold a few 100 KB at most, given small buffers at the client.
+download_begin() {
+	mkfifo "$RIG_DIR/$1.pipe"
+	serve client "curl-$1" curl -sS --noproxy '*' -o "$RIG_DIR/$1.pipe" "http://$(url_host "$2")/$3"
+	# shellcheck disable=SC2016 # for the inner shell
+	serve client "reader-$1" sh -c 'exec <"$0" >"$1"; head -c 1000; kill -STOP $$; exec cat' "$RIG_DIR/$1.pipe" "$RIG_DIR/$1"
+	eventually 15 grep -q '^State:.T' "/proc/$(cat "$RIG_DIR/reader-$1.pid")/status"
+}
+download_goes_on() { kill -CONT "$(cat "$RIG_DIR/reader-$1.pid")"; }
+download_ended() { ! serves "curl-$1" && ! serves "reader-$1"; }

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh
 . rig/servers.sh
 
-RIG_FILE_BYTES=5000000
+RIG_FILE_BYTES=2000000
 
 forgetful_object() {
 	cat >"$RIG_DIR/forgetful.c" <<-'END'
@@ -89,12 +89,8 @@ counted() {
 PASSED="passed on to the backend" KEPT="with a second chance that stay" TAKEN="that another backend passed on" FORGED="with the mark of those"
 REFUSED="from a sender that --from does not name"
 
-# begin PATH NAME: a slow download in the background; it is under way when this returns.
-begin() {
-	serve client "curl-$2" curl -sS --noproxy '*' --limit-rate 2500k -o "$RIG_DIR/$2" "http://$(url_host "$VIP")/$1"
-	eventually 5 test -s "$RIG_DIR/$2"
-}
-ended() { ! serves "curl-$1"; }
+settled() { [ "$(counted 2 "$PASSED")" = "$(counted 1 "$TAKEN")" ]; }
+refused() { [ "$(counted 2 "$FORGED")" = 1 ] && [ "$(counted 2 "$REFUSED")" = 1 ]; }
 
 # One backend's driver knows no XDP.
 make_generic() { # N
@@ -108,21 +104,22 @@ make_generic() { # N
 	gateway "backend$1" mv0 10.3.0.254 fd00:3::fe
 }
 
-# Send from the router's leg, through backend 2, a TCP segment in GUE: inject SENDER HOPS ALTERNATE CLIENT-PORT
+# Send from the router's leg, through backend 2, TCP segments in GUE: inject ALTERNATE SENDER,HOPS,CLIENT-PORT...
 inject() {
 	host router /usr/bin/python3 - "$(host backend2 ip -o link show dev "$IF2" | sed -n 's/.*link\/ether \([0-9a-f:]*\).*/\1/p')" \
 		"$VIP" "$@" <<-'END' 2>/dev/null
 		import socket, sys
 		from scapy.all import IP, IPv6, UDP, TCP, Ether, Raw, get_if_hwaddr, sendp
-		mac, vip, sender, hops, alternate, port = sys.argv[1:]
-		is6, vip6 = ':' in sender, ':' in vip
-		inner = (IPv6 if vip6 else IP)(src='fd00:1::1' if vip6 else '192.168.1.1', dst=vip) / TCP(sport=int(port), dport=80, flags='A')
+		mac, vip, alternate = sys.argv[1:4]
 		last = socket.inet_pton(socket.AF_INET6, alternate if ':' in alternate else '::ffff:' + alternate)
-		gue = bytes([5, 41 if vip6 else 4, 0, 0]) + b'H\x01' + bytes([int(hops), 0]) + last
-		outer = IPv6(src=sender, dst='fd00:3::2') if is6 else IP(src=sender, dst='10.3.0.2')
-		udp = bytearray(raw for raw in bytes(UDP(sport=50000, dport=6080, chksum=0, len=8 + len(gue) + len(inner))))
-		sendp(Ether(src=get_if_hwaddr('backend0'), dst=mac) / outer.__class__(bytes(outer.__class__(src=outer.src, dst=outer.dst,
-		      **({'nh': 17} if is6 else {'proto': 17})) / Raw(bytes(udp) + gue + bytes(inner)))), iface='backend0', verbose=False)
+		for sender, hops, port in (segment.split(',') for segment in sys.argv[4:]):
+		    is6, vip6 = ':' in sender, ':' in vip
+		    inner = (IPv6 if vip6 else IP)(src='fd00:1::1' if vip6 else '192.168.1.1', dst=vip) / TCP(sport=int(port), dport=80, flags='A')
+		    gue = bytes([5, 41 if vip6 else 4, 0, 0]) + b'H\x01' + bytes([int(hops), 0]) + last
+		    outer = IPv6(src=sender, dst='fd00:3::2') if is6 else IP(src=sender, dst='10.3.0.2')
+		    udp = bytearray(raw for raw in bytes(UDP(sport=50000, dport=6080, chksum=0, len=8 + len(gue) + len(inner))))
+		    sendp(Ether(src=get_if_hwaddr('backend0'), dst=mac) / outer.__class__(bytes(outer.__class__(src=outer.src, dst=outer.dst,
+		          **({'nh': 17} if is6 else {'proto': 17})) / Raw(bytes(udp) + gue + bytes(inner)))), iface='backend0', verbose=False)
 	END
 }
 
@@ -152,26 +149,26 @@ chances() { # VIP BACKEND-FAMILY INTERFACE-OF-BACKEND-2
 	head -c 900000 "$RIG_DIR/file" >"$RIG_DIR/upload"
 	for n in 1 2; do capture switch p-backend$n cable$n "udp port 6080"; done
 
-	begin file "first"
+	need "$name: a download begins" download_begin first "$VIP" file
 	forget on
 	expect_text "$name: a connection that is opened now is the new backend's" "hello from backend2" web_get "$VIP" ""
-	expect "$name: a download that was opened before goes on" eventually 15 ended first
+	download_goes_on first
+	expect "$name: a download that was opened before goes on" eventually 20 download_ended first
 	expect "$name: and comes whole" cmp "$RIG_DIR/first" "$RIG_DIR/file"
 	expect "$name: from the backend that it began on" grep -q 'GET /file.* 200' "$RIG_DIR/web1/access.log"
 	expect_not "$name: alone" grep -q 'GET /file' "$RIG_DIR/web2/access.log"
 	expect "$name: backend 2 counts what it passed on: $(counted 2 "$PASSED")" [ "$(counted 2 "$PASSED")" -gt 20 ]
 	expect "$name: and what it kept: $(counted 2 "$KEPT")" [ "$(counted 2 "$KEPT")" -gt 3 ]
+	eventually 10 settled # the last acknowledgements
 	expect_equal "$name: backend 1 counts as many taken over" "$(counted 2 "$PASSED")" "$(counted 1 "$TAKEN")"
 	expect_equal "$name: and passes none on" 0 "$(counted 1 "$PASSED")"
 	expect "$name: an upload to the new one, of full segments" [ "$(web_get "$VIP" "" --data-binary "@$RIG_DIR/upload" \
 		-o /dev/null -w '%{http_code}')" = 405 ]
 
-	# A segment of no connection at all: backend 2 passes it on, backend 1 keeps it and resets, and that is all.
-	inject "$director" 0 "$(backend_address 1 "$FAMILY")" 3333
-	sleep 0.5
-	inject "$director" 2 "$(backend_address 1 "$FAMILY")" 3334
-	inject "${director%?}7" 0 "$(backend_address 1 "$FAMILY")" 3335
-	inject "$director" 1 "$(backend_address 1 "$FAMILY")" 3336
+	# A segment of no connection at all: backend 2 passes it on, backend 1 keeps it and resets, and that is all. Then those
+	# that go no further: with the mark of those that leave, from a stranger, passed on before.
+	inject "$(backend_address 1 "$FAMILY")" "$director,0,3333" "$director,2,3334" "${director%?}7,0,3335" "$director,1,3336"
+	eventually 10 refused
 	sleep 0.5
 	captures_end
 	expect_equal "$name: backend 2 saw it fresh, and sent it on" "0 $(backend_address 2 "$FAMILY")"$'\n'"1 $(backend_address 1 "$FAMILY")" "$(seen 2 3333)"
@@ -186,12 +183,13 @@ chances() { # VIP BACKEND-FAMILY INTERFACE-OF-BACKEND-2
 
 	# Switched off, what is not here stays here all the same.
 	forget off
-	begin file "second"
+	need "$name: another download begins" download_begin second "$VIP" file
 	need "$name: off" host backend2 "$BUILD/halfproxy-backend" up --second-chance off
 	expect_text "$name: off is what status says" "off: packets for connections of other backends stay here" \
 		host backend2 "$BUILD/halfproxy-backend" status
 	forget on
-	expect "$name: without a second chance the download breaks" eventually 15 ended second
+	download_goes_on second
+	expect "$name: without a second chance the download breaks" eventually 20 download_ended second
 	expect_not "$name: and is not whole" cmp -s "$RIG_DIR/second" "$RIG_DIR/file"
 	rig_down
 }
