@@ -2,9 +2,20 @@
 # The test runner. Sourced by run; uses its build and folder.
 #
 # Tests are found by their place. Each is a job: a name, a limit in seconds, a command; it has a log of its own
-# (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). Two jobs run at a time, in no order that
-# anything may rely on. First the scripts, most of which wait for something: beside them, by what CPU time they leave over,
-# the builds, checks and fuzzers (suite_idle); then the programs.
+# (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). They run in lanes, in no order that anything may
+# rely on:
+#
+#     the scripts that wait for something most of the time, four at a time
+#     one at a time: the scripts that take a processor for themselves, which say so; then the programs; then, two at a time,
+#     those built with sanitizers
+#     by what CPU time these leave over: the builds, checks and fuzzers
+#
+# What takes long begins first, so that no lane is left with it at the end. A script tells by a line of its own how long it
+# takes about (else 15 s), and that it is heavy:
+#
+#     # suite: 40 s heavy
+#
+# The jobs are:
 #
 #     tests/unit/test_*.c, tests/packet/test_*.c   unit/NAME, packet/NAME, and again as sanitize/NAME
 #     tests/e2e/test_*.sh                          e2e/NAME
@@ -12,8 +23,8 @@
 #     tests/hostile/fuzz_*.c                       fuzz/NAME, 20 s each from its corpus
 #     the compilers and checkers                   build/*, check/*
 
-SUITE_JOBS=2
-SUITE_FIRST="e2e|style|check|fuzz"
+SUITE_WAITING=4
+SUITE_IDLE_LIMIT_S=900 # others have gone before
 SUITE_FUZZ_S=20
 
 suite_job() { # NAME LIMIT_S COMMAND...
@@ -26,34 +37,42 @@ suite_programs() {
 		[ -e "$source" ] || continue
 		name=$(basename "$source" .c)
 		kind=$(basename "$(dirname "$source")")
-		suite_job "$kind/${name#test_}" 120 rig/jail "build/$name"
+		suite_job "$kind/${name#test_}" 240 rig/jail "build/$name"
 		suite_job "sanitize/${name#test_}" 240 rig/jail "build/sanitize/$name"
 	done
 }
 
+# suite_scripts waiting|heavy: those of that lane, the longest first.
 suite_scripts() {
-	local script
+	local script seconds lane
 	for script in tests/e2e/test_*.sh; do
 		[ -e "$script" ] || continue
+		read -r seconds lane < <(sed -n 's/^# suite: \([0-9]\+\) s\( heavy\)\?$/\1\2/p' "$script"; echo 15)
+		[ "${lane:-waiting}" = "$1" ] || continue
 		script=${script#tests/e2e/test_}
+		printf '%d\t' "$seconds"
 		suite_job "e2e/${script%.sh}" 300 rig/jail "tests/e2e/test_$script"
-	done
+	done | sort -s -n -r -k 1,1 | cut -f 2-
+}
+
+suite_styles() {
+	local script
 	for script in tests/style/test_*.sh; do
 		[ -e "$script" ] || continue
 		script=${script#tests/style/test_}
-		suite_job "style/${script%.sh}" 60 "tests/style/test_$script"
+		suite_job "style/${script%.sh}" 300 "tests/style/test_$script"
 	done
 }
 
 suite_checks() {
 	local source name
-	suite_job check/cppcheck 300 rig/check cppcheck
-	suite_job check/shellcheck 120 rig/check shellcheck
-	suite_job check/mandoc 30 rig/check mandoc
+	suite_job check/cppcheck $SUITE_IDLE_LIMIT_S rig/check cppcheck
+	suite_job check/shellcheck $SUITE_IDLE_LIMIT_S rig/check shellcheck
+	suite_job check/mandoc $SUITE_IDLE_LIMIT_S rig/check mandoc
 	for source in tests/hostile/fuzz_*.c; do
 		[ -e "$source" ] || continue
 		name=$(basename "$source" .c)
-		suite_job "fuzz/${name#fuzz_}" 300 rig/check fuzz "$name" "$SUITE_FUZZ_S"
+		suite_job "fuzz/${name#fuzz_}" $SUITE_IDLE_LIMIT_S rig/check fuzz "$name" "$SUITE_FUZZ_S"
 	done
 }
 
@@ -98,30 +117,42 @@ suite_build() {
 }
 
 suite() {
-	local jobs passed failed wanted
+	local jobs waiting heavy sanitized idle passed failed
 	rm -rf build/logs
 	mkdir -p build/logs
 	suite_build build/gcc gcc
-	wanted=$(printf '%s\n' "$@")
-	jobs=$(suite_scripts; suite_checks; suite_programs)
-	if [ $# -gt 0 ]; then
-		jobs=$(awk -F'\t' 'NR == FNR { want[$0]; next } { for (w in want) if (index($1, w)) { print; next } }' \
-			<(printf '%s\n' "$wanted") <(printf '%s\n' "$jobs"))
-		[ -n "$jobs" ] || { echo "run: no test's name contains $*" >&2; return 2; }
+	waiting=$(suite_scripts waiting | suite_wanted "$@"; suite_styles | suite_wanted "$@")
+	heavy=$(suite_scripts heavy | suite_wanted "$@")
+	jobs=$(suite_checks | suite_wanted "$@"; suite_programs | suite_wanted "$@")
+	if [ -z "$waiting$heavy$jobs" ]; then
+		echo "run: no test's name contains $*" >&2
+		return 2
 	fi
-	if grep -q ^e2e/guest_ <<<"$jobs"; then # in a jail there is no network to download by
+	if grep -q ^e2e/guest_ <<<"$heavy"; then # in a jail there is no network to download by
 		rig/guest --fetch || true
 	fi
 	BUILD=$ROOT/build
 	export BUILD
 	suite_idle "$jobs" $# &
-	suite_jobs $SUITE_JOBS "$(grep -E "^(e2e|style)/" <<<"$jobs")"
-	wait $!
-	suite_jobs $SUITE_JOBS "$(grep -vE "^($SUITE_FIRST)/" <<<"$jobs")"
+	idle=$!
+	suite_jobs $SUITE_WAITING "$waiting" &
+	suite_jobs 1 "$heavy"
+	suite_jobs 1 "$(grep -E "^(unit|packet)/" <<<"$jobs")"
+	if sanitized=$(grep ^sanitize/ <<<"$jobs"); then
+		until [ -e build/logs/build/sanitize.result ] || ! kill -0 $idle 2>/dev/null; do sleep 0.2; done
+		suite_jobs 2 "$sanitized"
+	fi
+	wait
 	passed=$(grep -rlx ok build/logs --include='*.result' | wc -l)
-	failed=$(($(printf '%s\n' "$jobs" | wc -l) + $(find build/logs/build -name '*.result' | wc -l) - passed))
+	failed=$(($(printf '%s\n' "$waiting" "$heavy" "$jobs" | grep -c .) + $(find build/logs/build -name '*.result' | wc -l) - passed))
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ]
+}
+
+# Of the jobs on standard input those whose name contains an argument; without any, all.
+suite_wanted() {
+	awk -F'\t' 'BEGIN { for (i = 1; i < ARGC; i++) want[i] = ARGV[i]; names = ARGC - 1; ARGC = 1 }
+		{ for (i in want) if (index($1, want[i])) { print; next } } names == 0' "$@"
 }
 
 # Run so many of these jobs at a time.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Routes to VIPs follow them up and down, whoever interferes, over kills and restarts, and end with --unload; maintenance and
 # standby take them out; gratuitous frames tell the segment who is there.
+# suite: 30 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

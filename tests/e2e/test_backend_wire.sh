@@ -1,5 +1,6 @@
 #!/bin/bash
 # A backend's tunnels on the wire: the MSS that a VIP advertises, and jumbo frames.
+# suite: 50 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

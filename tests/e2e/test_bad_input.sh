@@ -1,6 +1,7 @@
 #!/bin/bash
 # What goes wrong around a running director: each a clear error, and what runs is never hurt. Mistakes at the start are in
 # test_start.sh, those of the file itself in the unit tests of the configuration.
+# suite: 28 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

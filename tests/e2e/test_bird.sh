@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two directors and a router with BIRD, by the configuration that is shipped: flows are spread over both; one withdraws by
 # maintenance, one is drained by the graceful shutdown community, one dies; no connection breaks, and what is planned loses no packet.
+# suite: 35 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

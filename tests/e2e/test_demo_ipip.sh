@@ -1,5 +1,6 @@
 #!/bin/bash
 # The demo with ipip: TCP and UDP, IPv4 and IPv6. Its verdict comes from captures at every host.
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

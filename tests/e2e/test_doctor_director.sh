@@ -1,5 +1,6 @@
 #!/bin/bash
 # halfproxy doctor: faults made for real on the director and around it are named, and what it prints mends them.
+# suite: 50 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

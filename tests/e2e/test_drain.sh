@@ -1,6 +1,7 @@
 #!/bin/bash
 # Drains: an override that survives reloads and restarts, above a weight, with a deadline; and waiting for its end.
 # shellcheck disable=SC2016 # the backticks are printed
+# suite: 70 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

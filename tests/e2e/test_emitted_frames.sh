@@ -1,5 +1,6 @@
 #!/bin/bash
 # tshark as an independent judge of what the data plane emits: the packet tests keep their frames, tshark reads them.
+# suite: 20 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/expect.sh

@@ -2,6 +2,7 @@
 # A director takes over from one that is in the middle of a change and dies, with no memory of its own but the former
 # configuration (--before): what was opened before the change goes on with its backends. What was opened since is not
 # remembered by anybody: of those whose two rings differ l2 and ipip give up, which is measured; gue has a second chance.
+# suite: 55 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

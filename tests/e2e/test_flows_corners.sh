@@ -1,6 +1,7 @@
 #!/bin/bash
 # Corners of continuity, with connections that are held: a port split off an any-port service, a service whose weights are all 0
 # for a while, and a backend that dies while it drains.
+# suite: 26 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

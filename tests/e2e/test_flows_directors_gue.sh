@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two directors, gue: when one is killed in a change or after it, also while a flood comes, or one without memory comes, no
 # connection breaks: a backend without the connection passes the packet on to the one that the other ring names.
+# suite: 50 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # drain and undrain: new flows avoid the backend at once, those that it has stay until they end or the deadline; what the command
 # changed survives a restart, shows in status and diff, and reset drops it.
+# suite: 45 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

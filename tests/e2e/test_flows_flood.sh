@@ -1,6 +1,7 @@
 #!/bin/bash
 # Connections held through changes while a bounded flood of SYNs, then of ACKs, comes from elsewhere, each packet of a flow of
 # its own: floods wear out the table of unproven flows only, whose room is what the flood brings in three seconds.
+# suite: 42 s heavy
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

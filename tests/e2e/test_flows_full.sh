@@ -1,6 +1,7 @@
 #!/bin/bash
 # A table of proven flows that is too small: services that move go on moving, which status says, and no connection breaks; when
 # there is room again they settle, and when nothing is remembered any more they are steady.
+# suite: 36 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Connections that are held through every kind of change, with l2: rig/changes.sh.
+# suite: 75 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

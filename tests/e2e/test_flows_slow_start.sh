@@ -1,6 +1,7 @@
 #!/bin/bash
 # slow_start: the weight of a backend that is new, or usable again, rises in steps to its whole; no connection breaks by it, and a
 # restart of the daemon goes on with the rise.
+# suite: 22 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -2,6 +2,7 @@
 # Two directors with FRR, by the configuration that is shipped, and a router: flows are spread over both; one withdraws by
 # maintenance, one is drained by graceful shutdown, one dies. FRR installs what it imports in the director's main table, and what
 # comes from the VIP to the director is heard all the same.
+# suite: 44 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -6,6 +6,7 @@
 #            backend0.7      802.1Q 7      eth0.7  10.3.0.N, fd00:3::N
 #
 # The director is replaced by one that knows nothing, and that is told that backend 2 was there before backend 1.
+# suite: 35 s heavy
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump cmp head

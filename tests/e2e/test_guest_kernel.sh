@@ -2,6 +2,7 @@
 # Everything loads and works on the oldest kernel that we claim, Debian 12's stock one: the director and its tracing twin,
 # the way of probes, the backend's tunnels and MSS filter; l2, ipip and gue, IPv4 and IPv6; and outlives its daemon there as
 # well.
+# suite: 60 s heavy
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend marked ip ethtool curl nginx jq \

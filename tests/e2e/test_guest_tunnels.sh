@@ -8,6 +8,7 @@
 #     IPv6    IPv4        sit                  the same
 #     IPv4    IPv6        ip6tnl, mode any     ip6gre
 #     IPv6    IPv6        the same             the same
+# suite: 100 s heavy
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend ip ethtool curl nginx jq tcpdump

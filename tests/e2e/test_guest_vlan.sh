@@ -7,6 +7,7 @@
 #              eth1.7      802.1Q 7        eth1.7     10.7.0.0/24, fd00:7::/64
 #              eth1.s5     802.1ad 5       eth1.s5
 #              eth1.s5.9   802.1Q 9 in it  eth1.s5.9  10.9.0.0/24, fd00:9::/64
+# suite: 80 s heavy
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -n "${GUEST-}" ] || exec rig/guest "$0" halfproxyd halfproxy halfproxy-backend marked ip ethtool curl nginx jq \

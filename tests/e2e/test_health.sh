@@ -1,6 +1,7 @@
 #!/bin/bash
 # Backends that die, pause, fall silent and come back, under a client that opens connections all the time: how soon no new
 # flow goes there (by the packets at the backend), what becomes of old ones, panic, and what reload and restart keep.
+# suite: 80 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What is not the flow itself: ping, ARP and ND for a VIP, and path MTU discovery through the director.
+# suite: 50 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

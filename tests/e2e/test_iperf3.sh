@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bulk traffic of iperf3: l2, ipip and gue, IPv4 and IPv6, TCP up and down, UDP. Also more than one stream at once.
-# suite: 20 s heavy
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

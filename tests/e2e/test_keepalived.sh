@@ -2,6 +2,7 @@
 # Two directors in one segment, keepalived between them by the configuration that is shipped: one answers for the VIPs; when it
 # dies, ends or loses its daemon the other takes over, the neighbours' tables follow by gratuitous ARP and ND, and connections go
 # on.
+# suite: 34 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

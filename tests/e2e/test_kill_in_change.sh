@@ -1,5 +1,6 @@
 #!/bin/bash
 # The daemon is killed in the middle of changes, again and again: packets flow on, and the next start makes sense of what it finds.
+# suite: 30 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

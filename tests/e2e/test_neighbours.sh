@@ -1,6 +1,7 @@
 #!/bin/bash
 # The kernel's neighbour tables: flushed under traffic, an operator's permanent entries, backends that vanish and come
 # back, 2,000 backends on one segment, and what is left of it all after --unload.
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The kernel tells of more changes than the daemon can read: notifications are lost. Afterwards its view is right all the
 # same: routes, neighbours and links that came, changed and, above all, that went meanwhile.
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

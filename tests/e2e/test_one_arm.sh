@@ -1,6 +1,7 @@
 #!/bin/bash
 # A director with one leg, in the backends' own segment: packets leave by the interface that they came in by. With
 # announce: none nobody is told where a VIP is, and a route leads to it instead. And a tunnel needs an address to come from.
+# suite: 20 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -2,6 +2,7 @@
 # A socket of the director that bears a backend's mark reaches that backend and no other, by the service's method, and is
 # answered by the VIP: small and large uploads, with checksums left to the card and without, strict reverse path filtering on.
 # What bears no mark is dropped. Two directors do not disturb each other.
+# suite: 30 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

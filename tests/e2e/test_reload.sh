@@ -1,5 +1,6 @@
 #!/bin/bash
 # A change by every way: check, diff, reload, SIGHUP, apply with a confirmation that comes or does not, undo, weight.
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -5,6 +5,7 @@
 #
 # The forgetful director is a tc program at the router's end of the director's cable: it turns each GUE packet for backend 1
 # into one for backend 2 that names backend 1.
+# suite: 35 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

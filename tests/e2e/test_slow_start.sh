@@ -1,6 +1,7 @@
 #!/bin/bash
 # Slow start: the weight of a backend that is new, undrained or reachable again rises in steps, beside others that have theirs.
 # shellcheck disable=SC2016 # what is evaluated again and again
+# suite: 40 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -3,6 +3,7 @@
 #
 # The router between client and director is the one that may touch a packet: TTL or hop limit and, in IPv4, the header's
 # checksum. So frames entering the director are compared whole, and those of the client with these bytes blanked.
+# suite: 50 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -2,6 +2,7 @@
 # Tunnels across families, by ipip and by gue: an IPv6 VIP on IPv4 backends and an IPv4 VIP on IPv6 backends, page, file and upload, with the
 # frames of the tunnel judged by tshark; and the outer source: the director's own, another address, or one of a prefix
 # that varies with the flow and stays the same within it.
+# suite: 60 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Limits of another size take effect when the daemon is started again, under load: no packet is lost by it, no connection
 # breaks, no remembered flow is forgotten and no counter, also when starts are killed at any moment while they replace maps.
+# suite: 40 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -3,6 +3,7 @@
 # to leave the tags in packets, where XDP sees them, and gets its setting back when the director is taken away.
 #
 # This kernel need not have VLAN interfaces: a tc program at the router tags what goes to the VIP, and unties what comes back.
+# suite: 25 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh

@@ -3,6 +3,7 @@
 # follows, and not one request fails that the change itself did not make impossible.
 #
 # Two backends: 1 is asked all the time; the router also is a gateway for both, and the director has a leg among them.
+# suite: 35 s
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . rig/rig.sh
