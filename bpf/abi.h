@@ -160,6 +160,12 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 #define HP_SERVICE_CLAMPS (1u << 27)  /* the MSS of its clients' SYNs */
 #define HP_SERVICE_FLAGS (HP_SERVICE_GUARDED | HP_SERVICE_CLAMPS)
 
+/* What becomes of an IPv4 packet without DF that is longer than the path to its backend takes. */
+enum hp_oversize {
+	HP_OVERSIZE_ICMP, /* its sender is told, as if it had DF */
+	HP_OVERSIZE_DROP,
+};
+
 #define HP_MSS_AUTO 1 /* as an MSS: what the path to the backend takes, headers left out */
 
 /* The map `terms`, by service number: read by packets of services that have flags, so that all others pay nothing. Stands
@@ -168,7 +174,8 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 struct hp_terms {
 	__u32 guard; /* number of the set that judges its sources, 0: none */
 	__u16 mss;   /* the most that a SYN may advertise, 0: any */
-	__u16 zero;
+	__u8 oversize; /* enum hp_oversize; needs no flag */
+	__u8 zero;
 	__u32 limit; /* whose new flows are counted together, 0: nobody's; equal for all that share a limit */
 	__u32 more_zero;
 	__u64 cost_ns;	/* of a new flow: the time after which its source may open another */

@@ -238,7 +238,8 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 	if (unlikely(forward_is_loop(pkt, adjacency)))
 		return HP_LOOPED;
 	if (unlikely(pkt->ip_bytes + adjacency->outer_bytes > adjacency->mtu))
-		return oversize_tell(pkt->ctx, (__u32)adjacency->mtu - adjacency->outer_bytes) ? HP_TOO_BIG_TOLD : HP_TOO_BIG;
+		return oversize_tell(pkt->ctx, (__u32)adjacency->mtu - adjacency->outer_bytes, pkt->service) ? HP_TOO_BIG_TOLD
+													     : HP_TOO_BIG;
 	if (unlikely(pkt->alternate))
 		pkt->chance_bytes = forward_chance_bytes(pkt, adjacency);
 	delta = (int)pkt->l3_offset - adjacency->l2_bytes - adjacency->outer_bytes - (int)pkt->chance_bytes;

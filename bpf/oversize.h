@@ -1,9 +1,9 @@
 /* Oversize: what becomes of a packet that is longer than the path to its backend takes.
  *
- * Its sender is told by ICMP "fragmentation needed" (RFC 1191) or ICMPv6 "packet too big" (RFC 4443), in the VIP's name, if it
- * asked not to have the packet cut: by DF, or by IPv6. So many are told a second and no more; the others' packets are dropped
- * without a word, and so are packets that no error may answer (RFC 1122, 3.2.2; RFC 4443, 2.4): errors, later fragments,
- * what no host can have sent. */
+ * Its sender is told by ICMP "fragmentation needed" (RFC 1191) or ICMPv6 "packet too big" (RFC 4443), in the VIP's name; that of
+ * an IPv4 packet without DF as well, unless its service says else, so that the sender cuts what nobody here does. So many are
+ * told a second and no more; the others' packets are dropped without a word, and so are packets that no error may answer (RFC
+ * 1122, 3.2.2; RFC 4443, 2.4): errors, later fragments, what no host can have sent. */
 #ifndef HP_OVERSIZE_H
 #define HP_OVERSIZE_H
 
@@ -158,14 +158,23 @@ static ALWAYS_INLINE int oversize_tell6(const struct packet *pkt, __u32 mtu)
 
 /* ---- what may be answered --------------------------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE int oversize4(struct packet *pkt, __u32 room)
+/* Whether the sender of a packet without DF is to be told. */
+static ALWAYS_INLINE int oversize_says_icmp(__u32 service)
+{
+	struct hp_terms *of = bpf_map_lookup_elem(&terms, &service);
+
+	return of && *(volatile __u8 *)&of->oversize == HP_OVERSIZE_ICMP;
+}
+
+static ALWAYS_INLINE int oversize4(struct packet *pkt, __u32 room, __u32 service)
 {
 	const struct iphdr *ip = pkt->l3;
 
 	if (parse_ipv4(pkt) != HP_CONTINUE || pkt->ip_bytes < OVERSIZE_QUOTE4)
 		return 0;
-	if (!(ip->frag_off & bpf_htons(IPV4_KEEP_WHOLE)) || pkt->is_later_fragment || pkt->flow.protocol == IPPROTO_ICMP ||
-	    !answer_is_host4(pkt) || !oversize_may_tell(pkt))
+	if (!(ip->frag_off & bpf_htons(IPV4_KEEP_WHOLE)) && !oversize_says_icmp(service))
+		return 0;
+	if (pkt->is_later_fragment || pkt->flow.protocol == IPPROTO_ICMP || !answer_is_host4(pkt) || !oversize_may_tell(pkt))
 		return 0;
 	return oversize_tell4(pkt, room);
 }
@@ -182,7 +191,7 @@ static ALWAYS_INLINE int oversize6(struct packet *pkt, __u32 room)
 
 /* Tell the sender of an IP packet, which is longer than `room`, or not. Returns whether it was told: the frame is the error then.
  * A function of its own, that reads the packet anew: the others carry nothing for it. */
-__attribute__((noinline)) int oversize_tell(struct xdp_md *ctx, __u32 room)
+__attribute__((noinline)) int oversize_tell(struct xdp_md *ctx, __u32 room, __u32 service)
 {
 	struct packet pkt = {
 		.ctx = ctx,
@@ -192,7 +201,7 @@ __attribute__((noinline)) int oversize_tell(struct xdp_md *ctx, __u32 room)
 
 	if (parse_link(&pkt) != HP_CONTINUE)
 		return 0;
-	return pkt.ethertype == bpf_htons(ETH_P_IP) ? oversize4(&pkt, room) : oversize6(&pkt, room);
+	return pkt.ethertype == bpf_htons(ETH_P_IP) ? oversize4(&pkt, room, service) : oversize6(&pkt, room);
 }
 
 #endif

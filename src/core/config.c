@@ -120,6 +120,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
 	       a->when_all_down == b->when_all_down && a->on_down == b->on_down && config_health_equal(a->health, b->health) &&
 	       guard_equal(a->guard, b->guard) && !memcmp(&a->limit, &b->limit, sizeof(a->limit)) && a->mss == b->mss &&
+	       a->oversize == b->oversize &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }
@@ -166,6 +167,11 @@ const char *config_forward_name(enum config_forward forward)
 		return "gre";
 	}
 	return "";
+}
+
+const char *config_oversize_name(uint8_t oversize)
+{
+	return oversize == HP_OVERSIZE_DROP ? "drop" : "icmp";
 }
 
 const char *config_hash_name(uint32_t hash)

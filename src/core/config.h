@@ -158,6 +158,7 @@ struct config_service {
 	enum config_on_down on_down;
 	struct guard *guard; /* a reference; NULL: everybody may use it */
 	struct config_limit limit;
+	uint8_t oversize; /* enum hp_oversize */
 	uint16_t mss; /* that a client's SYN may advertise; 0: any, CONFIG_MSS_AUTO: by the path to the backend */
 	uint32_t line; /* where it stands in the text, from 1 */
 };
@@ -257,6 +258,7 @@ bool config_has_second_chance(const struct config_service *service);
 
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
+const char *config_oversize_name(uint8_t oversize);
 const char *config_affinity_name(enum config_affinity affinity);
 const char *config_protocol_name(uint8_t protocol);
 const char *config_probe_name(enum config_probe probe);

@@ -252,8 +252,16 @@ static void check_window(struct config_reader *reader, struct config_draft *draf
 	service->window_s = 0;
 }
 
-static void check_mss(struct config_reader *reader, const struct config_draft *draft)
+static void check_lengths(struct config_reader *reader, const struct config_draft *draft)
 {
+	const struct config_service *service = draft->service;
+	bool has_ipv4 = !service->vip_count;
+
+	for (size_t i = 0; i < service->vip_count; i++)
+		has_ipv4 |= ip_is4(&service->vips[i]);
+	if (draft->oversize && !has_ipv4)
+		config_error(reader, draft->oversize, "oversize is for IPv4, and no VIP of the service is: of IPv6 senders are "
+						      "always told");
 	if (draft->mss && draft->service->protocol != 6 && !draft->is_key_wrong)
 		config_error(reader, draft->mss, "mss is for protocol: tcp: no other has an MSS");
 }
@@ -340,7 +348,7 @@ void config_check(struct config_reader *reader)
 		check_keys(reader, draft, &table);
 		check_ring(reader, draft);
 		check_window(reader, draft);
-		check_mss(reader, draft);
+		check_lengths(reader, draft);
 		config_check_health(reader, draft);
 		config_check_guard(reader, draft);
 	}

@@ -219,10 +219,13 @@ static const char *mss_text(uint16_t mss, char text[static 8])
 	return !mss ? "any" : mss == CONFIG_MSS_AUTO ? "auto" : text;
 }
 
-static void diff_mss(const struct config_service *a, const struct config_service *b, struct config_changes *out)
+static void diff_lengths(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	char was[8], now[8];
 
+	if (a->oversize != b->oversize)
+		add(out, CONFIG_CHANGE, b->name, "oversize %s -> %s", config_oversize_name(a->oversize),
+		    config_oversize_name(b->oversize));
 	if (a->mss != b->mss)
 		add(out, CONFIG_CHANGE, b->name, "mss %s -> %s", mss_text(a->mss, was), mss_text(b->mss, now));
 }
@@ -255,7 +258,7 @@ static void diff_service(const struct config_service *a, const struct config_ser
 	diff_health(a, b, out);
 	diff_guard(a, b, out);
 	diff_limit(a, b, out);
-	diff_mss(a, b, out);
+	diff_lengths(a, b, out);
 	diff_backends(a, b, out);
 }
 

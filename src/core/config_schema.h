@@ -33,8 +33,8 @@ struct config_guard_draft {
 /* A service while it is read: what it becomes, and where its parts stand in the text. */
 struct config_draft {
 	struct config_service *service;
-	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends, *mss, *min_up, *when_all_down,
-		*fallback, *on_down;
+	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends, *mss, *oversize, *min_up,
+		*when_all_down, *fallback, *on_down;
 	struct config_backend *fallbacks; /* behind the backends in the end */
 	struct config_health_draft health;
 	struct config_guard_draft guard;

@@ -292,6 +292,17 @@ static void read_mss(struct config_reader *reader, const struct yaml_node *value
 		draft->service->mss = (uint16_t)mss;
 }
 
+static void read_oversize(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	static const struct config_word words[] = {{"icmp", HP_OVERSIZE_ICMP}, {"drop", HP_OVERSIZE_DROP}, {NULL, 0}};
+	struct config_draft *draft = target;
+	int choice;
+
+	draft->oversize = value;
+	if (config_read_choice(reader, value, words, "oversize", &choice))
+		draft->service->oversize = (uint8_t)choice;
+}
+
 static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
@@ -308,6 +319,7 @@ static const struct config_option service_options[] = {
 	{"allow", config_schema_allow, false, "prefixes of clients that may use it; all others may not then"},
 	{"deny", config_schema_deny, false, "prefixes of clients that may not; of two prefixes the longer judges"},
 	{"limit", config_schema_limit, false, "how many flows a client may open: {new_flows: 100, per: 1s, burst: 200}"},
+	{"oversize", read_oversize, false, "of IPv4 without DF, too long for its path: icmp or drop; icmp by default"},
 	{"mss", read_mss, false, "of tcp: the largest MSS that a client's SYN may have, or auto; it is let alone by default"},
 	{"health", config_schema_health, false, "how backends are probed"},
 	{"min_up", read_min_up, false, "how many backends, or which share, must be up for the service to be; 1 by default"},

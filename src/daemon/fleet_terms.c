@@ -39,6 +39,7 @@ void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, const s
 	write_limit(terms, config);
 	__atomic_store_n(&terms->guard, guard ? guard->number : 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&terms->mss, mss, __ATOMIC_RELEASE);
+	__atomic_store_n(&terms->oversize, config->oversize, __ATOMIC_RELEASE);
 	if (service->flags != flags) {
 		service->flags = flags;
 		fleet_record_write(fleet, service);

@@ -32,14 +32,15 @@ static int open_all(void **state)
 	if (failed)
 		return failed;
 	lab_open_capture(*state, "oversize");
-	for (size_t i = 0; i < METHODS; i++)
+	for (size_t i = 0; i < METHODS; i++) {
 		at += (size_t)snprintf(text + at, sizeof(text) - at,
 				       "  - {vip: \"%s\", port: 80, forward: %s, hash: %s, slots: 1009, "
-				       "backends: [{address: \"%s\"}]}\n"
+				       "backends: [{address: \"%s\"}]%s}\n"
 				       "  - {vip: \"%s\", port: any, protocol: udp, forward: %s, hash: source, slots: 1009, "
 				       "backends: [{address: \"%s\"}]}\n",
 				       methods[i].vip, methods[i].forward, i % 2 ? "flow" : "source", methods[i].backend,
-				       methods[i].vip, methods[i].forward, methods[i].backend);
+				       i == 6 ? ", oversize: drop" : "", methods[i].vip, methods[i].forward, methods[i].backend);
+	}
 	lab_apply(*state, text);
 	lab_resolve_all(*state);
 	return 0;
@@ -154,14 +155,17 @@ static void odd_packets_are_quoted_as_they_came(void **state)
 		const char *says;
 		size_t row;
 		struct wire_spec spec;
+		bool may_be_cut;
 	} rows[] = {
-		{"UDP", 2, {.protocol = IPPROTO_UDP}},
-		{"UDP with IPv6", 5, {.protocol = IPPROTO_UDP}},
-		{"options", 2, {.options = 40}},
-		{"extension headers", 5, {.chain = "hdra"}},
-		{"a first fragment that is not to be cut further", 2, {.fragment = WIRE_IP4_MORE}},
-		{"a first fragment of IPv6", 5, {.chain = "f", .fragment = WIRE_IP4_MORE}},
-		{"a TTL of 1", 2, {.ttl = 1}},
+		{"UDP", 2, {.protocol = IPPROTO_UDP}, false},
+		{"UDP with IPv6", 5, {.protocol = IPPROTO_UDP}, false},
+		{"options", 2, {.options = 40}, false},
+		{"extension headers", 5, {.chain = "hdra"}, false},
+		{"a first fragment that is not to be cut further", 2, {.fragment = WIRE_IP4_MORE}, false},
+		{"a first fragment of IPv6", 5, {.chain = "f", .fragment = WIRE_IP4_MORE}, false},
+		{"a TTL of 1", 2, {.ttl = 1}, false},
+		{"no DF", 2, {.ttl = 9}, true},
+		{"no DF, a first fragment", 2, {.fragment = WIRE_IP4_MORE}, true},
 	};
 	struct lab *lab = *state;
 	int wrong = 0;
@@ -173,7 +177,7 @@ static void odd_packets_are_quoted_as_they_came(void **state)
 		struct wire in;
 
 		spec.from = new_client(wire_is4(row->vip), client);
-		spec.fragment |= WIRE_IP4_KEEP;
+		spec.fragment |= rows[i].may_be_cut ? 0 : WIRE_IP4_KEEP;
 		set_mtu(lab, row, 1500);
 		make(&in, row, 1499, &spec);
 		wrong += try_told(lab, rows[i].says, &in, &spec, 1500 - row->overhead);
@@ -189,7 +193,8 @@ static void no_error_answers_what_none_may(void **state)
 		size_t row;
 		struct wire_spec spec;
 	} rows[] = {
-		{"no DF", 2, {.from = "192.168.7.1", .fragment = 0}},
+		{"no DF, and oversize: drop", 6, {.from = "192.168.7.1", .fragment = 0}},
+		{"a first fragment, the same", 6, {.from = "192.168.7.1", .fragment = WIRE_IP4_MORE}},
 		{"a later fragment", 2, {.from = "192.168.7.2", .protocol = IPPROTO_UDP, .fragment = WIRE_IP4_KEEP | 100}},
 		{"a later fragment, more to come", 2,
 		 {.from = "192.168.7.3", .protocol = IPPROTO_UDP, .fragment = WIRE_IP4_KEEP | WIRE_IP4_MORE | 8}},

@@ -9,7 +9,7 @@
 static const char services[] =
 	"services:\n"
 	"  - {vip: 10.2.0.1, port: 80, slots: 1009, backends: [{address: 10.3.0.1}, {address: 10.3.0.2}]}\n"
-	"  - {vip: 10.2.0.1, port: any, slots: 101, forward: ipip, backends: [{address: \"fd00:3::7\"}]}\n"
+	"  - {vip: 10.2.0.1, port: any, slots: 101, forward: ipip, oversize: drop, backends: [{address: \"fd00:3::7\"}]}\n"
 	"  - {vip: \"fd00:2::1\", port: 80, slots: 1009, forward: ipip, backends: [{address: 10.3.0.1}, "
 	"{address: 10.3.0.2}]}\n"
 	"  - {vip: 10.2.0.9, port: 80, backends: [{address: 10.3.0.9, weight: 0}]}\n";

@@ -50,6 +50,8 @@ static const struct {
 	 "change web: window 2h -> 10m\nchange web: slow_start 0s -> 30s\nchange web: deadline 1d -> 0s\n"},
 	{"flows that stay no longer", ONE("protocol: udp, window: 90s, backends: [10.3.0.1]"),
 	 ONE("protocol: udp, affinity: none, backends: [10.3.0.1]"), "change web: affinity flow -> none\n"},
+	{"oversize", ONE("backends: [10.3.0.1]"), ONE("oversize: drop, backends: [10.3.0.1]"),
+	 "change web: oversize icmp -> drop\n"},
 	{"an MSS comes", ONE("backends: [10.3.0.1]"), ONE("mss: 1360, backends: [10.3.0.1]"), "change web: mss any -> 1360\n"},
 	{"an MSS changes", ONE("mss: 1360, backends: [10.3.0.1]"), ONE("mss: auto, backends: [10.3.0.1]"),
 	 "change web: mss 1360 -> auto\n"},

@@ -67,6 +67,8 @@ static void describe_service(FILE *out, const struct config_service *service)
 	}
 	if (service->limit.new_flows)
 		fprintf(out, " limit %u per %u burst %u", service->limit.new_flows, service->limit.per_s, service->limit.burst);
+	if (service->oversize)
+		fprintf(out, " oversize %s", config_oversize_name(service->oversize));
 	if (service->mss)
 		fprintf(out, service->mss == CONFIG_MSS_AUTO ? " mss auto" : " mss %u", service->mss);
 	fprintf(out, " ->");
@@ -198,6 +200,8 @@ static const struct row rows[] = {
 	{"a deadline of nothing, without a unit", TEXT(WEB(", deadline: 0")), " deadline 0 -> "},
 	{"the longest deadline", TEXT(WEB(", deadline: 720h")), " deadline 2592000 -> "},
 	/* who may use it */
+	{"oversize", TEXT(WEB(", oversize: drop")), " oversize drop -> "},
+	{"oversize as it is by default", TEXT(WEB(", oversize: icmp")), " seed default -> "},
 	{"an MSS", TEXT(WEB(", mss: 1360")), " mss 1360 -> "},
 	{"an MSS by the path", TEXT(WEB(", mss: auto")), " mss auto -> "},
 	{"a denied address", TEXT(WEB(", deny: 192.0.2.1")), " deny 192.0.2.1/32 -> "},

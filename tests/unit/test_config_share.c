@@ -87,6 +87,9 @@ static void services_are_equal_but_for_their_line(void **state)
 	service->slow_start_s++;
 	assert_false(config_service_equal(config->services[0], service));
 	service->slow_start_s--;
+	service->oversize++;
+	assert_false(config_service_equal(config->services[0], service));
+	service->oversize--;
 	service->mss++;
 	assert_false(config_service_equal(config->services[0], service));
 	service->mss--;
