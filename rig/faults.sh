@@ -231,7 +231,29 @@ faults_around() {
 	expect_equal "$FORWARD: the director's doctor finds it, in both families" 2 "$(wc -l <"$RIG_DIR/commands")"
 	host director sh "$RIG_DIR/commands"
 	mended "all is well by: $(paste -sd ';' "$RIG_DIR/commands")"
-	[ "$FORWARD" = l2 ] || fault_of_gateway
+	[ "$FORWARD" = l2 ] || { fault_of_sources; fault_of_gateway; }
+}
+
+# The outer source of clients' packets varies within a prefix, that of probes is the director's own: who opens the tunnel for
+# one of them alone.
+fault_of_sources() {
+	local n=${N[refused]}
+	RIG_TUNNEL='{source4: 10.77.0.0/16, source6: "fd00:77::/96"}'
+	configure
+	need "$FORWARD: the outer source varies" hp reload
+	agent "$n" down >/dev/null
+	up "$n" 10.77.0.0/16 fd00:77::/96 >/dev/null
+	told "the address of probes is not named there" refused web failing NOT_DECAPSULATED "--from there has to name 10.2.0.10"
+	told "the address of probes is not named there" refused web6 failing NOT_DECAPSULATED "--from there has to name fd00:2::a"
+	told_all
+	found "the address of probes is not named there" refused SENDER_REFUSED
+	refuses "$FORWARD: clients are refused where that address alone is named" "" large "$RIG_VIP4" 1
+	found "the prefix of clients' packets is not named there" narrow SENDER_REFUSED
+	up "${N[narrow]}" 10.77.0.0/16 fd00:77::/96 >/dev/null
+	expect_text "$FORWARD: ... and served where it is, too" well large "$RIG_VIP4"
+	examine
+	by_words refused NOT_DECAPSULATED
+	mended "probes are let in as well"
 }
 
 fault_of_gateway() {

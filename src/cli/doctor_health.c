@@ -9,11 +9,12 @@
 static void mend_there(struct finding *item, const json_t *service, const json_t *backend)
 {
 	const char *method = reply_text(service, "forward"), *source = reply_text(backend, "source");
+	const char *own = reply_text(backend, "probe_source");
 	bool is_tunnel = strcmp(method, "l2") != 0;
 
-	finding_mend(item, "on %s: `halfproxy-backend up --vip %s --forward %s%s%s`", reply_text(backend, "address"),
+	finding_mend(item, "on %s: `halfproxy-backend up --vip %s --forward %s%s%s%s%s`", reply_text(backend, "address"),
 		     json_string_value(json_array_get(json_object_get(service, "vips"), 0)), method,
-		     is_tunnel ? " --from " : "", !is_tunnel ? "" : *source ? source : "DIRECTOR");
+		     is_tunnel ? " --from " : "", !is_tunnel ? "" : *source ? source : "DIRECTOR", *own ? " " : "", own);
 }
 
 bool doctor_health(const struct doctor *doctor, const json_t *service, const json_t *backend)

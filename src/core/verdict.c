@@ -51,6 +51,19 @@ static bool is_from_backend(const struct verdict_evidence *evidence, const struc
 	return ip_equal(from, &evidence->backend);
 }
 
+/* Nobody opens the tunnel, or not for the address that probes come from. */
+static void say_closed(const struct verdict_evidence *evidence, const char *kind, const char *from, struct verdict *out)
+{
+	char source[IP_TEXT_BYTES];
+
+	if (ip_is_unspecified(&evidence->probe_source))
+		say(out, CAUSE_NOT_DECAPSULATED, true, "tunnel is not decapsulated (ICMP %s unreachable from %s)", kind, from);
+	else
+		say(out, CAUSE_NOT_DECAPSULATED, true,
+		    "tunnel is not decapsulated (ICMP %s unreachable from %s), or not for probes: besides the prefix of clients' "
+		    "packets, --from there has to name %s", kind, from, ip_format(&evidence->probe_source, source));
+}
+
 /* ---- what is certain ------------------------------------------------------------------------------------------------------ */
 
 /* What ICMP about the outer packet says, whatever else was seen. Returns whether it says anything. */
@@ -63,8 +76,7 @@ static bool judge_icmp(const struct verdict_evidence *evidence, const struct nam
 		return false;
 	case VERDICT_NO_PROTOCOL:
 	case VERDICT_NO_PORT:
-		say(out, CAUSE_NOT_DECAPSULATED, true, "tunnel is not decapsulated (ICMP %s unreachable from %s)",
-		    evidence->icmp == VERDICT_NO_PORT ? "port" : "protocol", from);
+		say_closed(evidence, evidence->icmp == VERDICT_NO_PORT ? "port" : "protocol", from, out);
 		return true;
 	case VERDICT_NO_HOST:
 		if (!evidence->is_via_backend && is_from_backend(evidence, &evidence->icmp_from))
@@ -248,8 +260,7 @@ static void judge_answer(const struct verdict_evidence *evidence, const struct n
 		say(out, CAUSE_WRONG_SOURCE, true, "answers come from %s and not from the VIP", names->from);
 		return;
 	case HEALTH_NO_PROTOCOL:
-		say(out, CAUSE_NOT_DECAPSULATED, true, "tunnel is not decapsulated (ICMP protocol unreachable from %s)",
-		    names->from);
+		say_closed(evidence, "protocol", names->from, out);
 		return;
 	case HEALTH_NO_HOST:
 		judge_unreachable(evidence, names, out);

@@ -41,6 +41,7 @@ struct verdict_evidence {
 	enum verdict_known full;     /* a packet of full size down that path; SILENT: it gets lost, while small ones arrive */
 	enum verdict_icmp icmp;	     /* about the outer packet */
 	struct ip icmp_from;
+	struct ip probe_source;	     /* the outer source of probes, where that of clients' packets varies; zeros: the same */
 	uint32_t timeout_ms;	     /* of the check */
 	bool came_back;		     /* a packet for the VIP came back from the backend */
 	bool answer_arrived;	     /* an answer reached this host's interface, and no socket */

@@ -99,6 +99,8 @@ static void recall(void *context, const struct check *check, struct verdict_evid
 
 	evidence->is_unresolved = backend && backend->target && !backend->way &&
 				  resolver_target_state(backend->target) == RESOLVER_FAILED;
+	if (backend && backend->way)
+		evidence->probe_source = ip_from6(director->plane.adjacencies[backend->way].own);
 	evidence->is_vip_local = resolver_is_local(director->resolver, &check_key(check)->vip);
 	if (backend && backend->identity.method != HP_METHOD_L2)
 		recall_icmp(director, check, evidence);

@@ -151,7 +151,9 @@ static json_t *source_json(const struct hp_adjacency *adjacency)
 static void put_way(const struct director *director, json_t *into, const struct fleet_backend *backend)
 {
 	const struct hp_adjacency *adjacency = &director->plane.adjacencies[backend->way];
+	struct ip own = ip_from6(adjacency->own);
 	struct resolver_link link;
+	char text[IP_TEXT_BYTES];
 
 	if (!backend->way)
 		return;
@@ -162,6 +164,8 @@ static void put_way(const struct director *director, json_t *into, const struct 
 	json_object_set_new(into, "path_mtu", status_path_mtu(director, backend));
 	if (adjacency->outer_bytes)
 		json_object_set_new(into, "source", source_json(adjacency));
+	if (!ip_is_unspecified(&own))
+		json_object_set_new(into, "probe_source", json_string(ip_format(&own, text)));
 }
 
 /* How far a slow start is; null when the backend has its whole weight. */
