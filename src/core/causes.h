@@ -82,9 +82,11 @@
 	  "halfproxy-backend up{up}") \
 	X(ARP_ANSWERED, CAUSE_DIRECTOR, \
 	  "traffic bypasses the director, one backend is hot, \"duplicate IP address\"", \
-	  "another machine answers ARP or neighbour solicitations for the VIP", \
+	  "another machine answers ARP or neighbour solicitations for the VIP: a backend, or a director that was active before " \
+	  "and did not learn that another one is now, as its keepalived was killed", \
 	  "a request with sender 0.0.0.0 (or a solicitation from ::) is answered by somebody else's MAC address", \
-	  "on the machine that answers: `halfproxy-backend doctor --fix`, or take the VIP off it", \
+	  "on the machine that answers: `halfproxy-backend doctor --fix`, or take the VIP off it; on a director: start " \
+	  "keepalived again, or `halfproxy standby`", \
 	  "") \
 	X(ND_PROXY, CAUSE_BACKEND, \
 	  "one backend gets all packets of an IPv6 VIP past the director", \

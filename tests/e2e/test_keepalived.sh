@@ -150,6 +150,24 @@ expect "which takes its data plane away" eventually 3 test ! -e "$RIG_PINS"
 expect "so that the neighbour knows the VIPs at the other" eventually 1 known_at director2
 sleep 0.5
 unbroken "the first one's daemon gone"
+
+# ---- a keepalived that is killed alone -----------------------------------------------------------------------------------
+doctor_finds() { hp doctor --json | jq -e '.items[] | select(.id == "ARP_ANSWERED" and .level == "wrong")'; }
+doctor_finds_not() { ! doctor_finds; }
+need "the first one's daemon is started again" director_up
+need "its backends are ready" eventually 10 all_ready
+expect "with nothing wrong in the segment" eventually 5 second doctor_finds_not
+kill -KILL "$(cat "$RIG_DIR/keepalived2.main")" "$(cat "$RIG_DIR/keepalived2.vrrp")"
+expect "the first becomes active" eventually 20 role_is active
+expect "while the second, which nobody told, is active as well" second role_is active
+expect "so finds the doctor of the first" eventually 5 doctor_finds
+expect "and of the second" eventually 5 second doctor_finds
+rm -f "$RIG_DIR"/keepalived2.{pid,main,vrrp}
+host director2 ip addr del 169.254.48.49/32 dev lo # what keepalived left
+second keepalived_up
+expect "keepalived that is started again puts the second on standby" eventually 10 second role_is standby
+expect "and all is well in the segment" eventually 5 doctor_finds_not
+expect "... and by the second's doctor" eventually 5 second doctor_finds_not
 stop keepalived
 stop keepalived2
 finish
