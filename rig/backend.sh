@@ -4,9 +4,13 @@
 
 agent() { host backend1 "$BUILD/halfproxy-backend" "$@"; }
 
+# Whether the kernel is done with what it does by itself to an interface's own address.
+settled() { ! host backend1 ip -6 -o address show tentative | grep -qv dadfailed; }
+
 # Every address, setting, link, route, qdisc, filter, program, pin and file that a backend's setup could touch, as text.
 snapshot() {
 	local link
+	eventually 10 settled
 	host backend1 ip -details address
 	host backend1 ip route show table all
 	host backend1 ip -6 route show table all

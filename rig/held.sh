@@ -79,7 +79,7 @@ held_nginx() {
 		    server {
 		        listen $RIG_VIP4:80; listen [$RIG_VIP6]:80; root $dir/www;
 		        location = /who { default_type text/plain; return 200 "backend$1/\$connection\n"; }
-		        location = /file { limit_rate 80k; }
+		        location = /file { limit_rate 40k; }
 		    }
 		}
 	END
