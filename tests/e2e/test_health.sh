@@ -57,7 +57,11 @@ expect_in_time() {
 	took=$(($(last_syn_ms "$2") - $3))
 	expect "$1 ($took ms, promised are $PROMISE)" test "$took" -le "$PROMISE" -a "$took" -gt -1000
 }
-capture_syns() { capture "backend$1" eth0 "syn$1" "src host 192.168.1.1 and dst host $RIG_VIP4 and tcp[tcpflags] == tcp-syn"; }
+has_syn() { [ "$(last_syn_ms "$1")" -gt 0 ]; }
+capture_syns() { # N: until the first is there
+	capture "backend$1" eth0 "syn$1" "src host 192.168.1.1 and dst host $RIG_VIP4 and tcp[tcpflags] == tcp-syn"
+	need "new flows come to backend $1" eventually 10 has_syn "$1"
+}
 
 # ---- clients -------------------------------------------------------------------------------------------------------------
 
@@ -127,7 +131,6 @@ expect "the log tells of it" grep -q "backend_up backend=10.3.0.2 asked=$RIG_VIP
 
 serve client open python3 "$RIG_DIR/open.py"
 capture_syns 2
-sleep 0.5
 STOPPED=$(now_ms)
 signal KILL 2
 stop nginx2 KILL
@@ -143,7 +146,6 @@ expect_equal "new flows meet it again" 123 "$(who)"
 
 need "a connection to it" hold 2
 capture_syns 2
-sleep 0.3
 STOPPED=$(now_ms)
 signal STOP 2
 need "one that is paused fails" eventually 5 is_state 10.3.0.2 failing
