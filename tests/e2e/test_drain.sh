@@ -23,7 +23,7 @@ for n in 1 2; do
 done
 FILE=$RIG_DIR/halfproxy.yaml
 BOTH="hello from backend1, 10.3.0.1 hello from backend2, 10.3.0.2 " TWO="hello from backend2, 10.3.0.2 "
-service web "$RIG_VIP4" tcp 80 l2 10.3.0.1 10.3.0.2 | sed 's/^    forward: l2/&\n    window: 6s/' | director_file
+service web "$RIG_VIP4" tcp 80 l2 10.3.0.1 10.3.0.2 | sed 's/^    forward: l2/&\n    window: 60s/' | director_file # so that a drain is not over before the next sentence
 need "halfproxyd runs" director_up
 need "the backends are ready" eventually 10 all_ready
 expect_equal "new flows meet both backends" "$BOTH" "$(who)"
@@ -102,6 +102,12 @@ sed -i 's/name: other/name: web/' "$FILE"
 need "its service is renamed back" hp reload
 
 # ---- flows stay until they end --------------------------------------------------------------------------------------
+sed -i 's/window: 60s/window: 6s/' "$FILE"
+stop halfproxyd
+need "what is in motion by the long window is given up" host director "$BUILD/halfproxyd" --unload --pins "$RIG_PINS" \
+	--state "$RIG_DIR/state"
+need "halfproxyd runs, with a window that ends soon" director_up
+need "the backends are ready" eventually 10 all_ready
 # A client with room for megabytes says nothing for as long as it reads them.
 host client sh -c 'echo 4096 16384 16384 >/proc/sys/net/ipv4/tcp_rmem'
 DOWNLOADS=()
