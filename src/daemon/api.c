@@ -18,11 +18,26 @@
 
 #define IDLE_SECONDS 30
 #define CONNECTIONS_MOST 64
+#define TURN_NS 5000000 /* so long pieces of replies are made in a turn of the loop */
+
+/* A reply that is made in pieces, and for which its connection rests. */
+struct work {
+	struct work *next;
+	struct MHD_Connection *connection;
+	struct api_pieces pieces;
+	char *text;
+	size_t bytes, room;
+	unsigned int status;
+	bool is_made;
+};
 
 struct api {
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll;
 	uv_timer_t timer;
+	uv_idle_t busy;	    /* runs while there is something to do in the loop's next turn */
+	struct work *works; /* that are not made yet */
+	bool is_at_once;    /* libmicrohttpd goes on without waiting for anything */
 	unsigned int open_handles;
 	api_handler handler;
 	void *context;
@@ -34,6 +49,7 @@ struct upload {
 	char *bytes;
 	size_t count, room;
 	bool is_too_large;
+	struct work *work; /* its reply, where that takes a while */
 };
 
 /* ---- a request ------------------------------------------------------------------------------------------------------ */
@@ -69,22 +85,130 @@ const char *api_query(const struct api_request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct api_reply *reply)
+/* Owns the text. */
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status, char *text, size_t bytes)
 {
-	char *text = json_dumps(reply->body ? reply->body : json_null(), JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
-	json_decref(reply->body);
-	reply->body = NULL;
 	if (!text)
 		return MHD_NO;
-	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	response = MHD_create_response_from_buffer(bytes, text, MHD_RESPMEM_MUST_FREE);
 	MHD_add_response_header(response, "Content-Type", "application/json");
-	result = MHD_queue_response(connection, reply->status, response);
+	result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
 	return result;
 }
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct api_reply *reply)
+{
+	char *text = json_dumps(reply->body ? reply->body : json_null(), JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+
+	json_decref(reply->body);
+	reply->body = NULL;
+	return send_text(connection, reply->status, text, text ? strlen(text) : 0);
+}
+
+/* ---- a reply in pieces ------------------------------------------------------------------------------------------------ */
+
+static void run(struct api *api);
+
+/* Returns false without memory. */
+static bool add_piece(struct work *work, const char *piece)
+{
+	size_t bytes = strlen(piece), room = work->room ? work->room : 65536;
+	char *grown;
+
+	while (room < work->bytes + bytes)
+		room *= 2;
+	grown = room == work->room ? work->text : realloc(work->text, room);
+	if (!grown)
+		return false;
+	work->text = grown;
+	work->room = room;
+	memcpy(work->text + work->bytes, piece, bytes);
+	work->bytes += bytes;
+	return true;
+}
+
+/* It is made, or cannot be: its connection goes on in either case. */
+static void finish(struct api *api, struct work *work)
+{
+	struct work **at = &api->works;
+
+	while (*at != work)
+		at = &(*at)->next;
+	*at = work->next;
+	work->is_made = true;
+	work->pieces.end(work->pieces.context);
+	MHD_resume_connection(work->connection);
+}
+
+/* One after the other, as whoever came first waits longest. */
+static void make(struct api *api)
+{
+	uint64_t end_ns = uv_hrtime() + TURN_NS;
+	struct work *work = api->works;
+
+	while (work && uv_hrtime() < end_ns) {
+		auto_free char *piece = work->pieces.next(work->pieces.context);
+
+		if (piece && add_piece(work, piece))
+			continue;
+		if (piece) { /* half of it is worth nothing */
+			free(work->text);
+			work->text = NULL;
+		}
+		finish(api, work);
+		work = api->works;
+		run(api);
+	}
+}
+
+static void turn(uv_idle_t *idle)
+{
+	struct api *api = idle->data;
+	bool is_at_once = api->is_at_once;
+
+	api->is_at_once = false;
+	if (is_at_once)
+		run(api);
+	make(api);
+	if (!api->works && !api->is_at_once)
+		uv_idle_stop(&api->busy);
+}
+
+static enum MHD_Result begin_work(struct api *api, struct upload *upload, struct MHD_Connection *connection,
+				  const struct api_reply *reply)
+{
+	struct work *work = calloc(1, sizeof(*work)), **at = &api->works;
+
+	if (!work) {
+		reply->pieces.end(reply->pieces.context);
+		return MHD_NO;
+	}
+	work->connection = connection;
+	work->pieces = reply->pieces;
+	work->status = reply->status;
+	while (*at)
+		at = &(*at)->next;
+	*at = upload->work = work;
+	MHD_suspend_connection(connection);
+	uv_idle_start(&api->busy, turn);
+	return MHD_YES;
+}
+
+static enum MHD_Result send_work(struct upload *upload, struct MHD_Connection *connection)
+{
+	struct work *work = upload->work;
+	enum MHD_Result result = send_text(connection, work->status, work->text, work->bytes);
+
+	upload->work = NULL;
+	free(work);
+	return result;
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------------- */
 
 static void take_upload(struct upload *upload, const char *data, size_t bytes)
 {
@@ -129,6 +253,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 		*data_bytes = 0;
 		return MHD_YES;
 	}
+	if (upload->work)
+		return upload->work->is_made ? send_work(upload, connection) : MHD_YES;
 	if (upload->is_too_large) {
 		api_fail(&reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than %u bytes", API_BODY_MOST_BYTES);
 		return send_reply(connection, &reply);
@@ -138,7 +264,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 		request.body_bytes = upload->count;
 	}
 	api->handler(api->context, &request, &reply);
-	return send_reply(connection, &reply);
+	return reply.pieces.next ? begin_work(api, upload, connection, &reply) : send_reply(connection, &reply);
 }
 
 static void completed(void *context, struct MHD_Connection *connection, void **connection_context,
@@ -151,14 +277,15 @@ static void completed(void *context, struct MHD_Connection *connection, void **c
 	(void)code;
 	if (!upload)
 		return;
+	if (upload->work)
+		free(upload->work->text);
+	free(upload->work);
 	free(upload->bytes);
 	free(upload);
 	*connection_context = NULL;
 }
 
 /* ---- in the loop -------------------------------------------------------------------------------------------------------- */
-
-static void run(struct api *api);
 
 static void timer_due(uv_timer_t *timer)
 {
@@ -177,10 +304,15 @@ static void run(struct api *api)
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 
 	MHD_run(api->daemon);
-	if (MHD_get_timeout(api->daemon, &wait_ms) == MHD_YES)
+	uv_timer_stop(&api->timer);
+	if (MHD_get_timeout(api->daemon, &wait_ms) != MHD_YES)
+		return;
+	/* A timer of no time would be due again before the loop looks at anything else. */
+	api->is_at_once = !wait_ms;
+	if (wait_ms)
 		uv_timer_start(&api->timer, timer_due, wait_ms, 0);
 	else
-		uv_timer_stop(&api->timer);
+		uv_idle_start(&api->busy, turn);
 }
 
 /* ---- the socket --------------------------------------------------------------------------------------------------------- */
@@ -266,9 +398,10 @@ static int listen_on(const char *path, const char *group, struct err *warning, s
 
 static struct MHD_Daemon *start(struct api *api, int fd)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_NO_FLAG, 0, NULL, NULL, answer, api, MHD_OPTION_LISTEN_SOCKET, fd,
-				MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
-				MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, answer, api,
+				MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
+				MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
+				MHD_OPTION_END);
 }
 
 struct api *api_create(uv_loop_t *loop, const char *path, const char *group, api_handler handler, void *context,
@@ -302,8 +435,9 @@ struct api *api_create(uv_loop_t *loop, const char *path, const char *group, api
 	}
 	uv_poll_init(loop, &api->poll, info->epoll_fd);
 	uv_timer_init(loop, &api->timer);
-	api->poll.data = api->timer.data = api;
-	api->open_handles = 2;
+	uv_idle_init(loop, &api->busy);
+	api->poll.data = api->timer.data = api->busy.data = api;
+	api->open_handles = 3;
 	uv_poll_start(&api->poll, UV_READABLE, readable);
 	return api;
 }
@@ -323,6 +457,9 @@ void api_destroy(struct api *api)
 	if (!api)
 		return;
 	unlink(api->path);
+	while (api->works) /* libmicrohttpd ends no connection that rests */
+		finish(api, api->works);
+	uv_close((uv_handle_t *)&api->busy, handle_closed);
 	uv_close((uv_handle_t *)&api->poll, handle_closed);
 	uv_close((uv_handle_t *)&api->timer, handle_closed);
 }

@@ -24,9 +24,17 @@ struct api_request {
 	struct MHD_Connection *connection; /* for api_query only */
 };
 
+/* A body that would take too long to be made at once: its text comes in pieces, between which the loop goes on. */
+struct api_pieces {
+	char *(*next)(void *context); /* the next piece, owned by the caller; NULL: there is none */
+	void (*end)(void *context);   /* called once, also when nobody waits for it any more */
+	void *context;
+};
+
 struct api_reply {
 	unsigned int status; /* HTTP status, 200 at the start */
 	json_t *body;	     /* owned by the transport once the handler returns */
+	struct api_pieces pieces; /* instead of a body; next NULL: it is the body */
 };
 
 typedef void (*api_handler)(void *context, const struct api_request *request, struct api_reply *reply);

@@ -88,8 +88,7 @@ static void serve_status(struct director *director, const struct api_request *re
 	const char *service = api_query(request, "service");
 	struct err e;
 
-	reply->body = status_report(director, service);
-	if (reply->body)
+	if (status_report(director, service, &reply->pieces))
 		return;
 	director_no_service(director, service, &e);
 	api_fail(reply, 404, "%s", e.text);

@@ -8,8 +8,16 @@
 /* The handler for api_create; context is the struct director. */
 void api_routes_handle(void *context, const struct api_request *request, struct api_reply *reply);
 
-/* The whole of GET /v1/status, or of one service; NULL when there is no service of that name. */
-json_t *status_report(const struct director *director, const char *service);
+/* The whole of GET /v1/status, or of one service (NULL: all), in pieces. Returns false, nothing written, when there is no service
+ * of that name, or no memory. */
+bool status_report(struct director *director, const char *service, struct api_pieces *out);
+
+/* A service, by its place in what runs, with its backends. */
+struct status_memo;
+json_t *status_service(const struct director *director, size_t index, struct status_memo *memo);
+
+/* Whether packets can come and go there. */
+bool status_port_is_up(const struct director *director, const struct port *port);
 
 /* What operators override: a list of {service, backend, weight, drain}. */
 json_t *status_overrides(const struct director *director);
@@ -19,6 +27,7 @@ json_t *status_announce(const struct director *director);
 
 /* How far the drain of a backend is, {state, since_s, deadline_left_s, flows}; null when it is not drained. */
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend);
+json_t *status_override_drain(const struct director *director, const struct state_override *row);
 
 /* Of a service's backend, by its place, its check: {state, type, via, since_s, last, own}; null when it is not probed. */
 json_t *status_health(const struct director *director, const struct fleet_service *service, size_t backend);

@@ -1,4 +1,4 @@
-/* The status report: what runs, in what state, and how much of it: see api_routes.h. */
+/* The status of services and their backends: in what state they are, and how much goes there: see api_routes.h. */
 #include <arpa/inet.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -80,7 +80,7 @@ static json_t *flows_left(const struct director *director, const struct state_ov
 	return json_integer((json_int_t)fleet_flows_of(director->fleet, service, &row->backend, &is_over));
 }
 
-static json_t *drain_json(const struct director *director, const struct state_override *row)
+json_t *status_override_drain(const struct director *director, const struct state_override *row)
 {
 	uint64_t now = state_boot_s();
 	json_t *left = json_null();
@@ -96,7 +96,7 @@ static json_t *drain_json(const struct director *director, const struct state_ov
 
 json_t *status_drain(const struct director *director, const char *service, const struct ip *backend)
 {
-	return drain_json(director, state_override_find(&director->state, service, backend));
+	return status_override_drain(director, state_override_find(&director->state, service, backend));
 }
 
 /* ---- backends ----------------------------------------------------------------------------------------------------- */
@@ -239,7 +239,7 @@ static void put_sums(const struct director *director, const struct config_servic
 	json_object_set_new(out, "verdicts", counts_json(total, HP_SERVICE_CELLS));
 }
 
-static bool is_up(const struct director *director, const struct port *port)
+bool status_port_is_up(const struct director *director, const struct port *port)
 {
 	struct resolver_link link;
 
@@ -251,7 +251,7 @@ static bool has_way_in(const struct director *director)
 	for (size_t i = 0; i < director->ports->count; i++) {
 		const struct port *port = &director->ports->list[i];
 
-		if (port->role == DATAPLANE_INGRESS && port->state == PORT_ATTACHED && is_up(director, port))
+		if (port->role == DATAPLANE_INGRESS && port->state == PORT_ATTACHED && status_port_is_up(director, port))
 			return true;
 	}
 	return false;
@@ -377,7 +377,7 @@ static void put_continuity(const struct director *director, const struct config_
 }
 
 /* The first VIP of the service speaks for it; VIPs of both families may differ in method, which `vips` shows. */
-static json_t *service_json(const struct director *director, size_t index, struct status_memo *memo)
+json_t *status_service(const struct director *director, size_t index, struct status_memo *memo)
 {
 	const struct config_service *config = director->running->services[index];
 	const struct fleet_service *service = runtime(director, config, 0);
@@ -411,159 +411,5 @@ static json_t *service_json(const struct director *director, size_t index, struc
 	json_object_set_new(out, "guard", status_guard(config));
 	put_continuity(director, config, memo, out);
 	put_sums(director, config, out);
-	return out;
-}
-
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
-
-static bool differs_from_file(const struct director *director)
-{
-	struct state_text text = {0};
-	bool differs = true;
-
-	if (!state_read_file(director->options.file, &text, NULL))
-		differs = text.count != director->state.running.count ||
-			  memcmp(text.bytes, director->state.running.bytes, text.count) != 0;
-	state_text_free(&text);
-	return differs;
-}
-
-json_t *status_overrides(const struct director *director)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < director->state.override_count; i++) {
-		const struct state_override *row = &director->state.overrides[i];
-		char address[IP_TEXT_BYTES];
-
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "service", row->service, "backend",
-						      ip_format(&row->backend, address), "weight",
-						      row->has_weight ? json_integer(row->weight) : json_null(), "drain",
-						      drain_json(director, row)));
-	}
-	return list;
-}
-
-static json_t *configuration_json(const struct director *director)
-{
-	const struct state *state = &director->state;
-	bool differs = differs_from_file(director);
-	uint64_t now = state_boot_s();
-	json_t *waits = json_null();
-
-	if (state->confirm_by_s)
-		waits = json_integer(state->confirm_by_s > now ? (json_int_t)(state->confirm_by_s - now) : 0);
-	return json_pack("{s:s, s:s, s:b, s:i, s:o, s:b, s:o}", "file", director->options.file, "running",
-			 state->is_file || !differs ? "file" : "applied", "differs_from_file", differs, "services",
-			 (int)director->running->service_count, "confirm_within_s", waits, "undo",
-			 state->previous.bytes != NULL, "overrides", status_overrides(director));
-}
-
-static json_t *interfaces_json(const struct director *director)
-{
-	static const char *const states[] = {
-		[PORT_ATTACHED] = "attached", [PORT_MISSING] = "missing", [PORT_FAILED] = "failed"};
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < director->ports->count; i++) {
-		const struct port *port = &director->ports->list[i];
-		json_t *mode = json_null();
-
-		if (port->state == PORT_ATTACHED)
-			mode = json_string(port->native ? "native" : "generic");
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o, s:b, s:s, s:b, s:s}", "name", port->name,
-						      "ifindex", (int)port->ifindex, "role",
-						      port->role == DATAPLANE_INGRESS ? "ingress" : "egress", "mode", mode,
-						      "announce", port->announce, "state", states[port->state], "up",
-						      is_up(director, port), "reason", port->reason));
-	}
-	return list;
-}
-
-static json_t *verdicts_json(const struct director *director)
-{
-	uint64_t total[HP_SERVICE_CELLS], cell[HP_SERVICE_CELLS];
-	json_t *out = json_object();
-
-	dataplane_service_sum(&director->plane, 0, total);
-	for (const struct fleet_service *s = director->fleet->services; s; s = s->hh.next) {
-		dataplane_service_sum(&director->plane, s->number, cell);
-		for (size_t i = 0; i < HP_SERVICE_CELLS; i++)
-			total[i] += cell[i];
-	}
-	for (uint32_t v = 1; v < HP_VERDICT_COUNT; v++)
-		json_object_set_new(out, verdicts[v].name, json_pack("{s:I, s:s}", "count", (json_int_t)total[v], "text",
-								     verdicts[v].text));
-	return out;
-}
-
-static json_t *use_json(uint32_t used, uint32_t limit)
-{
-	return json_pack("{s:I, s:I}", "used", (json_int_t)used, "limit", (json_int_t)limit);
-}
-
-json_t *status_tables(const struct director *director)
-{
-	const struct fleet_pass *pass = &director->fleet->pass;
-	const struct dataplane_limits *limits = &director->plane.limits;
-
-	return json_pack("{s:o, s:o, s:b}", "proven", use_json((uint32_t)pass->count[DATAPLANE_FLOWS], limits->flows),
-			 "unproven", use_json((uint32_t)pass->count[DATAPLANE_UNPROVEN], limits->unproven), "full",
-			 pass->table_is_full);
-}
-
-static json_t *capacity_json(const struct director *director)
-{
-	const struct fleet *fleet = director->fleet;
-	const struct dataplane_limits *limits = &director->plane.limits;
-
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "services", use_json(fleet->service_numbers.used, limits->services - 1),
-			 "backends", use_json(fleet->backend_numbers.used, limits->backends - 1), "slots",
-			 use_json(fleet->blocks.used * HP_SLOTS_PER_BLOCK, (limits->blocks - 1) * HP_SLOTS_PER_BLOCK),
-			 "prefixes", use_json((uint32_t)fleet->prefixes, limits->prefixes), "flows", status_tables(director));
-}
-
-static size_t count_up(const struct director *director)
-{
-	size_t count = 0;
-
-	for (const struct fleet_vip *vip = director->fleet->vips; vip; vip = vip->hh.next)
-		count += fleet_vip_is_served(vip);
-	return count;
-}
-
-json_t *status_announce(const struct director *director)
-{
-	uint32_t table = director->running->announce.table;
-	struct announcer_state state;
-
-	announcer_state(director->announcer, &state);
-	return json_pack("{s:s, s:b, s:o, s:s?, s:I, s:I, s:{s:I, s:I}, s:s}", "role", state_role_name(director->state.role),
-			 "maintenance", director->state.is_maintenance, "table",
-			 table ? json_integer((json_int_t)table) : json_null(), "interface", state.interface, "vips",
-			 (json_int_t)HASH_COUNT(director->fleet->vips), "up", (json_int_t)count_up(director), "routes", "wanted",
-			 (json_int_t)state.wanted, "there", (json_int_t)state.there, "error", state.error);
-}
-
-json_t *status_report(const struct director *director, const char *service)
-{
-	ptrdiff_t only = service ? director_find_service(director, service) : -1;
-	struct status_memo memo = {0};
-	json_t *list, *out;
-
-	if (service && only < 0)
-		return NULL;
-	list = json_array();
-	for (size_t i = 0; i < director->running->service_count; i++)
-		if (!service || (ptrdiff_t)i == only)
-			json_array_append_new(list, service_json(director, i, &memo));
-	out = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "version", HP_VERSION, "pid", (int)getpid(), "uptime_s",
-			(json_int_t)((uv_now(director->loop) - director->started_ms) / 1000), "configuration",
-			configuration_json(director), "interfaces", interfaces_json(director), "services", list, "verdicts",
-			verdicts_json(director), "capacity", capacity_json(director));
-	json_object_set_new(out, "probe_way", status_probe_way(director));
-	json_object_set_new(out, "announce", status_announce(director));
-	json_object_set_new(out, "probes", status_probes(director));
-	json_object_set_new(out, "rings_built", json_integer((json_int_t)director->fleet->rings_built));
 	return out;
 }

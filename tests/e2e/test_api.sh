@@ -127,4 +127,31 @@ json "weight in JSON" '.changes[0].text' weight web 10.3.0.1 3
 json "reset in JSON" '.changes[0].text' reset web
 json "a refusal in JSON" '.error | contains("did you mean")' status wbe
 json "mistakes in JSON" '.problems[0].line == 7' apply "$RIG_DIR/wrong.yaml"
+
+# ---- a long report ----------------------------------------------------------------------------------------------------
+{
+	service web "$RIG_VIP4" tcp 80 l2 10.3.0.1
+	for n in {1..1000}; do
+		printf '  - {name: s%d, vip: 10.9.%d.%d, port: 80, forward: l2, backends: [10.3.0.1, 10.3.0.2]}\n' \
+			"$n" $((n / 200)) $((n % 200 + 1))
+	done
+} | director_file
+need "a configuration of many services" hp reload
+whole() { jq -e '(.services | length) == 1001 and (.services | map(.name) | unique | length) == 1001 and .version' "$1"; }
+curl -sS --unix-socket "$HALFPROXY_SOCKET" -o "$RIG_DIR/other" http://halfproxy/v1/status &
+OTHER=$!
+expect_equal "a report of many services comes" 200 "$(ask /v1/status)"
+expect "whole" whole "$RIG_DIR/reply"
+wait $OTHER
+expect "and another that was asked for meanwhile" whole "$RIG_DIR/other"
+for _ in {1..20}; do # gone before the answer is made, or while it comes
+	curl -sS --max-time 0.0$((RANDOM % 9 + 1)) --unix-socket "$HALFPROXY_SOCKET" http://halfproxy/v1/status
+done >/dev/null 2>&1
+alive "many that did not wait"
+expect "and tells whole stories" eval 'hp status --json | whole /dev/stdin'
+curl -sS --unix-socket "$HALFPROXY_SOCKET" -o /dev/null http://halfproxy/v1/status 2>/dev/null &
+OTHER=$!
+expect "it ends while a report is made" stop halfproxyd
+wait $OTHER
+expect_not "without a crash" grep -qE "dumped|panic|AddressSanitizer|Fatal" "$RIG_DIR/halfproxyd.log"
 finish
