@@ -109,6 +109,13 @@ int probe_watch(struct probe *probe, uv_poll_t *poll, int fd, int events, uv_pol
 	return uv_poll_start(poll, events, ready);
 }
 
+void probe_time(struct probe *probe, uv_timer_t *timer)
+{
+	uv_timer_init(probe->shared->loop, timer);
+	timer->data = probe;
+	probe->open_handles++;
+}
+
 void probe_end(struct probe *probe)
 {
 	probe->deeds->release(probe);

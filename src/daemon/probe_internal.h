@@ -61,6 +61,9 @@ void probe_end(struct probe *probe);
 /* Begin to watch a descriptor of this probe. Returns 0 or -errno. */
 int probe_watch(struct probe *probe, uv_poll_t *poll, int fd, int events, uv_poll_cb ready);
 
+/* Make a timer of this probe, which it starts itself. */
+void probe_time(struct probe *probe, uv_timer_t *timer);
+
 /* Close a handle of this probe's own record, which is freed after the last of them. */
 void probe_close(struct probe *probe, uv_handle_t *handle);
 

@@ -21,11 +21,13 @@
 
 #define READS_A_TURN 16 /* of a flood; others want the loop as well */
 #define LINE_BYTES   100
+#define REAP_MS	     10
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct script {
 	struct probe probe;
 	uv_poll_t ended, output;
+	uv_timer_t again; /* until it can be reaped, where no descriptor tells */
 	int ended_fd, output_fd;
 	pid_t pid;
 	bool is_line_over; /* the next character begins another */
@@ -111,6 +113,16 @@ static void killed(uv_poll_t *poll, int status, int events)
 		let_go_of_end(script);
 }
 
+static void look_again(uv_timer_t *timer)
+{
+	struct script *script = timer->data;
+
+	if (!reap(script))
+		return;
+	probe_close(&script->probe, (uv_handle_t *)&script->again);
+	let_go_of_end(script);
+}
+
 /* Who was just killed may take a while to die, and stays until then. */
 static void release(struct probe *probe)
 {
@@ -122,10 +134,14 @@ static void release(struct probe *probe)
 		close(script->output_fd);
 	if (script->pid > 0)
 		kill(-script->pid, SIGKILL);
-	if (script->pid > 0 && !reap(script) && script->ended.data)
-		uv_poll_start(&script->ended, UV_READABLE, killed);
-	else
+	if (script->pid <= 0 || reap(script)) {
 		let_go_of_end(script);
+	} else if (script->ended.data) {
+		uv_poll_start(&script->ended, UV_READABLE, killed);
+	} else {
+		probe_time(probe, &script->again);
+		uv_timer_start(&script->again, look_again, REAP_MS, REAP_MS);
+	}
 }
 
 /* It runs, so something answers here; what it found of the backend nobody knows. */

@@ -169,6 +169,34 @@ static void script(void **state)
 	lab_close(&lab);
 }
 
+/* The pipe takes the last two descriptors: the command runs, and none is left to wait for it by. */
+static void a_script_that_cannot_be_waited_for(void **state)
+{
+	char *words[] = {(char *)"/bin/sleep", (char *)"60", NULL};
+	const struct config_health health = {.type = CONFIG_PROBE_SCRIPT, .command = words, .timeout_ms = 10000};
+	const struct probe_target target = {.port = 0};
+	struct rlimit former, few;
+	struct err e;
+	struct lab lab;
+	int ends[2];
+
+	(void)state;
+	lab_open(&lab);
+	assert_int_equal(pipe(ends), 0);
+	close(ends[0]);
+	close(ends[1]);
+	getrlimit(RLIMIT_NOFILE, &former);
+	few = former;
+	few.rlim_cur = (rlim_t)ends[1] + 1;
+	setrlimit(RLIMIT_NOFILE, &few);
+	assert_null(probe_kinds[CONFIG_PROBE_SCRIPT]->start(lab.shared, &health, &target, NULL, NULL, &e));
+	setrlimit(RLIMIT_NOFILE, &former);
+	assert_holds("no descriptor", e.text, "waiting for /bin/sleep");
+	while (waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	lab_close(&lab);
+}
+
 static void a_script_whose_end_is_ignored(void **state)
 {
 	char *words[] = {(char *)"/bin/true", NULL};
@@ -259,6 +287,7 @@ int main(void)
 		cmocka_unit_test(script),
 		cmocka_unit_test(a_script_whose_end_is_ignored),
 		cmocka_unit_test(a_script_that_is_none),
+		cmocka_unit_test(a_script_that_cannot_be_waited_for),
 		cmocka_unit_test(probes_can_be_given_up),
 		cmocka_unit_test(nothing_grows),
 	};
