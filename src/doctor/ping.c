@@ -210,8 +210,9 @@ int ping_measure(struct judge_path *paths, size_t count, struct err *e)
 	auto_free struct question *list = calloc(2 * count + 1, sizeof(*list));
 	struct pinging pinging = {{four, six}, (uint16_t)getpid(), list, 2 * count};
 
-	if (four < 0 || six < 0)
-		return err_set(e, four < 0 ? four : six, "a socket for pings: %s", strerror(four < 0 ? -four : -six));
+	/* A host without one of the families has no backend of it either, or none that can be reached. */
+	if (four < 0 && six < 0)
+		return err_set(e, four, "a socket for pings: %s", strerror(-four));
 	if (!list || 2 * count > UINT16_MAX)
 		return err_set(e, -ENOMEM, "pings to %zu backends: too many", count);
 	measure(&pinging, paths, count);
