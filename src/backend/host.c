@@ -19,54 +19,25 @@
 
 #include "backend/host_internal.h"
 #include "base/cleanup.h"
-
-#define BUFFER_BYTES 32768
+#include "doctor/netlink.h"
 
 /* ---- rtnetlink -------------------------------------------------------------------------------------------------------- */
 
-static void close_netlink(struct mnl_socket **netlink)
-{
-	if (*netlink)
-		mnl_socket_close(*netlink);
-}
-
-#define auto_netlink __attribute__((cleanup(close_netlink)))
-
-static int ask(struct nlmsghdr *message, mnl_cb_t callback, void *context, int is_strict)
-{
-	auto_netlink struct mnl_socket *netlink = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	auto_free char *buffer = malloc(BUFFER_BYTES);
-	bool is_dump = (message->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
-	int code = 1;
-
-	if (!netlink || !buffer || mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	if (is_strict && mnl_socket_setsockopt(netlink, NETLINK_GET_STRICT_CHK, &is_strict, sizeof(is_strict)) < 0)
-		return -errno;
-	message->nlmsg_seq = 1;
-	message->nlmsg_flags |= NLM_F_REQUEST;
-	if (mnl_socket_sendto(netlink, message, message->nlmsg_len) < 0)
-		return -errno;
-	while (code > 0) {
-		ssize_t got = mnl_socket_recvfrom(netlink, buffer, BUFFER_BYTES);
-
-		if (got < 0)
-			return -errno;
-		code = mnl_cb_run(buffer, (size_t)got, 1, mnl_socket_get_portid(netlink), callback, context);
-		if (!is_dump)
-			break;
-	}
-	return code < 0 ? -errno : 0;
-}
-
 int host_ask(struct nlmsghdr *message, mnl_cb_t callback, void *context)
 {
-	return ask(message, callback, context, false);
+	return host_ask_list(message, callback, context, NULL);
+}
+
+int host_ask_list(struct nlmsghdr *message, mnl_cb_t callback, void *context, size_t *count)
+{
+	return netlink_ask(&(struct netlink_question){
+		.bus = NETLINK_ROUTE, .message = message, .take = callback, .context = context, .count = count});
 }
 
 int host_ask_strictly(struct nlmsghdr *message, mnl_cb_t callback, void *context)
 {
-	return ask(message, callback, context, true);
+	return netlink_ask(&(struct netlink_question){
+		.bus = NETLINK_ROUTE, .message = message, .is_strict = true, .take = callback, .context = context});
 }
 
 const struct nlattr *host_find_attribute(const struct nlmsghdr *message, size_t header, uint16_t type)
@@ -110,7 +81,7 @@ int host_read_addresses(struct host_addresses *out, struct err *e)
 	message->nlmsg_type = RTM_GETADDR;
 	message->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
-	code = host_ask(message, take_address, out);
+	code = host_ask_list(message, take_address, out, &out->count);
 	return code ? err_set(e, code, "reading addresses: %m") : 0;
 }
 
@@ -305,7 +276,7 @@ size_t host_count_filters(const char *interface)
 		info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 		info->tcm_ifindex = (int)host_ifindex(interface);
 		info->tcm_parent = parents[i];
-		host_ask(message, count_one, &count);
+		host_ask_list(message, count_one, &count, &count);
 	}
 	return count;
 }

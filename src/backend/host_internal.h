@@ -4,9 +4,13 @@
 
 #include <libmnl/libmnl.h>
 
-/* Send a request, hand every answer to the callback. Returns 0 or -errno. A strict one is read whole by the kernel, which
- * else takes some attributes of a dump's request for absent. */
+/* Send a request, hand every answer to the callback. Returns 0 or -errno. */
 int host_ask(struct nlmsghdr *message, mnl_cb_t callback, void *context);
+
+/* The same for a list that is collected: *count is set back when the kernel has to tell it again. */
+int host_ask_list(struct nlmsghdr *message, mnl_cb_t callback, void *context, size_t *count);
+
+/* One that is read whole by the kernel, which else takes some attributes of a dump's request for absent. */
 int host_ask_strictly(struct nlmsghdr *message, mnl_cb_t callback, void *context);
 
 /* An attribute behind a message's own header, which has that many bytes; NULL: it has none. */

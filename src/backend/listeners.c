@@ -3,7 +3,6 @@
 #include "backend/listeners.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -17,8 +16,8 @@
 
 #include "backend/portmap.h"
 #include "base/cleanup.h"
+#include "doctor/netlink.h"
 
-#define BUFFER_BYTES 32768
 #define SHOWN_MOST 64 /* more are more than a line shows */
 
 struct search {
@@ -56,53 +55,34 @@ static int take_socket(const struct nlmsghdr *message, void *context)
 }
 
 /* Hand every socket of a family that waits for the protocol's packets to take_socket. Returns 0 or -errno. */
-static int dump(struct mnl_socket *netlink, uint8_t family, struct search *search)
+static int dump(uint8_t family, struct search *search)
 {
-	auto_free char *buffer = malloc(BUFFER_BYTES);
-	struct nlmsghdr *message;
+	char bytes[128] = "";
+	struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
 	struct inet_diag_req_v2 *request;
-	int code = 1;
 
-	if (!buffer)
-		return -ENOMEM;
-	message = mnl_nlmsg_put_header(buffer);
 	message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message->nlmsg_flags = NLM_F_DUMP;
 	request = mnl_nlmsg_put_extra_header(message, sizeof(*request));
 	request->sdiag_family = family;
 	request->sdiag_protocol = search->protocol;
 	request->idiag_states = 1u << (search->protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE);
-	if (mnl_socket_sendto(netlink, message, message->nlmsg_len) < 0)
-		return -errno;
-	while (code > 0) {
-		ssize_t got = mnl_socket_recvfrom(netlink, buffer, BUFFER_BYTES);
-
-		if (got < 0)
-			return -errno;
-		code = mnl_cb_run(buffer, (size_t)got, 0, mnl_socket_get_portid(netlink), take_socket, search);
-	}
-	return code < 0 ? -errno : 0;
+	return netlink_ask(&(struct netlink_question){
+		.bus = NETLINK_SOCK_DIAG, .message = message, .take = take_socket, .context = search, .count = &search->count});
 }
 
 int listeners_read(struct listener *list, size_t *count)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
-	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	struct search search = {.found = list};
 	int code = 0;
 
-	*count = 0;
-	if (!netlink)
-		return -errno;
-	if (mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
-		code = -errno;
 	for (size_t i = 0; !code && i < sizeof(protocols); i++) {
 		search.protocol = protocols[i];
-		code = dump(netlink, AF_INET, &search);
+		code = dump(AF_INET, &search);
 		if (!code)
-			code = dump(netlink, AF_INET6, &search);
+			code = dump(AF_INET6, &search);
 	}
-	mnl_socket_close(netlink);
 	*count = code ? 0 : search.count;
 	return code;
 }

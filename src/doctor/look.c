@@ -1,8 +1,6 @@
 /* Looking by rtnetlink: see look.h. */
 #include "doctor/look.h"
 
-#include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -12,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-
-#define BUFFER_BYTES 32768
+#include "doctor/netlink.h"
 
 /* ---- dumps ---------------------------------------------------------------------------------------------------------------- */
 
@@ -30,28 +26,16 @@ static void *grow(void *list_of, size_t *count, size_t bytes)
 	return memset(grown + (*count)++ * bytes, 0, bytes);
 }
 
-static int dump(struct mnl_socket *netlink, uint16_t type, size_t header, mnl_cb_t callback, struct look *look)
+static int dump(uint16_t type, size_t header, mnl_cb_t take, struct look *look, size_t *count)
 {
-	auto_free char *buffer = malloc(BUFFER_BYTES);
-	struct nlmsghdr *message;
-	int code = 1;
+	char bytes[128] = "";
+	struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
 
-	if (!buffer)
-		return -ENOMEM;
-	message = mnl_nlmsg_put_header(buffer);
 	message->nlmsg_type = type;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, header);
-	if (mnl_socket_sendto(netlink, message, message->nlmsg_len) < 0)
-		return -errno;
-	while (code > 0) {
-		ssize_t got = mnl_socket_recvfrom(netlink, buffer, BUFFER_BYTES);
-
-		if (got < 0)
-			return -errno;
-		code = mnl_cb_run(buffer, (size_t)got, 0, mnl_socket_get_portid(netlink), callback, look);
-	}
-	return code < 0 ? -errno : 0;
+	return netlink_ask(&(struct netlink_question){
+		.bus = NETLINK_ROUTE, .message = message, .take = take, .context = look, .count = count});
 }
 
 static const struct nlattr *find(const void *begin, const char *end, uint16_t type)
@@ -200,21 +184,16 @@ static int take_rule(const struct nlmsghdr *message, void *context)
 
 int look_at(struct look *out, struct err *e)
 {
-	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int code = -errno;
+	int code;
 
 	memset(out, 0, sizeof(*out));
-	if (netlink && mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) == 0) {
-		code = dump(netlink, RTM_GETLINK, sizeof(struct ifinfomsg), take_link, out);
-		if (!code)
-			code = dump(netlink, RTM_GETADDR, sizeof(struct ifaddrmsg), take_address, out);
-		if (!code)
-			code = dump(netlink, RTM_GETNEIGH, sizeof(struct ndmsg), take_neighbour, out);
-		if (!code)
-			code = dump(netlink, RTM_GETRULE, sizeof(struct fib_rule_hdr), take_rule, out);
-	}
-	if (netlink)
-		mnl_socket_close(netlink);
+	code = dump(RTM_GETLINK, sizeof(struct ifinfomsg), take_link, out, &out->link_count);
+	if (!code)
+		code = dump(RTM_GETADDR, sizeof(struct ifaddrmsg), take_address, out, &out->address_count);
+	if (!code)
+		code = dump(RTM_GETNEIGH, sizeof(struct ndmsg), take_neighbour, out, &out->neighbour_count);
+	if (!code)
+		code = dump(RTM_GETRULE, sizeof(struct fib_rule_hdr), take_rule, out, &out->rule_count);
 	if (code)
 		look_free(out);
 	return code ? err_set(e, code, "looking at links, addresses and rules: %s", strerror(-code)) : 0;
