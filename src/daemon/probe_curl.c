@@ -23,16 +23,51 @@ struct probe_curl {
 	uv_idle_t at_once; /* in place of a timer of no time, which would keep others from their turn */
 	unsigned int open_handles;
 	struct http_store *stores;
+	struct http **askers; /* by descriptor: whose socket it is; NULL: nobody's any more */
+	size_t asker_room;
 };
 
 /* A socket that libcurl wants to be watched. */
 struct watched {
 	uv_poll_t poll;
 	struct probe_curl *curl;
-	struct http *http;
 	curl_socket_t fd;
 	int events;
 };
+
+/* ---- whose a socket is -------------------------------------------------------------------------------------------------- */
+
+/* Versions of libcurl from 8.10 on may end a connection after its request: what they call for it must not be looked for there. */
+static struct http *asker_of(const struct probe_curl *curl, int fd)
+{
+	return fd >= 0 && (size_t)fd < curl->asker_room ? curl->askers[fd] : NULL;
+}
+
+/* Returns false without memory. */
+static bool note_asker(struct probe_curl *curl, int fd, struct http *http)
+{
+	size_t room = curl->asker_room ? curl->asker_room : 64;
+	struct http **grown;
+
+	while (room <= (size_t)fd)
+		room *= 2;
+	if (room != curl->asker_room) {
+		grown = realloc(curl->askers, room * sizeof(struct http *));
+		if (!grown)
+			return false;
+		memset(grown + curl->asker_room, 0, (room - curl->asker_room) * sizeof(struct http *));
+		curl->askers = grown;
+		curl->asker_room = room;
+	}
+	curl->askers[fd] = http;
+	return true;
+}
+
+static void forget_asker(struct probe_curl *curl, int fd)
+{
+	if (asker_of(curl, fd))
+		curl->askers[fd] = NULL;
+}
 
 /* ---- turns of the loop -------------------------------------------------------------------------------------------------- */
 
@@ -120,13 +155,16 @@ static void ready(uv_poll_t *poll, int status, int events)
 {
 	struct watched *watched = poll->data;
 	struct probe_curl *curl = watched->curl;
+	struct http *http;
 	int running,
 		what = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
 
 	curl_multi_socket_action(curl->multi, watched->fd, status < 0 ? CURL_CSELECT_ERR : what, &running);
 	/* libuv stops at an error. Reading what ICMP said takes the error away, so libcurl has to see it first. */
 	if (status < 0 && !uv_is_closing((uv_handle_t *)poll)) {
-		read_errors(watched->http, watched->fd);
+		http = asker_of(curl, watched->fd);
+		if (http)
+			read_errors(http, watched->fd);
 		uv_poll_start(poll, watched->events, ready);
 	}
 	hand_back(curl);
@@ -139,7 +177,7 @@ static void watched_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
-static struct watched *watch(struct probe_curl *curl, CURL *easy, curl_socket_t fd)
+static struct watched *watch(struct probe_curl *curl, curl_socket_t fd)
 {
 	struct watched *watched = calloc(1, sizeof(*watched));
 
@@ -148,7 +186,7 @@ static struct watched *watch(struct probe_curl *curl, CURL *easy, curl_socket_t 
 	watched->curl = curl;
 	watched->fd = fd;
 	watched->poll.data = watched;
-	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &watched->http) || uv_poll_init(curl->loop, &watched->poll, fd)) {
+	if (uv_poll_init(curl->loop, &watched->poll, fd)) {
 		free(watched);
 		return NULL;
 	}
@@ -161,13 +199,14 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *context, 
 	struct probe_curl *curl = context;
 	struct watched *watched = socket;
 
+	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		if (watched)
 			uv_close((uv_handle_t *)&watched->poll, watched_closed);
 		return 0;
 	}
 	if (!watched)
-		watched = watch(curl, easy, fd);
+		watched = watch(curl, fd);
 	if (!watched)
 		return -1;
 	watched->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
@@ -184,21 +223,28 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 	address->addrlen = probe_sockaddr(&at, &target->address, target->port);
 	memcpy(&address->addr, &at, address->addrlen);
 	http->fd = probe_socket(target, SOCK_STREAM, IPPROTO_TCP, &http->here);
+	if (http->fd >= 0 && !note_asker(http->probe.shared->curl, http->fd, http)) {
+		close(http->fd);
+		http->fd = err_set(&http->here, -ENOMEM, "%s", strerror(ENOMEM));
+	}
 	http->is_refused_here = http->fd < 0;
 	return http->fd < 0 ? CURL_SOCKET_BAD : http->fd;
 }
 
 static int close_socket(void *context, curl_socket_t fd)
 {
-	struct http *http = context;
+	struct probe_curl *curl = context;
+	struct http *http = asker_of(curl, fd);
 	struct sockaddr_storage at;
 	socklen_t bytes = sizeof(at);
 
-	if (!http->header_bytes) {
+	if (http && !http->header_bytes) {
 		http->is_connected = !getpeername(fd, (struct sockaddr *)&at, &bytes);
 		read_errors(http, fd);
 	}
-	http->fd = -1;
+	if (http)
+		http->fd = -1;
+	forget_asker(curl, fd);
 	return close(fd);
 }
 
@@ -236,8 +282,10 @@ static void curl_closed(uv_handle_t *handle)
 {
 	struct probe_curl *curl = handle->data;
 
-	if (!--curl->open_handles)
-		free(curl);
+	if (--curl->open_handles)
+		return;
+	free(curl->askers);
+	free(curl);
 }
 
 void probe_curl_destroy(struct probe_curl *curl)
@@ -251,7 +299,7 @@ void probe_curl_destroy(struct probe_curl *curl)
 	uv_close((uv_handle_t *)&curl->at_once, curl_closed);
 }
 
-static CURLcode set_sockets(struct http *http)
+static CURLcode set_sockets(struct probe_curl *curl, struct http *http)
 {
 	CURL *easy = http->easy;
 	CURLcode code = curl_easy_setopt(easy, CURLOPT_PRIVATE, http);
@@ -262,21 +310,22 @@ static CURLcode set_sockets(struct http *http)
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, is_flood);
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_XFERINFODATA, http);
 	code = code ? code : curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-	return code ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
+	return code ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, curl);
 }
 
 int probe_curl_add(struct probe_shared *shared, struct http *http, struct err *e)
 {
-	CURLcode code = set_sockets(http);
 	CURLMcode multi_code;
+	CURLcode code;
 	int refused;
 
-	if (code)
-		return err_set(e, -EINVAL, "libcurl: %s", curl_easy_strerror(code));
 	if (!shared->curl)
 		shared->curl = curl_create(shared->loop, e);
 	if (!shared->curl)
 		return -ENOMEM;
+	code = set_sockets(shared->curl, http);
+	if (code)
+		return err_set(e, -EINVAL, "libcurl: %s", curl_easy_strerror(code));
 	if (http->is_tls) {
 		refused = probe_certificate_check(http, &shared->curl->stores, e);
 		if (refused)
@@ -288,6 +337,9 @@ int probe_curl_add(struct probe_shared *shared, struct http *http, struct err *e
 
 void probe_curl_remove(struct probe_shared *shared, struct http *http)
 {
-	if (http->easy && shared->curl)
+	if (!shared->curl)
+		return;
+	if (http->easy)
 		curl_multi_remove_handle(shared->curl->multi, http->easy);
+	forget_asker(shared->curl, http->fd);
 }
