@@ -3,18 +3,21 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/agent.h"
 #include "backend/host.h"
+#include "base/cleanup.h"
 
+#define RP_OFF 0
 #define RP_STRICT 1
 #define RP_LOOSE 2
 
 struct rule {
 	const char *name, *harm;
 	long target; /* what we write */
-	bool (*is_right)(long value);
+	bool (*is_right)(long value); /* NULL: it depends on the interface */
 };
 
 /* 3 spares addresses of scope host only, and what the kernel has no meaning for answers like 0. */
@@ -29,16 +32,11 @@ static bool is_announce_right(long value)
 	return value == 2;
 }
 
-static bool is_rp_right(long value)
-{
-	return value != RP_STRICT;
-}
-
 static const struct rule rules[SETTINGS_RULE_COUNT] = {
 	[SETTINGS_ARP_IGNORE] = {"arp_ignore", "this host answers ARP for the VIP", 1, is_ignore_right},
 	[SETTINGS_ARP_ANNOUNCE] = {"arp_announce", "its own ARP requests give the VIP away", 2, is_announce_right},
 	[SETTINGS_RP_FILTER] = {"rp_filter", "strict, which drops clients that are routed by another interface", RP_LOOSE,
-				is_rp_right},
+				NULL},
 };
 
 const char *settings_name(enum settings_rule rule)
@@ -57,6 +55,30 @@ static const char *path_of(enum settings_rule rule, const char *interface, char 
 	return path;
 }
 
+static bool has_address4(const char *interface)
+{
+	auto_free struct host_addresses *addresses = malloc(sizeof(*addresses));
+
+	if (!addresses || host_read_addresses(addresses, NULL))
+		return true;
+	for (size_t i = 0; i < addresses->count; i++)
+		if (ip_is4(&addresses->list[i].ip) && !strcmp(addresses->list[i].interface, interface))
+			return true;
+	return false;
+}
+
+/* Where an interface has no IPv4 address the kernel knows no source to answer from, and drops when loose as well. */
+static void find_rp(struct settings_finding *out)
+{
+	bool has_address = has_address4(out->interface);
+
+	out->target = has_address ? RP_LOOSE : RP_OFF;
+	out->is_right = out->counts != RP_STRICT && (out->counts != RP_LOOSE || has_address);
+	out->is_mended_by_all = !has_address && out->all != RP_OFF;
+	if (out->counts == RP_LOOSE && !has_address)
+		out->harm = "loose on an interface without an IPv4 address, which drops clients that are routed by another";
+}
+
 void settings_find(enum settings_rule rule, const char *interface, struct settings_finding *out)
 {
 	char path[128];
@@ -65,7 +87,13 @@ void settings_find(enum settings_rule rule, const char *interface, struct settin
 	out->all = host_sysctl_number(path_of(rule, "all", path));
 	out->own = host_sysctl_number(path_of(rule, interface, path));
 	out->counts = out->all > out->own ? out->all : out->own;
-	out->is_right = rules[rule].is_right(out->counts);
+	out->target = rules[rule].target;
+	out->harm = rules[rule].harm;
+	out->is_mended_by_all = false;
+	if (rules[rule].is_right)
+		out->is_right = rules[rule].is_right(out->counts);
+	else
+		find_rp(out);
 }
 
 void settings_judge(const struct setup *setup, enum settings_rule rule, struct settings_finding *out)
@@ -129,15 +157,25 @@ static int quieten(struct setup *setup, enum settings_rule rule, struct err *e)
 	return code;
 }
 
+/* `all` is others' as well: it is left alone here. */
 static int loosen(struct setup *setup, struct err *e)
 {
 	struct settings_finding found = {0};
 	char path[128];
+	int code = 0;
 
 	settings_judge(setup, SETTINGS_RP_FILTER, &found);
 	if (found.is_right)
 		return 0;
-	return change(setup, path_of(SETTINGS_RP_FILTER, setup->interface, path), RP_LOOSE, e);
+	if (found.own != found.target)
+		code = change(setup, path_of(SETTINGS_RP_FILTER, setup->interface, path), found.target, e);
+	if (!code && found.is_mended_by_all)
+		fprintf(stderr,
+			"halfproxy-backend: %s has no IPv4 address, and net/ipv4/conf/all/rp_filter is %ld, which counts for it: "
+			"clients whose route leads by another interface are dropped (`sysctl -w net.ipv4.conf.all.rp_filter=0` "
+			"mends it, for others as well)\n",
+			setup->interface, found.all);
+	return code;
 }
 
 int settings_apply(struct setup *setup, struct err *e)

@@ -16,7 +16,10 @@ enum settings_rule {
 struct settings_finding {
 	char interface[16];
 	long all, own, counts;
+	long target; /* what would be right for the interface's own */
 	bool is_right;
+	bool is_mended_by_all; /* only with `all` changed as well, which nobody does unasked */
+	const char *harm;      /* what a wrong value does */
 };
 
 /* Its name below net/ipv4/conf/IF/, and what a wrong value does. */

@@ -93,12 +93,15 @@ static void judge_vip(struct report *report, const struct setup_vip *vip, const 
 
 static void judge_settings(struct report *report, const struct setup *setup)
 {
+	static const char all_too[] = "sysctl -w net.ipv4.conf.all.rp_filter=0 && halfproxy-backend up";
+
 	for (int rule = 0; setup_has_family(setup, 4) && rule < SETTINGS_RULE_COUNT; rule++) {
 		struct settings_finding found = {0};
 
 		settings_judge(setup, rule, &found);
-		item(report, found.is_right, settings_name(rule), again, "max(all %ld, %s %ld) = %ld: %s", found.all,
-		     found.interface, found.own, found.counts, found.is_right ? "right" : settings_harm(rule));
+		item(report, found.is_right, settings_name(rule), found.is_mended_by_all ? all_too : again,
+		     "max(all %ld, %s %ld) = %ld: %s", found.all, found.interface, found.own, found.counts,
+		     found.is_right ? "right" : found.harm);
 	}
 	for (int i = 0; setup_has_family(setup, 6) && i < 2; i++) {
 		const char *interface = i ? setup->interface : "lo";
