@@ -125,7 +125,6 @@ static bool judge_passive(const struct verdict_evidence *evidence, const struct 
 {
 	if (evidence->is_unresolved) {
 		say(out, CAUSE_NEXT_HOP_UNRESOLVED, true, "next hop does not resolve");
-		out->is_unreachable = true;
 		return true;
 	}
 	if (has_arrived(evidence) && evidence->icmp != VERDICT_TOO_BIG)
@@ -171,7 +170,6 @@ static void judge_silence(const struct verdict_evidence *evidence, const struct 
 		    "back, or the service accepts nothing", names->target, names->vip);
 	} else if (evidence->own == VERDICT_SILENT) {
 		say(out, CAUSE_BACKEND_SILENT, true, "%s does not answer at all", names->backend);
-		out->is_unreachable = true;
 	} else if (evidence->is_via_backend) {
 		say(out, CAUSE_PORT_SILENT, false, "nothing comes from %s", names->target);
 	} else if (evidence->own == VERDICT_ANSWERS) {

@@ -54,7 +54,6 @@ struct verdict_evidence {
 struct verdict {
 	enum cause cause;     /* CAUSE_NONE: nothing is wrong */
 	bool is_certain;      /* false: the likeliest of several, which the sentence names */
-	bool is_unreachable;  /* neither the VIP nor the backend's own address answers: its flows have to leave it */
 	char text[VERDICT_TEXT_BYTES];
 };
 

@@ -168,21 +168,6 @@ static void evidence_names_the_cause(void **state)
 	}
 }
 
-/* Only those may lose their flows at once. */
-static void unreachable_is_who_answers_nothing(void **state)
-{
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		const struct verdict_evidence *evidence = &rows[i].evidence;
-		struct verdict out;
-		bool is_mute = evidence->result.answer == HEALTH_SILENT && evidence->own == VERDICT_SILENT &&
-			       evidence->echo != VERDICT_ANSWERS;
-
-		judge(&rows[i], VIP, BACKEND, &out);
-		if (out.is_unreachable != (evidence->is_unresolved || is_mute))
-			fail_msg("%s: unreachable or not", rows[i].what);
-	}
-}
-
 /* However the evidence is put together, a failure has a cause and a sentence that fits and is whole. */
 static void every_failure_has_a_sentence(void **state)
 {
@@ -221,7 +206,6 @@ static void every_failure_has_a_sentence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(evidence_names_the_cause),
-					   cmocka_unit_test(unreachable_is_who_answers_nothing),
 					   cmocka_unit_test(every_failure_has_a_sentence)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
