@@ -1,14 +1,15 @@
 /* What the data plane and the programs that feed it agree on: map keys, records, verdicts, the flow's hash.
  *
- * This, gre.h and gue.h, which are the backend's as well, are all that bpf/ and src/ share; they include nothing but the
- * kernel's type names. Whatever is wider than eight bytes is immutable once a packet can reach it: it is written
- * aside, published by one aligned store of at most eight bytes, and used again only after an RCU grace period.
+ * This, its part abi_guard.h, and gre.h and gue.h, which are the backend's as well, are all that bpf/ and src/ share; they
+ * include nothing but the kernel's type names. Whatever is wider than eight bytes is immutable once a packet can reach it: it
+ * is written aside, published by one aligned store of at most eight bytes, and used again only after an RCU grace period.
  * HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
 #ifndef HP_ABI_H
 #define HP_ABI_H
 
 #include <linux/types.h>
 
+#include "abi_guard.h"
 #include "gre.h"
 #include "gue.h"
 
@@ -189,44 +190,6 @@ struct hp_motion {
 	__u64 until_s; /* boot clock: a service that moves starts settling; 0: not moving */
 	__u64 zero;
 };
-
-/* ---- guards -------------------------------------------------------------------------------------------- */
-
-/* The map `guards` holds sets of prefixes, of which a service names one in its terms; services with equal lists share one.
- * The longest prefix that holds a source judges it, and each set has one of no bits for each family. A set never changes
- * once a service names it: another is written beside it, and it is taken away after a grace period. */
-struct hp_guard_key {
-	__u32 bits; /* of what follows that count: those of the set, and the prefix's own */
-	__u32 set;  /* hp_guard_set() */
-	__be32 address[4]; /* IPv4: in the first word */
-};
-
-_Static_assert(sizeof(struct hp_guard_key) == 24, "hp_guard_key has padding");
-
-#define HP_GUARD_SET_BITS 32
-#define HP_GUARD_DENIES (1u << 31)
-#define HP_GUARD_LISTED (1u << 30) /* one of the service's lists names the prefix */
-#define HP_GUARD_REST (1u << 29)   /* none does: it is for sources that no prefix holds */
-#define HP_GUARD_BITS 0xffu	   /* of the prefix, by its family */
-
-/* A set has a part for each family, so that no prefix of one is one of the other. */
-static inline __attribute__((always_inline)) __u32 hp_guard_set(__u32 number, __u8 is_ipv6)
-{
-	return number << 1 | is_ipv6;
-}
-
-/* The map `sources`: who has opened flows lately, of services with a limit. The value is the time, by the boot clock, at which
- * the source will have paid for all of them; each costs cost_ns, and may be opened while no more than burst_ns are owed (the
- * generic cell rate algorithm, ITU-T I.371, in its form of virtual scheduling). One word, so that no lock is needed: packets of
- * one source on two CPUs at the same time may pay once for two flows. The least recently seen source makes room, and whoever is
- * not known owes nothing. */
-struct hp_source {
-	__u32 limit;
-	__u32 is_ipv6;
-	__be32 address[2]; /* IPv4: in the first word; IPv6: the first 64 bits */
-};
-
-_Static_assert(sizeof(struct hp_source) == 16, "hp_source has padding");
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #define HP_COUNT_H
 
 #include "packet.h"
+#include "sample.h"
 
 /* The XDP action of a verdict, as the list in abi.h says; a forwarded packet leaves as the forward step said. */
 static ALWAYS_INLINE int count_action(enum hp_verdict verdict)
@@ -56,13 +57,18 @@ static ALWAYS_INLINE void count_backend(__u32 cpu, __u32 number, enum hp_verdict
 }
 
 /* The end of a packet of no service: row 0. Returns the action. */
-static ALWAYS_INLINE int count_stranger(enum hp_verdict verdict)
+static ALWAYS_INLINE int count_stranger(struct xdp_md *ctx, enum hp_verdict verdict)
 {
-	if (hp_tracing)
+	int action = count_action(verdict);
+
+	if (hp_tracing) {
 		count_trace(0, verdict);
-	else
-		count_service(bpf_get_smp_processor_id(), 0, verdict, 0);
-	return count_action(verdict);
+		return action;
+	}
+	count_service(bpf_get_smp_processor_id(), 0, verdict, 0);
+	if (unlikely(action == XDP_DROP))
+		sample(ctx, 0, verdict);
+	return action;
 }
 
 /* A packet that was sent: called with a constant for each of the two verdicts. */
@@ -79,6 +85,7 @@ static ALWAYS_INLINE int count_sent(const struct packet *pkt, enum hp_verdict ve
 static ALWAYS_INLINE int count_served(const struct packet *pkt, enum hp_verdict verdict)
 {
 	__u32 cpu;
+	int action;
 
 	if (hp_tracing) {
 		count_trace(pkt->service, verdict);
@@ -92,7 +99,10 @@ static ALWAYS_INLINE int count_served(const struct packet *pkt, enum hp_verdict 
 	count_service(cpu, pkt->service, verdict, 0);
 	if (pkt->backend && verdict < HP_BACKEND_CELLS)
 		count_backend(cpu, pkt->backend, verdict, 0);
-	return count_action(verdict);
+	action = count_action(verdict);
+	if (action == XDP_DROP)
+		sample(pkt->ctx, pkt->service, verdict);
+	return action;
 }
 
 #endif

@@ -62,7 +62,7 @@ static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 	if (verdict == HP_CONTINUE)
 		verdict = find(pkt);
 	if (verdict != HP_CONTINUE)
-		return count_stranger(verdict);
+		return count_stranger(pkt->ctx, verdict);
 	rings = pick_rings(pkt);
 	if (unlikely(rings >> 32)) {
 		verdict = guard(pkt, rings);
@@ -85,14 +85,14 @@ static ALWAYS_INLINE int director(struct xdp_md *ctx)
 	enum hp_verdict verdict = parse_link(&pkt);
 
 	if (unlikely(verdict != HP_CONTINUE))
-		return count_stranger(verdict);
+		return count_stranger(ctx, verdict);
 	if (likely(pkt.ethertype == bpf_htons(ETH_P_IP)))
 		return walk(&pkt, parse_ipv4(&pkt));
 	if (likely(pkt.ethertype == bpf_htons(ETH_P_IPV6)))
 		return walk(&pkt, parse_ipv6(&pkt));
 	if (pkt.ethertype == bpf_htons(ETH_P_ARP))
-		return count_stranger(answer_arp(&pkt));
-	return count_stranger(HP_NOT_IP);
+		return count_stranger(ctx, answer_arp(&pkt));
+	return count_stranger(ctx, HP_NOT_IP);
 }
 
 SEC("xdp")

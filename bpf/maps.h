@@ -1,5 +1,5 @@
 /* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace`, `probe_marks`,
- * `probe_counts` and `tellings` are pinned.
+ * `probe_counts`, `tellings` and `sample_turns` are pinned.
  *
  * Layouts and rules of publication are in abi.h. */
 #ifndef HP_MAPS_H
@@ -34,6 +34,7 @@ HP_MAPPED_ARRAY(motions, struct hp_motion);
 HP_MAPPED_ARRAY(flow_counts, struct hp_flow_counts);
 HP_MAPPED_ARRAY(hints, __u64);
 HP_MAPPED_ARRAY(terms, struct hp_terms);
+HP_MAPPED_ARRAY(samples, struct hp_sample_row);
 HP_MAPPED_ARRAY(trace, struct hp_trace);
 
 /* The two of the program for probes are its own, as `trace` is the twin's. */
@@ -53,6 +54,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } tellings SEC(".maps");
+
+/* By verdict: when a packet that was dropped with it was last kept. The program's own, too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HP_SERVICE_CELLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sample_turns SEC(".maps");
 
 /* Remembered flows that are proven. Memory is taken when one is remembered, so that a steady director needs little. */
 struct {

@@ -317,6 +317,18 @@ static int flows(const struct command_call *call)
 	return ask(call, "GET", target, &none, show_flows, NULL);
 }
 
+static int samples(const struct command_call *call)
+{
+	const struct text none = {0};
+	char target[512] = "/v1/samples";
+
+	if (call->reason) {
+		strcat(target, "?reason=");
+		client_encode(target, sizeof(target), call->reason);
+	}
+	return ask(call, "GET", target, &none, show_samples, NULL);
+}
+
 static int trace(const struct command_call *call)
 {
 	char source[64], vip[64];
@@ -436,6 +448,7 @@ const struct command command_table[] = {
 	{"reload", "", "read the daemon's own file again", 0, 0, reload},
 	{"status", "[SERVICE]", "services, backends, states, shares, rates", 0, 1, status},
 	{"flows", "[SERVICE] [--limit N]", "flows remembered through a change, and what services live through", 0, 1, flows},
+	{"samples", "[--reason NAME]", "the last packets that were dropped, by reason, with their headers", 0, 0, samples},
 	{"trace", "SRC[:PORT] VIP[:PORT] [--protocol P] [--under-way]",
 	 "walk such a packet through the loaded program, step by step", 2, 2, trace},
 	{"weight", "SERVICE BACKEND N", "override a backend's weight until reset", 3, 3, weight},

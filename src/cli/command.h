@@ -12,6 +12,7 @@ struct command_call {
 	const char *deadline; /* of --deadline, NULL none */
 	bool is_waiting;      /* --wait */
 	const char *limit;    /* of --limit, NULL none */
+	const char *reason;   /* of --reason, NULL none */
 	bool is_under_way;    /* --under-way */
 	bool is_fixing;	      /* --fix */
 	int argc; /* behind the command's name */

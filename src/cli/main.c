@@ -48,6 +48,7 @@ static int read_options(int argc, char **argv, struct command_call *call)
 					     {"confirm", required_argument, NULL, 'c'},
 					     {"deadline", required_argument, NULL, 'd'},
 					     {"limit", required_argument, NULL, 'l'},
+					     {"reason", required_argument, NULL, 'r'},
 					     {"wait", no_argument, NULL, 'w'},
 					     {"protocol", required_argument, NULL, 'p'},
 					     {"under-way", no_argument, NULL, 'u'},
@@ -74,6 +75,9 @@ static int read_options(int argc, char **argv, struct command_call *call)
 			break;
 		case 'l':
 			call->limit = optarg;
+			break;
+		case 'r':
+			call->reason = optarg;
 			break;
 		case 'w':
 			call->is_waiting = true;
@@ -114,6 +118,7 @@ static bool takes_options(const struct command *command, const struct command_ca
 		const char *name;
 		bool is_given;
 	} rows[] = {{"--confirm", call->confirm},	{"--deadline", call->deadline}, {"--limit", call->limit},
+		    {"--reason", call->reason},
 		    {"--wait", call->is_waiting},	{"--protocol", call->protocol}, {"--under-way", call->is_under_way},
 		    {"--fix", call->is_fixing}};
 

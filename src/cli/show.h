@@ -11,6 +11,7 @@
 void show_status(FILE *out, const json_t *body);
 void show_trace(FILE *out, const json_t *body);
 void show_flows(FILE *out, const json_t *body);
+void show_samples(FILE *out, const json_t *body);
 void show_changes(FILE *out, const json_t *body);
 void show_override(FILE *out, const json_t *body);
 void show_drained(FILE *out, const json_t *body);

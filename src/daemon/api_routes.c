@@ -115,6 +115,15 @@ static void serve_flows(struct director *director, const struct api_request *req
 		api_fail(reply, 500, "%s", e.text);
 }
 
+static void serve_samples(struct director *director, const struct api_request *request, struct api_reply *reply)
+{
+	struct err e;
+
+	reply->body = samples_report(director, api_query(request, "reason"), &e);
+	if (!reply->body)
+		api_fail(reply, 400, "%s", e.text);
+}
+
 static void serve_check(struct director *director, const struct api_request *request, struct api_reply *reply)
 {
 	struct director_result result = {0};
@@ -357,6 +366,7 @@ static void serve_role(struct director *director, const struct api_request *requ
 
 static const struct route routes[] = {
 	{"GET", "/v1/status", serve_status},	{"GET", "/v1/flows", serve_flows},
+	{"GET", "/v1/samples", serve_samples},
 	{"POST", "/v1/check", serve_check}, {"POST", "/v1/diff", serve_diff},
 	{"POST", "/v1/apply", serve_apply},	{"POST", "/v1/undo", serve_undo},   {"POST", "/v1/reload", serve_reload},
 	{"POST", "/v1/confirm", serve_confirm}, {"POST", "/v1/trace", serve_trace}, {"POST", "/v1/weight", serve_weight},

@@ -66,6 +66,10 @@ json_t *status_path_mtu(const struct director *director, const struct fleet_back
  * cannot be read. */
 json_t *flows_report(struct director *director, const char *service, uint32_t limit, struct err *e);
 
+/* The whole of GET /v1/samples: the last packets dropped for each reason, or for one, newest first; NULL with *e written when
+ * there is no such reason. */
+json_t *samples_report(const struct director *director, const char *reason, struct err *e);
+
 /* A verdict's name and meaning, from the list in abi.h. */
 const char *status_verdict_name(uint32_t verdict);
 const char *status_verdict_text(uint32_t verdict);

@@ -77,6 +77,7 @@ struct dataplane {
 	struct hp_flow_counts *flow_counts;
 	uint64_t *hints;
 	struct hp_terms *terms;
+	struct hp_sample_row *samples; /* by verdict */
 	struct hp_service_counts *service_counts;
 	struct hp_backend_counts *backend_counts;
 	struct director_bpf *live;
@@ -229,6 +230,9 @@ static inline uint64_t dataplane_sent(const uint64_t *cell)
 
 void dataplane_service_zero(struct dataplane *plane, uint32_t number);
 void dataplane_backend_zero(struct dataplane *plane, uint32_t number);
+
+/* The last packets dropped with a verdict, newest first. Returns how many there are. */
+size_t dataplane_samples(const struct dataplane *plane, enum hp_verdict verdict, struct hp_sample out[static HP_SAMPLES_KEPT]);
 
 /* ---- probes, in dataplane_probe.c */
 

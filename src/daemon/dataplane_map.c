@@ -153,6 +153,27 @@ void dataplane_backend_zero(struct dataplane *plane, uint32_t number)
 		       sizeof(struct hp_backend_counts));
 }
 
+/* A sample as it was written, or false when one is being written over it. */
+static bool read_sample(const struct hp_sample *from, struct hp_sample *to)
+{
+	uint64_t number = __atomic_load_n(&from->number, __ATOMIC_ACQUIRE);
+
+	memcpy(to, from, sizeof(*to));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return number && __atomic_load_n(&from->number, __ATOMIC_ACQUIRE) == number;
+}
+
+size_t dataplane_samples(const struct dataplane *plane, enum hp_verdict verdict, struct hp_sample out[static HP_SAMPLES_KEPT])
+{
+	const struct hp_sample_row *row = &plane->samples[verdict];
+	uint64_t taken = __atomic_load_n(&row->taken, __ATOMIC_ACQUIRE);
+	size_t count = 0;
+
+	for (uint64_t back = 1; back <= HP_SAMPLES_KEPT && back <= taken; back++)
+		count += read_sample(&row->sample[(taken - back) % HP_SAMPLES_KEPT], &out[count]);
+	return count;
+}
+
 int dataplane_run(struct dataplane *plane, void *frame, uint32_t *bytes, uint32_t room, uint32_t ifindex,
 		  struct hp_trace *record, struct err *e)
 {

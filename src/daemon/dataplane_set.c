@@ -40,6 +40,7 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_TERMS] = MAPPED(terms, struct hp_terms, 3, DATAPLANE_COPY_RECORDS),
 	[DATAPLANE_GUARDS] = {"guards", 0, sizeof(uint32_t), 3, DATAPLANE_COPY_GUARDS},
 	[DATAPLANE_SOURCES] = {"sources", 0, sizeof(uint64_t), 3, DATAPLANE_COPY_NOTHING},
+	[DATAPLANE_SAMPLES] = MAPPED(samples, struct hp_sample_row, 3, DATAPLANE_COPY_NOTHING),
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -101,6 +102,8 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return limits->prefixes;
 	case DATAPLANE_SOURCES:
 		return limits->sources;
+	case DATAPLANE_SAMPLES:
+		return HP_SERVICE_CELLS;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}

@@ -1,4 +1,4 @@
-/* Frames for a trace: see frame.h. */
+/* Frames made and told: see frame.h. */
 #include "daemon/frame.h"
 
 #include <arpa/inet.h>
@@ -135,6 +135,23 @@ static bool take(struct cursor *cursor, void *out, size_t bytes)
 	return true;
 }
 
+/* Behind the header: options; and whether anything but the rest of a payload follows. */
+static bool skip_ip4(struct cursor *cursor, const struct iphdr *ip, json_t *lines)
+{
+	size_t options = ip->ihl > 5 ? (size_t)ip->ihl * 4 - sizeof(*ip) : 0;
+	unsigned int offset = (ntohs(ip->frag_off) & 0x1fffu) * 8;
+
+	if (options)
+		line(lines, "%zu bytes of options", options);
+	if (offset || ntohs(ip->frag_off) & 0x2000)
+		line(lines, "fragment from byte %u on%s", offset, offset ? ", which names no port" : "");
+	if (offset || cursor->left < options)
+		return false;
+	cursor->at += options;
+	cursor->left -= options;
+	return true;
+}
+
 static bool read_ip4(struct cursor *cursor, json_t *lines)
 {
 	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
@@ -149,7 +166,7 @@ static bool read_ip4(struct cursor *cursor, json_t *lines)
 	     ip.protocol, ip.ttl, ntohs(ip.tot_len));
 	cursor->is_ip = true;
 	cursor->next = ip.protocol;
-	return true;
+	return skip_ip4(cursor, &ip, lines);
 }
 
 static bool read_ip6(struct cursor *cursor, json_t *lines)
@@ -236,6 +253,15 @@ static bool read_ports(struct cursor *cursor, json_t *lines)
 	return !is_tcp && ntohs(ports[1]) == HP_GUE_PORT && read_gue(cursor, lines);
 }
 
+static bool read_icmp(struct cursor *cursor, json_t *lines)
+{
+	uint8_t kind[2];
+
+	if (take(cursor, kind, sizeof(kind)))
+		line(lines, "%s type %u, code %u", cursor->next == IPPROTO_ICMP ? "ICMP" : "ICMPv6", kind[0], kind[1]);
+	return false;
+}
+
 static bool read_tag(struct cursor *cursor, json_t *lines)
 {
 	uint16_t tag[2];
@@ -272,6 +298,9 @@ static bool read_next(struct cursor *cursor, json_t *lines)
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 		return read_ports(cursor, lines);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return read_icmp(cursor, lines);
 	default:
 		return false;
 	}

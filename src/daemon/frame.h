@@ -1,4 +1,4 @@
-/* Frames for a trace: making one like a client's, and telling what stands in one. Knows no maps. */
+/* Frames: making one like a client's, for a trace, and telling what stands in one. Knows no maps. */
 #ifndef HP_DAEMON_FRAME_H
 #define HP_DAEMON_FRAME_H
 

@@ -24,6 +24,7 @@ static void show_all(const json_t *body)
 	show_changes(out, body);
 	show_override(out, body);
 	show_flows(out, body);
+	show_samples(out, body);
 	show_drained(out, body);
 	drain_progress(body, "10.3.0.1", sentence, sizeof(sentence));
 	fclose(out);

@@ -35,7 +35,14 @@ static struct {
 	struct hp_backend_counts backend_counts[NUMBERS];
 	struct hp_flow_counts flow_counts;
 	__u64 hints[16]; /* of many words each */
+	struct hp_terms terms[8];
+	struct hp_sample_row samples[HP_SERVICE_CELLS];
+	__u64 sample_turns[HP_SERVICE_CELLS];
 } maps;
+
+/* What the prefix of no bits says, the only one of each set; and the one source that is known. */
+static __u32 guard_says;
+static __u64 source_paid_ns;
 
 /* A table of flows: rows in use come first. */
 static struct table {
@@ -96,6 +103,16 @@ static void *look_up(void *map, const void *key)
 		return ROW(maps.counts, key);
 	if (map == &backend_counts)
 		return ROW(maps.backend_counts, key);
+	if (map == &terms)
+		return ROW(maps.terms, key);
+	if (map == &guards)
+		return &guard_says;
+	if (map == &sources)
+		return source_paid_ns ? &source_paid_ns : NULL;
+	if (map == &samples)
+		return ROW(maps.samples, key);
+	if (map == &sample_turns)
+		return ROW(maps.sample_turns, key);
 	return NULL;
 }
 
@@ -104,6 +121,10 @@ static long update(void *map, const void *key, const void *value, __u64 flags)
 	struct table *table = table_of(map);
 	struct hp_remembered *row;
 
+	if (map == &sources) {
+		source_paid_ns = *(const __u64 *)value;
+		return 0;
+	}
 	need(table != NULL);
 	row = row_of(table, key);
 	if (!row && (flags == BPF_EXIST || table->count == FLOWS))
@@ -134,6 +155,14 @@ static long forget(void *map, const void *key)
 static __u64 boot_time(void)
 {
 	return now_ns;
+}
+
+/* Beyond the frame there is nothing to be read, as the kernel sees to it. */
+static long load_bytes(struct xdp_md *ctx, __u32 at, void *out, __u32 bytes)
+{
+	need(bytes && bytes <= HP_SAMPLE_BYTES && at + bytes <= ctx->data_end - ctx->data);
+	memcpy(out, (char *)ctx->data + at, bytes);
+	return 0;
 }
 
 static __s64 add_words(__be32 *from, __u32 from_bytes, __be32 *to, __u32 to_bytes, __wsum sum)
@@ -241,7 +270,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	bpf_get_smp_processor_id = first_cpu;
 	bpf_map_update_elem = update;
 	bpf_map_delete_elem = forget;
-	bpf_ktime_get_boot_ns = boot_time;
+	bpf_ktime_get_boot_ns = bpf_jiffies64 = boot_time;
+	bpf_xdp_load_bytes = load_bytes;
 	maps.interface = (struct hp_interface){.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
 	add_services();
 	add_backend(1, HP_METHOD_L2, "10.3.0.1", 0);
@@ -422,6 +452,30 @@ static void set_motion(__u32 flags)
 	now_ns = 1000 * SECOND_NS;
 }
 
+/* What the lists say is true of all packets of a service, and of no other; who owes too much opens no flow. */
+static void run_guarded(const uint8_t *data, size_t size, __u32 flags)
+{
+	__u32 first;
+
+	set_motion(flags);
+	first = run(data, size);
+	for (int step = 0; step < 4; step++) {
+		set_motion(flags);
+		guard_says = HP_GUARD_REST | (step == 1 ? HP_GUARD_DENIES : 0);
+		source_paid_ns = step < 2 ? 0 : step == 2 ? now_ns : now_ns + 100;
+		for (__u32 i = 1; i < 8; i++) {
+			maps.service[i].before |= HP_SERVICE_GUARDED;
+			maps.terms[i] = (struct hp_terms){.guard = i, .limit = 1, .cost_ns = 5, .burst_ns = 50};
+		}
+		if (step == 0 || step == 2)
+			need(run(data, size) == first);
+		else
+			need(run(data, size) == (step == 1 ? 0 : first) || (step == 3 && !reached()));
+	}
+	for (__u32 i = 1; i < 8; i++)
+		maps.service[i].before &= ~HP_SERVICE_FLAGS;
+}
+
 /* A change back, while the services move: now their rings agree, and what is remembered stays where it is. */
 static void change_back(void)
 {
@@ -440,6 +494,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	set_motion(UINT32_MAX);
 	run(data, size);
+	run_guarded(data, size, UINT32_MAX);
+	run_guarded(data, size, HP_MOTION_MOVING);
 	for (size_t i = 0; i < sizeof(motions) / sizeof(motions[0]); i++) {
 		__u32 first;
 

@@ -321,7 +321,7 @@ static void an_older_set_gets_what_it_lacks(void **state)
 	memset(lab->plane.service_counts, 0, count * sizeof(struct hp_service_counts));
 	for (uint64_t old = 0; old < 18; old++)
 		lab->plane.service_counts[0].cell[old] = 100 + old;
-	for (int i = DATAPLANE_TERMS; i <= DATAPLANE_SOURCES; i++) {
+	for (int i = DATAPLANE_TERMS; i < DATAPLANE_MAP_COUNT; i++) {
 		dataplane_path(&lab->plane, "maps", dataplane_maps[i].name, path);
 		assert_int_equal(unlink(path), 0);
 	}

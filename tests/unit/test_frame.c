@@ -167,6 +167,36 @@ static void gue_is_told_with_its_second_chance(void **state)
 	}
 }
 
+/* What stands behind options is found; a later fragment names no port. */
+static void options_and_fragments_are_told(void **state)
+{
+	struct frame whole = made(0), frame = whole;
+
+	frame.byte[14] = 0x47;
+	memset(frame.byte + 34, 1, 8);
+	memcpy(frame.byte + 42, whole.byte + 34, 20);
+	frame.bytes = 62;
+	assert_lines("options", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+						 "8 bytes of options\nTCP 40000 > 80, SYN\n");
+	frame.bytes = 41;
+	assert_lines("cut options", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+						     "8 bytes of options\n");
+	frame = whole;
+	frame.byte[20] = 0x20;
+	assert_lines("a first fragment", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+							  "fragment from byte 0 on\nTCP 40000 > 80, SYN\n");
+	frame.byte[20] = 0;
+	frame.byte[21] = 3;
+	assert_lines("a later fragment", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 6, ttl 64, 40 bytes\n"
+							  "fragment from byte 24 on, which names no port\n");
+	frame = whole;
+	frame.byte[23] = IPPROTO_ICMP;
+	frame.byte[34] = 3;
+	frame.byte[35] = 4;
+	assert_lines("an error", &frame, ETHERNET "\nIPv4 192.168.1.1 > 10.2.0.1, protocol 1, ttl 64, 40 bytes\n"
+						  "ICMP type 3, code 4\n");
+}
+
 /* Every flag by its bit (RFC 9293, 3.1). */
 static void flags_are_told(void **state)
 {
@@ -206,6 +236,7 @@ int main(void)
 		cmocka_unit_test(tags_and_tunnels_are_told_outermost_first),
 		cmocka_unit_test(gue_is_told_with_its_second_chance),
 		cmocka_unit_test(flags_are_told),
+		cmocka_unit_test(options_and_fragments_are_told),
 		cmocka_unit_test(bytes_are_shown_in_hexadecimal),
 	};
 

@@ -211,6 +211,14 @@ static const struct row rows[] = {
 	 "2 services are steady\nproven: 0 of 0\nunproven: 0 of 0\n"},
 	{"flows of another type", show_flows, "{'services': 1, 'steady': 'x', 'tables': [], 'events': [1], 'flows': [1, null]}",
 	 NULL},
+	{"dropped packets", show_samples,
+	 "{'samples': [{'reason': 'DENIED', 'text': 'its source is denied', 'age_s': 61.5, 'service': 'web', 'interface': "
+	 "'eth0', 'bytes': 74, 'headers': ['Ethernet', 'IPv4']}, {'reason': 'FRAGMENT', 'text': 'x', 'age_s': 0.1, "
+	 "'service': null, 'interface': '', 'bytes': 60, 'headers': []}]}",
+	 "1m 1s ago  DENIED: its source is denied\n  74 bytes by eth0, service web\n  Ethernet\n  IPv4\n"
+	 "0s ago  FRAGMENT: x\n  60 bytes\n"},
+	{"no dropped packets", show_samples, "{'samples': []}", "no packet was dropped\n"},
+	{"samples of another type", show_samples, "{'samples': [1, {'headers': [null, 2]}, null]}", NULL},
 	{"an answer that lacks everything", show_status, "{}",
 	 "halfproxyd , pid 0, up 0 s, \n\n"
 	 "SERVICE                             STATE      WEIGHT   SHARE    PKT/S    BIT/S  PACKETS\n"
