@@ -97,6 +97,24 @@ static void show_motion(const json_t *rows)
 	}
 }
 
+static void show_guard(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("\nNanoseconds a packet of services that ask who their clients are, less the empty program, by ipip%s.\n\n"
+	       "%-18s %-4s %10s %8s %8s%s\n",
+	       bench_former ? "; and more than the other build" : "", "service", "IP", "one source", "sources", "ns",
+	       bench_former ? "     more" : "");
+	json_array_foreach(rows, i, row) {
+		printf("%-18s IPv%.0f %10.1f %8.0f %8.1f", text(row, "service"), number(row, "family"), number(row, "one_ns"),
+		       number(row, "flows"), number(row, "ns"));
+		if (json_is_number(json_object_get(row, "former_ns")))
+			printf(" %8.1f", number(row, "ns") - number(row, "former_ns"));
+		putchar('\n');
+	}
+}
+
 static void show_maglev(const json_t *maglev)
 {
 	const json_t *row;
@@ -141,6 +159,7 @@ struct part {
 static const struct part parts[] = {
 	{"packets", bench_packets, show_packets},
 	{"motion", bench_motion, show_motion},
+	{"guard", bench_guard, show_guard},
 	{"maglev", bench_maglev, show_maglev},
 	{"configuration", bench_configuration, show_configuration},
 	{"probes", bench_probes, show_probes},
@@ -163,7 +182,7 @@ static int usage(const char *wrong)
 	if (!is_asked)
 		fprintf(stderr, "bench: \"%s\" is no part and no option\n", wrong);
 	fprintf(is_asked ? stdout : stderr,
-		"usage: bench [--json] [--against OURS.BPF.O] [packets] [motion] [maglev] [configuration] [probes]\n\n"
+		"usage: bench [--json] [--against OURS.BPF.O] [packets] [motion] [guard] [maglev] [configuration] [probes]\n\n"
 		"All parts when none is named, each printed when it is measured: packets and motion take some minutes.\n");
 	return is_asked ? 0 : 2;
 }

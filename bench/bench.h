@@ -24,6 +24,8 @@ double bench_wall_s(void);
  * motion         array of {service, forward, family, flows, ns, empty_ns, steady_ns, bare_ns, lru_ns, former_ns}: services
  *                that live through a change; steady_ns is of a steady service, lru_ns of the bare forwarder with a table of
  *                all flows.
+ * guard          array of {service, family, one_ns, flows, ns, former_ns}: services that ask who their clients are, and packets
+ *                that are dropped; less the empty program, with one flow and with so many.
  * maglev         object {backends, slots, ms, rings: [...]}
  * configuration  object {services, backends, load_s, memory_mb, ...}; the daemon is run as a process of its own, in a
  *                network namespace of its own.
@@ -31,6 +33,7 @@ double bench_wall_s(void);
  *                late_worst_ms}: cpu_share of one CPU, cpu_us a probe; how long after it was due a probe began. */
 json_t *bench_packets(struct err *e);
 json_t *bench_motion(struct err *e);
+json_t *bench_guard(struct err *e);
 json_t *bench_maglev(struct err *e);
 json_t *bench_configuration(struct err *e);
 json_t *bench_probes(struct err *e);

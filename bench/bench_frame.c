@@ -19,10 +19,10 @@
 
 /* TCP and UDP, each with one flow and with a million. */
 #define FORWARDED(forward, family, vip)                              \
-	{forward, "tcp", family, 1, vip, true, false, 0, 0},            \
-	{forward, "tcp", family, BENCH_MANY, vip, true, false, 0, 0},   \
-	{forward, "udp", family, 1, vip, true, false, 0, 0},            \
-	{forward, "udp", family, BENCH_MANY, vip, true, false, 0, 0}
+	{forward, "tcp", family, 1, vip, true, false, 0, 0, false, false, NULL},            \
+	{forward, "tcp", family, BENCH_MANY, vip, true, false, 0, 0, false, false, NULL},   \
+	{forward, "udp", family, 1, vip, true, false, 0, 0, false, false, NULL},            \
+	{forward, "udp", family, BENCH_MANY, vip, true, false, 0, 0, false, false, NULL}
 
 const struct bench_class bench_classes[] = {
 	FORWARDED("l2", 4, VIP4(1)),
@@ -31,11 +31,11 @@ const struct bench_class bench_classes[] = {
 	FORWARDED("ipip", 6, VIP6(2)),
 	FORWARDED("gue", 4, VIP4(3)),
 	FORWARDED("gue", 6, VIP6(3)),
-	{"none", "tcp", 4, 1, "10.9.9.9", false, false, 0, 0},
-	{"none", "tcp", 6, 1, "fd00:9::9", false, false, 0, 0},
-	{"none", "arp", 4, 1, VIP4(1), true, false, 0, 0},
-	{"ipip", "tcp", 4, 1, VIP4(4), true, false, 0, 1200},
-	{"ipip", "tcp", 6, 1, VIP6(4), true, false, 0, 1200},
+	{"none", "tcp", 4, 1, "10.9.9.9", false, false, 0, 0, false, false, NULL},
+	{"none", "tcp", 6, 1, "fd00:9::9", false, false, 0, 0, false, false, NULL},
+	{"none", "arp", 4, 1, VIP4(1), true, false, 0, 0, false, false, NULL},
+	{"ipip", "tcp", 4, 1, VIP4(4), true, false, 0, 1200, false, false, NULL},
+	{"ipip", "tcp", 6, 1, VIP6(4), true, false, 0, 1200, false, false, NULL},
 };
 
 const size_t bench_class_count = sizeof(bench_classes) / sizeof(bench_classes[0]);

@@ -22,6 +22,8 @@ struct bench_class {
 	bool is_under_way; /* TCP: ACK segments; else SYNs */
 	uint16_t source_port; /* 0: 40000 */
 	uint16_t mss; /* that its service lets SYNs have, which advertise more; 0: they advertise none */
+	bool is_dropped, has_no_backend;
+	const char *options; /* of its service, each with a comma; NULL: none */
 };
 
 extern const struct bench_class bench_classes[];

@@ -19,6 +19,8 @@ static uint32_t wanted_action(const struct bench_class *class, enum bench_subjec
 {
 	bool is_simple = subject == BENCH_EMPTY || subject == BENCH_FLOOR;
 
+	if (class->is_dropped && !is_simple)
+		return XDP_DROP;
 	return is_simple || class->is_vip ? XDP_TX : XDP_PASS;
 }
 

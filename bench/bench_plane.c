@@ -28,14 +28,18 @@
 
 static void write_service(FILE *out, const struct bench_class *class, int first)
 {
-	fprintf(out, "  - {vip: \"%s\", protocol: %s, port: 80, forward: %s, backends: [", class->vip, class->protocol,
-		class->forward);
+	bool is_ipv6 = strchr(class->vip, ':');
+
+	fprintf(out, "  - {vip: \"%s\", protocol: %s, port: 80, forward: %s, %s backends: [", class->vip, class->protocol,
+		class->forward, class->options ? class->options : "");
 	for (int i = first; i < first + BACKENDS; i++)
-		fprintf(out, strchr(class->vip, ':') ? "{address: \"fd00:3::%d\"}," : "{address: 10.3.0.%d},", i);
+		fprintf(out, is_ipv6 ? "{address: \"fd00:3::%d\", weight: %d}," : "{address: 10.3.0.%d, weight: %d},", i,
+			!class->has_no_backend);
 	fprintf(out, "]");
 	if (class->mss)
 		fprintf(out, ", mss: %u", class->mss);
-	fprintf(out, "}\n");
+	fprintf(out, "}
+");
 }
 
 static bool is_among(const char *vip, const char *const *list)
@@ -127,7 +131,7 @@ static int fill(struct bench_plane *bench, const struct bench_class *classes, si
 struct bench_plane *bench_plane_open(const struct bench_class *classes, size_t count, struct err *e)
 {
 	struct dataplane_limits limits = {.services = 1024, .backends = 4096, .blocks = 65536, .flows = 1 << 20,
-					  .unproven = 1 << 18, .prefixes = 65536, .sources = 65536};
+					  .unproven = 1 << 18, .prefixes = 65536, .sources = 1 << 18};
 	struct bench_plane *bench = calloc(1, sizeof(*bench));
 	char pins[64];
 	int code;
