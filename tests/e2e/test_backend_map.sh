@@ -28,12 +28,10 @@ services() {
 # web ADDRESS...: nginx listens there, in place of the one that runs.
 web() {
 	stop nginx1
-	sed -i -E "s/server \{.*/server { $(printf 'listen %s; ' "$@") location = \/upload { return 200 taken; } root $WWW; }/" \
-		"$RIG_DIR/web1/nginx.conf"
+	sed -i -E "s/(listen [^;]*; )+/$(printf 'listen %s; ' "$@")/" "$RIG_DIR/web1/nginx.conf"
 	serve backend1 nginx1 nginx -c "$RIG_DIR/web1/nginx.conf" -e "$RIG_DIR/web1/error.log"
-	eventually 5 listening 8080
+	eventually 20 listening 8080
 }
-WWW='\/nowhere'
 listening() { host backend1 sh -c "ss -Hltn 'sport = $1' | grep -q ."; }
 
 names() { # dnsmasq on both VIPs, port 5353
@@ -41,7 +39,7 @@ names() { # dnsmasq on both VIPs, port 5353
 		--pid-file="" --bind-interfaces --listen-address="$RIG_VIP4" --listen-address="$RIG_VIP6" --port=5353 \
 		--local-service=net --log-facility=- --txt-record="www.$RIG_DNS_DOMAIN,hello from backend1" \
 		--txt-record="long.$RIG_DNS_DOMAIN,$(printf '%0200d' 1)"
-	eventually 5 host backend1 sh -c "ss -Hlun 'sport = 5353' | grep -q '$RIG_VIP6'"
+	eventually 20 host backend1 sh -c "ss -Hlun 'sport = 5353' | grep -q '$RIG_VIP6'"
 }
 health() { hp status --json | jq -r '[.services[] | select(.name | test("web")).backends[].health.state] | unique | join(",")'; }
 is_healthy() { [ "$(health)" = up ]; }
@@ -61,7 +59,7 @@ works() {
 		expect_equal "$1: a name is told" '"hello from backend1"' "$(dns_get "$vip" www)"
 	done
 	expect_equal "$1: a datagram comes back to a client that takes no other port's" ping "$(echoed ping)"
-	expect "$1: probes by the VIP find the servers" eventually 10 is_healthy
+	expect "$1: probes by the VIP find the servers" eventually 20 is_healthy
 }
 
 rig_up l2 || exit 1
@@ -71,13 +69,13 @@ need "up" agent up --vip "$RIG_VIP4" "$RIG_VIP6" --interface eth0 "${MAPS[@]}"
 expect "status finds all right" agent status
 expect_text "and says which server is not there yet" "tcp/80:8080: no server listens yet for $RIG_VIP4" agent status
 need "nginx runs" web_up 1 "$RIG_VIP4"
-WWW=$(sed -n 's/.*root \([^;]*\/www\);.*/\1/p' "$RIG_DIR/web1/nginx.conf" | sed 's/\//\\\//g')
+sed -i 's/ root / location = \/upload { return 200 taken; } root /' "$RIG_DIR/web1/nginx.conf"
 need "nginx on the wildcard" web "[::]:8080 ipv6only=off"
 need "dnsmasq on the VIPs" names
 serve backend1 echo socat "UDP4-RECVFROM:7007,bind=$RIG_VIP4,fork" SYSTEM:cat
 services l2
 need "halfproxyd comes up" director_up
-need "the backends are ready" eventually 10 all_ready
+need "the backends are ready" eventually 20 all_ready
 capture client eth0 client "tcp or udp"
 works l2
 captures_end
@@ -90,14 +88,14 @@ expect "and counts" [ "$(counted "mapped port whose server was found")" -gt 10 ]
 
 # ---- servers come and go ---------------------------------------------------------------------------------------------
 stop nginx1
-expect "without its server probes fail" eventually 10 is_failing
-expect "as the port refuses" eventually 5 refuses_probes
+expect "without its server probes fail" eventually 20 is_failing
+expect "as the port refuses" eventually 20 refuses_probes
 expect "and the doctor names it" grep -q "MAP_UNSERVED" <(agent doctor --json)
 need "a server on the VIPs themselves" web "$RIG_VIP4:8080" "[$RIG_VIP6]:8080"
-expect "is found by itself" eventually 10 is_healthy
+expect "is found by itself" eventually 20 is_healthy
 works "l2, on the VIPs"
 need "one of several workers that share the port" web "[::]:8080 ipv6only=off reuseport"
-expect "is found too" eventually 10 is_healthy
+expect "is found too" eventually 20 is_healthy
 works "l2, shared"
 host backend1 sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies'
 works "l2, with SYN cookies"
@@ -109,14 +107,14 @@ for method in ipip gue; do
 		--from 10.3.0.10 fd00:3::a
 	services $method
 	need "the configuration changes to $method" hp reload
-	need "the backends are ready" eventually 10 all_ready
+	need "the backends are ready" eventually 20 all_ready
 	works $method
 	expect "$method: status finds all right" agent status
 done
 
 # ---- the set changes -------------------------------------------------------------------------------------------------
 need "up with other ports" agent up --map tcp/80:8081
-expect "takes them in place of those before: the old server is not asked" eventually 10 is_failing
+expect "takes them in place of those before: the old server is not asked" eventually 20 is_failing
 expect "by clients either" nothing "$RIG_VIP4"
 expect_equal "nor the name server" "" "$(dns_get "$RIG_VIP4" www | grep hello)"
 expect "status finds all right" agent status
