@@ -153,6 +153,8 @@ expect_equal "what is wrong is exit status 2" 2 "$(agent doctor --vip 10.9.9.9 >
 expect_text "a VIP by a tunnel whose senders are remembered" \
 	"halfproxy-backend up --vip 10.9.9.9 --forward gue --from 10.2.0.10/32 --from fd00:2::a/128" \
 	agent doctor --vip 10.9.9.9 --forward gue
+settled() { [ -z "$(at ip -6 address show tentative)" ]; }
+need "eth0's own address has settled" eventually 10 settled
 remember
 refuses "a method without a VIP" "--forward, --from and --interface belong to --vip" doctor --forward l2
 refuses "--fix elsewhere" "--fix belongs to doctor" status --fix
