@@ -38,8 +38,7 @@ static void write_service(FILE *out, const struct bench_class *class, int first)
 	fprintf(out, "]");
 	if (class->mss)
 		fprintf(out, ", mss: %u", class->mss);
-	fprintf(out, "}
-");
+	fprintf(out, "}\n");
 }
 
 static bool is_among(const char *vip, const char *const *list)
