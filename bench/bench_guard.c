@@ -99,7 +99,7 @@ static struct bench_plane *open_plane(struct row *rows, struct err *e)
 	return bench_plane_open(classes, ROWS, e);
 }
 
-/* ---- measuring -------------------------------------------------------------------------------------------------------------- */
+/* ---- measuring -------------------------------------------------------------------------------------------------------*/
 
 static bool is_wanted(const struct row *row, int subject)
 {
