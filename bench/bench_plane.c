@@ -130,7 +130,8 @@ static int fill(struct bench_plane *bench, const struct bench_class *classes, si
 struct bench_plane *bench_plane_open(const struct bench_class *classes, size_t count, struct err *e)
 {
 	struct dataplane_limits limits = {.services = 1024, .backends = 4096, .blocks = 65536, .flows = 1 << 20,
-					  .unproven = 1 << 18, .prefixes = 65536, .sources = 1 << 18};
+					  .unproven = 1 << 18, .prefixes = 65536, .sources = 1 << 18,
+					  .fragments = 1 << 16};
 	struct bench_plane *bench = calloc(1, sizeof(*bench));
 	char pins[64];
 	int code;

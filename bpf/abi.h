@@ -12,6 +12,7 @@
 #include "abi_guard.h"
 #include "gre.h"
 #include "gue.h"
+#include "trace_abi.h"
 
 #define HP_ABI_VERSION 3
 
@@ -30,7 +31,9 @@
 	X(NO_PORT, XDP_DROP, "the interface to its backend takes no redirected packets")                   \
 	X(NO_BACKEND, XDP_DROP, "service has no usable backend")                                           \
 	X(TOO_BIG_TOLD, XDP_TX, "longer than the path to its backend takes; its sender was told by ICMP")  \
-	X(FRAGMENT, XDP_DROP, "later fragment, which names no port")                                       \
+	X(FRAGMENT, XDP_DROP, "later fragment, of whose first one nothing is known")                       \
+	X(FRAGMENT_TINY, XDP_DROP, "fragment that does not leave the header of TCP or UDP whole")          \
+	X(FRAGMENT_CLASH, XDP_DROP, "beginning of a datagram whose ID another one has, with another backend") \
 	X(DENIED, XDP_DROP, "its source is denied by the service's lists of prefixes")                     \
 	X(LIMITED, XDP_DROP, "opens one flow more than its source may in that time")                       \
 	X(ANSWERED_ARP, XDP_TX, "ARP request for a VIP answered")                                          \
@@ -359,7 +362,8 @@ _Static_assert((~0u >> (HP_HINT_SHIFT + 6)) < HP_HINT_WORDS, "a hint has no word
 	X(FORGOTTEN, "remembered flows opened anew, which need no memory")                       \
 	X(NOT_REMEMBERED, "flows that the table of unproven flows did not take")                 \
 	X(NOT_PROMOTED, "packets of proven flows that the full table of flows did not take")     \
-	X(STRANDED, "packets of remembered flows whose backend is dead, sent to another")
+	X(STRANDED, "packets of remembered flows whose backend is dead, sent to another")        \
+	X(FOLLOWED, "later fragments sent where their first one went")
 
 enum hp_flow_event {
 #define HP_FLOW_EVENT_ENUM(name, text) HP_FLOW_##name##_EVENT,
@@ -378,6 +382,33 @@ struct hp_flow_counts {
 
 _Static_assert(sizeof(struct hp_flow_counts) == 4096, "hp_flow_counts is a page");
 _Static_assert(HP_FLOW_EVENT_COUNT <= HP_FLOW_EVENT_CELLS, "a flow event has no cell");
+
+/* ---- fragments ------------------------------------------------------------------------------------------ */
+
+/* What the fragments of a datagram have in common (RFC 791, 3.2; RFC 8200, 4.5). */
+struct hp_fragment_key {
+	__be32 source[4]; /* as in struct hp_flow */
+	__be32 destination[4];
+	__be32 id;     /* of IPv4 16 bits */
+	__u8 protocol; /* of IPv4; fragments of one datagram of IPv6 may name different ones */
+	__u8 is_ipv6;
+	__u8 zero[2];
+};
+
+/* Where the first of them went: in the map `fragments`, where the least recently used makes room. */
+struct hp_fragment {
+	__u64 first_ns; /* boot clock: when it came */
+	__u32 backend;	/* number; read as one with check: */
+	__u32 check;	/* of the key and of the backend's identity; the entry may be another datagram's by now */
+	__u32 service;
+	__u32 hash;
+};
+
+_Static_assert(sizeof(struct hp_fragment_key) == 40, "hp_fragment_key has padding");
+_Static_assert(sizeof(struct hp_fragment) == 24, "hp_fragment has padding");
+
+#define HP_FRAGMENT_NS 30000000000ULL	 /* what reassembly waits for, mostly */
+#define HP_FRAGMENT_OWN_NS 1000000000ULL /* for so long the ID is taken to be that datagram's */
 
 /* ---- counters ------------------------------------------------------------------------------------------ */
 
@@ -440,56 +471,7 @@ struct hp_meta {
 	__u64 taken_ns; /* boot clock: flows remembered before were taken over from the maps in place of which these are */
 };
 
-/* ---- trace --------------------------------------------------------------------------------------------- */
-
-/* What a packet is to its flow. */
-enum hp_packet_kind {
-	HP_PACKET_UNDER_WAY,
-	HP_PACKET_OPENING, /* TCP: SYN without ACK */
-	HP_PACKET_FIN,
-	HP_PACKET_RST,
-	HP_PACKET_EITHER, /* UDP: opening or under way, nobody can tell */
-	HP_PACKET_ABOUT, /* not of the flow, but about it: an ICMP error, a later fragment. Writes nothing */
-};
-
-/* What a packet does to what is remembered of its flow. */
-enum hp_deed {
-	HP_DEED_NONE,
-	HP_DEED_REMEMBER, /* as unproven, with the choice's backend and marks; in place of what was remembered, if any */
-	HP_DEED_REFRESH,  /* marks, and the time of the last packet */
-	HP_DEED_MARK,	  /* marks alone */
-	HP_DEED_PROMOTE,  /* refresh, and move to the table of proven flows */
-	HP_DEED_FORGET,
-};
-
-/* What the tracing twin of the program leaves in its map for the one packet it was run on. */
-struct hp_trace {
-	__u32 verdict;
-	__u32 service; /* number, 0 none */
-	__u32 ring;    /* block, 0 none */
-	__u32 size;
-	__u32 hash;
-	__u32 slot;
-	__u32 backend; /* number, 0 none */
-	__u32 adjacency; /* index, 0 none: it met none */
-	__u32 any_port;	 /* 1: the service was found by its address and protocol alone */
-	__u32 motion;	 /* HP_MOTION_*; of a service that is steady and keeps no ring `before`, this and what follows is 0 */
-	__u32 now;	 /* backend that the ring `now` names */
-	__u32 before;	 /* backend that the ring `before` names */
-	__u32 before_lives;
-	__u32 asked;	 /* 1: the tables of flows were asked */
-	__u32 known;	 /* backend that the flow is remembered with, 0: not remembered */
-	__u32 known_lives;
-	__u32 is_unproven;
-	__u32 marks;	 /* HP_FLOW_* of what is remembered */
-	__u32 kind;	 /* enum hp_packet_kind */
-	__u32 deed;	 /* enum hp_deed that the packet would lead to */
-	__u32 alternate; /* backend named for a second chance, 0: none */
-	__u64 since_ns, seen_ns; /* of what is remembered, by the boot clock */
-	__u32 guard;		 /* HP_GUARD_*: what judged the source; 0: the service has no lists */
-	__u32 counts;		 /* 1: it opens a flow of a service with a limit: */
-	__u64 owed_ns;		 /* what its source owes before it */
-};
+/* ---- trace: see trace_abi.h ------------------------------------------------------------------------------- */
 
 /* ---- the flow's hash ----------------------------------------------------------------------------------- */
 

@@ -251,7 +251,7 @@ static ALWAYS_INLINE enum hp_verdict answer_echo4(struct packet *pkt)
 
 	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
-	if (!(flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host4(pkt) ||
+	if (!(flags & HP_VIP_UP) || pkt->is_group || !answer_is_host4(pkt) ||
 	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)
@@ -275,7 +275,7 @@ static ALWAYS_INLINE enum hp_verdict answer_echo6(struct packet *pkt)
 
 	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
-	if (!(flags & HP_VIP_UP) || pkt->is_group || pkt->is_fragment || !answer_is_host6(pkt) ||
+	if (!(flags & HP_VIP_UP) || pkt->is_group || !answer_is_host6(pkt) ||
 	    pkt->l4_offset != sizeof(*ip))
 		return HP_VIP_SILENT;
 	if ((void *)(icmp + 1) > pkt->end)

@@ -12,6 +12,7 @@
 #include "count.h"
 #include "clamp.h"
 #include "moving.h"
+#include "fragment.h"
 #include "probe.h"
 
 #define STEP(step)                              \
@@ -24,8 +25,6 @@
 /* Layer 4: ports, or what ICMP has to say. */
 static ALWAYS_INLINE enum hp_verdict parse_transport(struct packet *pkt)
 {
-	if (unlikely(pkt->is_later_fragment))
-		return HP_CONTINUE;
 	if (likely(pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP))
 		return parse_ports(pkt);
 	if (pkt->flow.protocol == IPPROTO_ICMP && !pkt->flow.is_ipv6)
@@ -59,6 +58,8 @@ static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 	enum hp_verdict verdict = parsed;
 	__u64 rings;
 
+	if (unlikely(pkt->is_fragment) && verdict == HP_CONTINUE)
+		return fragment(pkt->ctx);
 	if (verdict == HP_CONTINUE)
 		verdict = find(pkt);
 	if (verdict != HP_CONTINUE)

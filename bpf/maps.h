@@ -1,5 +1,5 @@
 /* The maps of the director's data plane. Sizes are set by the daemon before the load; all but `trace`, `probe_marks`,
- * `probe_counts`, `tellings` and `sample_turns` are pinned.
+ * `probe_counts`, `tellings`, `sample_turns` and the rooms of guard.h, moving.h and fragment.h are pinned.
  *
  * Layouts and rules of publication are in abi.h. */
 #ifndef HP_MAPS_H
@@ -96,6 +96,14 @@ struct {
 	__type(key, struct hp_source);
 	__type(value, __u64);
 } sources SEC(".maps");
+
+/* Where the first fragments of datagrams went. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct hp_fragment_key);
+	__type(value, struct hp_fragment);
+} fragments SEC(".maps");
 
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {

@@ -21,8 +21,6 @@
 /* Ports, or the flow that an ICMP error quotes: nothing else has a service. */
 static ALWAYS_INLINE enum hp_verdict moving_parse_transport(struct packet *pkt)
 {
-	if (pkt->is_later_fragment)
-		return HP_CONTINUE;
 	if (pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP)
 		return parse_ports(pkt);
 	return pkt->flow.is_ipv6 ? answer_quote6(pkt) : answer_quote4(pkt);
@@ -35,6 +33,15 @@ static ALWAYS_INLINE enum hp_verdict moving_parse(struct packet *pkt)
 	if (verdict == HP_CONTINUE)
 		verdict = pkt->ethertype == bpf_htons(ETH_P_IP) ? parse_ipv4(pkt) : parse_ipv6(pkt);
 	return verdict == HP_CONTINUE ? moving_parse_transport(pkt) : verdict;
+}
+
+/* What the service's ring `now` says, and which is its ring `before`. Needs flow; sets before, backend, hash, verdict. */
+static ALWAYS_INLINE void moving_pick(struct packet *pkt, __u64 rings, struct continuity *out)
+{
+	out->before = (__u32)(rings >> 32);
+	out->verdict = pick(pkt, (__u32)rings);
+	out->backend = pkt->backend;
+	out->hash = pkt->backend ? pkt->hash : hp_flow_check(&pkt->flow); /* tunnels vary with it, also without a ring `now` */
 }
 
 /* Fill `out` in: the flow, the packet's kind, and what the service's ring `now` says. Returns 0. */
@@ -54,11 +61,8 @@ __attribute__((noinline)) int moving_read(struct xdp_md *ctx, __u32 service, str
 	if (out->verdict != HP_CONTINUE)
 		return 0;
 	out->kind = continuity_kind(&pkt);
-	out->before = (__u32)(rings >> 32);
-	out->verdict = pick(&pkt, (__u32)rings);
 	out->flow = pkt.flow;
-	out->backend = pkt.backend;
-	out->hash = pkt.backend ? pkt.hash : hp_flow_check(&pkt.flow); /* tunnels vary with it, also without a ring `now` */
+	moving_pick(&pkt, rings, out);
 	return 0;
 }
 
@@ -120,16 +124,28 @@ static ALWAYS_INLINE int moving_agrees(const struct packet *pkt, __u64 rings)
 	return continuity_slot(&pkt->flow, (__u32)rings) == continuity_slot(&pkt->flow, before & HP_BLOCK_MASK);
 }
 
+/* What the functions hand on: one for each CPU, as guard_room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct continuity);
+} moving_room SEC(".maps");
+
 /* All of it; of a steady service, whose packet comes here for its MSS, what the ring says. Needs service, l3_offset, ip_bytes,
  * is_quoted, the flow's family. Returns the action. */
 static ALWAYS_INLINE int moving(const struct packet *pkt)
 {
-	struct continuity picked = {0};
+	__u32 zero = 0;
+	struct continuity *picked = bpf_map_lookup_elem(&moving_room, &zero);
 
-	moving_read(pkt->ctx, pkt->service, &picked);
-	if (picked.before & ~HP_SERVICE_FLAGS && (picked.verdict == HP_CONTINUE || picked.verdict == HP_NO_BACKEND))
-		continuity(&picked);
-	return moving_send(pkt->ctx, pkt->service, moving_place(pkt), &picked);
+	if (!picked)
+		return XDP_ABORTED; /* cannot be, which the verifier does not know */
+	__builtin_memset(picked, 0, sizeof(*picked));
+	moving_read(pkt->ctx, pkt->service, picked);
+	if (picked->before & ~HP_SERVICE_FLAGS && (picked->verdict == HP_CONTINUE || picked->verdict == HP_NO_BACKEND))
+		continuity(picked);
+	return moving_send(pkt->ctx, pkt->service, moving_place(pkt), picked);
 }
 
 #endif

@@ -16,6 +16,7 @@
 #define PARSE_L4_MASK 0x7fff /* above two headers and two chains, the quoted one's too */
 #define PARSE_TCP_BYTES 20
 #define PARSE_UDP_BYTES 8
+#define PARSE_CUT 255 /* in place of the upper protocol: a first fragment ends before it does */
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV4_MORE 0x2000
 #define IPV6_OFFSET_MASK 0xfff8
@@ -101,7 +102,6 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv4(struct packet *pkt)
 {
 	struct iphdr *ip = pkt->l3;
 	__u32 header_bytes;
-	__u16 fragment;
 
 	if ((void *)(ip + 1) > pkt->end)
 		return HP_MALFORMED;
@@ -112,9 +112,8 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv4(struct packet *pkt)
 	if (pkt->l3 + pkt->ip_bytes > pkt->end)
 		return HP_MALFORMED;
 	pkt->l4_offset = header_bytes;
-	fragment = bpf_ntohs(ip->frag_off);
-	pkt->is_later_fragment = (fragment & IPV4_OFFSET_MASK) != 0;
-	pkt->is_fragment = (fragment & (IPV4_OFFSET_MASK | IPV4_MORE)) != 0;
+	pkt->is_later_fragment = (ip->frag_off & bpf_htons(IPV4_OFFSET_MASK)) != 0;
+	pkt->is_fragment = (ip->frag_off & bpf_htons(IPV4_OFFSET_MASK | IPV4_MORE)) != 0;
 	pkt->flow.source[3] = ip->saddr;
 	pkt->flow.destination[3] = ip->daddr;
 	pkt->flow.protocol = ip->protocol;
@@ -148,13 +147,13 @@ __attribute__((noinline)) int parse_chain(struct xdp_md *ctx, __u32 at, __u32 ne
 		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH)
 			break;
 		if ((void *)(extension + 1) > end)
-			return CHAIN_MALFORMED;
+			return is_fragment ? CHAIN(at & 0xffff, PARSE_CUT, 1, 0) : CHAIN_MALFORMED;
 		bytes = (extension->length + 1) * 8;
 		if (next == IPPROTO_AH)
 			bytes = (extension->length + 2) * 4;
 		if (next == IPPROTO_FRAGMENT) {
 			bytes = sizeof(*extension);
-			is_fragment = (extension->offset & bpf_htons(IPV6_OFFSET_MASK | IPV6_MORE)) != 0;
+			is_fragment |= (extension->offset & bpf_htons(IPV6_OFFSET_MASK | IPV6_MORE)) != 0;
 			is_later = (extension->offset & bpf_htons(IPV6_OFFSET_MASK)) != 0;
 		}
 		next = extension->next;

@@ -29,8 +29,7 @@ static ALWAYS_INLINE __u64 pick_rings(const struct packet *pkt)
 /* Choose the backend of a flow.
  *
  * A steady slot needs no table: every director computes the same answer. Needs flow, service. Sets hash and
- * backend, which is not 0 exactly when HP_CONTINUE is returned. A later fragment names no port, so only a ring
- * that is indexed by source can place it. */
+ * backend, which is not 0 exactly when HP_CONTINUE is returned. */
 static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt, __u32 ring)
 {
 	union hp_block *head = bpf_map_lookup_elem(&slots, &ring), *block;
@@ -38,8 +37,6 @@ static ALWAYS_INLINE enum hp_verdict pick(struct packet *pkt, __u32 ring)
 
 	if (!head || !ring)
 		return HP_NO_BACKEND;
-	if (unlikely(pkt->is_later_fragment) && head->head.hash != HP_HASH_SOURCE)
-		return HP_FRAGMENT;
 	pkt->hash = hp_flow_hash(&pkt->flow, head->head.hash, head->head.seed);
 	slot = hp_slot(pkt->hash, head->head.size);
 	at = ring + 1 + slot / HP_SLOTS_PER_BLOCK;

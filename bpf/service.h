@@ -118,7 +118,6 @@ static ALWAYS_INLINE int service_is_vip(const struct packet *pkt)
 /* The service of any port, for what no service claims by its port. Needs the flow's destination and protocol. */
 static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
 {
-	int is_ours = pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP;
 	struct hp_trace *record;
 	int number;
 
@@ -126,7 +125,7 @@ static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
 		return HP_NOT_VIP;
 	number = service_look_up(pkt, hp_key_what(0, pkt->flow.protocol));
 	if (number == SERVICE_NO_KEY)
-		return pkt->is_later_fragment && is_ours ? HP_FRAGMENT : HP_VIP_OTHER;
+		return HP_VIP_OTHER;
 	pkt->service = (__u32)number;
 	if ((record = trace_record()))
 		record->any_port = 1;
@@ -142,8 +141,6 @@ static ALWAYS_INLINE enum hp_verdict service(struct packet *pkt)
 
 	if (unlikely(pkt->is_group))
 		return HP_NOT_IP;
-	if (unlikely(pkt->is_later_fragment))
-		return service_any_port(pkt);
 	number = service_look_up(pkt, hp_key_what(pkt->flow.destination_port, pkt->flow.protocol));
 	if (unlikely(number == SERVICE_NO_KEY))
 		return service_any_port(pkt);

@@ -173,6 +173,7 @@ struct config_limits {
 	uint32_t unproven; /* remembered for a second or so, and not heard of again yet */
 	uint32_t prefixes; /* of allow and deny, of all services that differ */
 	uint32_t sources;  /* whose new flows are counted */
+	uint32_t fragments; /* datagrams in fragments whose first one has come */
 };
 
 /* Outer source of tunnels: bits == family width is one address; fewer, and it varies with the flow within the

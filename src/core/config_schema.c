@@ -177,6 +177,12 @@ static void read_limit_sources(struct config_reader *reader, const struct yaml_n
 	read_limit(reader, value, SOURCES_MOST, "limits.sources", &reader->config->limits.sources);
 }
 
+static void read_limit_fragments(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	read_limit(reader, value, FLOWS_MOST, "limits.fragments", &reader->config->limits.fragments);
+}
+
 static const struct config_option limit_options[] = {
 	{"services", read_limit_services, false, "VIPs with their ports"},
 	{"backends", read_limit_backends, false, "different backends"},
@@ -185,6 +191,7 @@ static const struct config_option limit_options[] = {
 	{"unproven", read_limit_unproven, false, "flows that were just remembered, and have yet to prove themselves"},
 	{"prefixes", read_limit_prefixes, false, "prefixes of allow and deny, of all services that differ in them"},
 	{"sources", read_limit_sources, false, "clients whose new flows are counted, for services with a limit"},
+	{"fragments", read_limit_fragments, false, "datagrams in fragments whose first one has come"},
 };
 
 static void read_limits(struct config_reader *reader, const struct yaml_node *value, void *target)

@@ -30,6 +30,7 @@ struct dataplane_limits {
 	uint32_t unproven; /* remembered, not proven yet */
 	uint32_t prefixes; /* of guards */
 	uint32_t sources;  /* whose new flows are counted */
+	uint32_t fragments; /* datagrams in fragments whose beginning is known */
 	uint32_t said;	   /* DATAPLANE_SAYS_*: by the configuration, so that a data plane that is adopted gets smaller, too */
 };
 
@@ -40,6 +41,7 @@ struct dataplane_limits {
 #define DATAPLANE_SAYS_UNPROVEN 16u
 #define DATAPLANE_SAYS_PREFIXES 32u
 #define DATAPLANE_SAYS_SOURCES 64u
+#define DATAPLANE_SAYS_FRAGMENTS 128u
 
 /* A limit that stays what it was, since more is in use than was wanted. In the configuration's terms. */
 struct dataplane_kept {

@@ -144,6 +144,8 @@ int dataplane_choose_limits(struct dataplane *plane, const struct dataplane_set 
 		.prefixes = choose(migration, "prefixes", 1, 0, wanted->prefixes, is.prefixes, prefixes,
 				   said & DATAPLANE_SAYS_PREFIXES),
 		.sources = choose(migration, "sources", 1, 0, wanted->sources, is.sources, 0, said & DATAPLANE_SAYS_SOURCES),
+		.fragments = choose(migration, "fragments", 1, 0, wanted->fragments, is.fragments, 0,
+				    said & DATAPLANE_SAYS_FRAGMENTS),
 	};
 	return 0;
 }

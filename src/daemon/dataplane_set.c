@@ -41,6 +41,7 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_GUARDS] = {"guards", 0, sizeof(uint32_t), 3, DATAPLANE_COPY_GUARDS},
 	[DATAPLANE_SOURCES] = {"sources", 0, sizeof(uint64_t), 3, DATAPLANE_COPY_NOTHING},
 	[DATAPLANE_SAMPLES] = MAPPED(samples, struct hp_sample_row, 3, DATAPLANE_COPY_NOTHING),
+	[DATAPLANE_FRAGMENTS] = {"fragments", 0, sizeof(struct hp_fragment), 3, DATAPLANE_COPY_NOTHING},
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -104,6 +105,8 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return limits->sources;
 	case DATAPLANE_SAMPLES:
 		return HP_SERVICE_CELLS;
+	case DATAPLANE_FRAGMENTS:
+		return limits->fragments;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}
@@ -126,6 +129,7 @@ struct dataplane_limits dataplane_set_limits(const struct dataplane_set *set, co
 		.unproven = entries_of(set, DATAPLANE_UNPROVEN_MAP, wanted->unproven),
 		.prefixes = entries_of(set, DATAPLANE_GUARDS, wanted->prefixes),
 		.sources = entries_of(set, DATAPLANE_SOURCES, wanted->sources),
+		.fragments = entries_of(set, DATAPLANE_FRAGMENTS, wanted->fragments),
 	};
 }
 

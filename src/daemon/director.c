@@ -332,10 +332,11 @@ static void log_migration(const struct dataplane *plane)
 	if (migration->is_done)
 		log_event(LOG_NOTICE,
 			  "migrated abi=%u services=%u backends=%u slots=%u flows=%u unproven=%u prefixes=%u sources=%u "
-			  "cut_short=%s",
+			  "fragments=%u cut_short=%s",
 			  migration->abi, plane->limits.services - 1, plane->limits.backends - 1,
 			  (plane->limits.blocks - 1) * HP_SLOTS_PER_BLOCK, plane->limits.flows, plane->limits.unproven,
-			  plane->limits.prefixes, plane->limits.sources, migration->was_cut_short ? "yes" : "no");
+			  plane->limits.prefixes, plane->limits.sources, plane->limits.fragments,
+			  migration->was_cut_short ? "yes" : "no");
 }
 
 /* Room for both configurations: each has been given twice what it needs. What a configuration says it has to mean. */

@@ -18,6 +18,7 @@
 #define PREFIXES_LEAST 65536 /* memory is taken when one is written */
 #define SOURCES_AUTO 65536 /* 7 MB */
 #define FLOWS_AUTO (1u << 20)
+#define FRAGMENTS_AUTO (1u << 16) /* 9 MB: 200 ms of 10 Gbit/s in datagrams of 4,000 bytes */
 #define UNPROVEN_AUTO (1u << 18) /* 32 MB: a flood of 87,000 flows a second on slots that differ, for 3 s */
 
 /* What was counted already. */
@@ -164,6 +165,7 @@ static void use_said(const struct config_limits *said, struct dataplane_limits *
 	say(said->unproven, said->unproven, DATAPLANE_SAYS_UNPROVEN, &out->unproven, out);
 	say(said->prefixes, said->prefixes, DATAPLANE_SAYS_PREFIXES, &out->prefixes, out);
 	say(said->sources, said->sources, DATAPLANE_SAYS_SOURCES, &out->sources, out);
+	say(said->fragments, said->fragments, DATAPLANE_SAYS_FRAGMENTS, &out->fragments, out);
 }
 
 int fleet_room(const struct config *config, struct dataplane_limits *out)
@@ -182,6 +184,7 @@ int fleet_room(const struct config *config, struct dataplane_limits *out)
 	out->flows = FLOWS_AUTO;
 	out->unproven = UNPROVEN_AUTO;
 	out->sources = SOURCES_AUTO;
+	out->fragments = FRAGMENTS_AUTO;
 	out->services = room(needs.services, 0, 2, 0, SERVICES_LEAST, UINT32_MAX);
 	out->backends = room(needs.backends, needs.backends_apart, 2, BACKENDS_SPARE_MOST, BACKENDS_LEAST, UINT32_MAX);
 	out->prefixes = room(needs.prefixes, 0, 2, 0, PREFIXES_LEAST, UINT32_MAX);

@@ -30,7 +30,8 @@
 #define LAB_SERVICES 64
 #define LAB_FLOWS 1024 /* that are remembered and proven; as many that are not */
 #define LAB_SOURCES 256
-#define LAB_LIMITS LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 512, LAB_SOURCES
+#define LAB_FRAGMENTS 512
+#define LAB_LIMITS LAB_SERVICES, 256, 4096, LAB_FLOWS, 1024, 512, LAB_SOURCES, LAB_FRAGMENTS
 #define LAB_CAPTURES "HP_PACKET_CAPTURES" /* environment: the folder for captures */
 
 #define CLIENT4 "192.168.1.1"

@@ -10,7 +10,7 @@
 /* Limits that a configuration says, all of them. */
 #define SAYS_ALL                                                                                        \
 	(DATAPLANE_SAYS_SERVICES | DATAPLANE_SAYS_BACKENDS | DATAPLANE_SAYS_BLOCKS | DATAPLANE_SAYS_FLOWS | \
-	 DATAPLANE_SAYS_UNPROVEN | DATAPLANE_SAYS_PREFIXES | DATAPLANE_SAYS_SOURCES)
+	 DATAPLANE_SAYS_UNPROVEN | DATAPLANE_SAYS_PREFIXES | DATAPLANE_SAYS_SOURCES | DATAPLANE_SAYS_FRAGMENTS)
 
 struct still {
 	struct dataplane *plane;

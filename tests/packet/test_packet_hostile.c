@@ -213,7 +213,8 @@ static const char *judge(const struct wire *in, const struct lab_end *end)
 		return "it did not pass, and is not for a VIP";
 	if ((end->action == XDP_TX) != (is_forwarded(end->verdict) || is_answer(end->verdict)))
 		return "it was sent for no reason";
-	if (!end->service && !is_answer(end->verdict) && end->verdict != HP_FRAGMENT && end->action != XDP_PASS)
+	if (!end->service && !is_answer(end->verdict) && end->verdict != HP_FRAGMENT && end->verdict != HP_FRAGMENT_TINY &&
+	    end->action != XDP_PASS)
 		return "it was dropped before it was known to be a service's";
 	if (end->service && end->action == XDP_PASS)
 		return "a service's packet was passed to the kernel";
@@ -265,8 +266,9 @@ static void every_verdict_before_the_service_step_passes(void **state)
 static void frames_at_vips_do_no_harm(void **state)
 {
 	static const enum hp_verdict of_none[] = {HP_MALFORMED, HP_NOT_IP, HP_NOT_VIP, HP_VIP_OTHER, HP_VIP_SILENT, HP_FRAGMENT,
-						  HP_ANSWERED_ARP, HP_ANSWERED_ND, HP_ANSWERED_ECHO};
-	static const enum hp_verdict of_service[] = {HP_FORWARDED, HP_ICMP_FORWARDED, HP_NO_BACKEND, HP_FRAGMENT};
+						  HP_FRAGMENT_TINY, HP_ANSWERED_ARP, HP_ANSWERED_ND, HP_ANSWERED_ECHO};
+	static const enum hp_verdict of_service[] = {HP_FORWARDED, HP_ICMP_FORWARDED, HP_NO_BACKEND, HP_FRAGMENT,
+						     HP_FRAGMENT_CLASH};
 	bool is_seen[2][HP_VERDICT_COUNT] = {{false}};
 	struct lab *lab = *state;
 

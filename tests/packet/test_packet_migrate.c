@@ -6,7 +6,7 @@
 #include "director.skel.h"
 
 #define LAB_IS LAB_LIMITS
-#define LARGE 5000, 3000, 100000, 70000, 9000, 2000, 256
+#define LARGE 5000, 3000, 100000, 70000, 9000, 2000, 256, 512
 
 static int reached[STILL_FLOWS];
 
@@ -51,7 +51,8 @@ static void find_only_maps(const struct lab *lab)
 static bool limits_are(const struct dataplane_limits *a, const struct dataplane_limits *b)
 {
 	return a->services == b->services && a->backends == b->backends && a->blocks == b->blocks && a->flows == b->flows &&
-	       a->unproven == b->unproven && a->prefixes == b->prefixes && a->sources == b->sources;
+	       a->unproven == b->unproven && a->prefixes == b->prefixes && a->sources == b->sources &&
+	       a->fragments == b->fragments;
 }
 
 struct row {
@@ -64,25 +65,27 @@ struct row {
 /* One after another: each begins where the one before has ended. */
 static const struct row rows[] = {
 	{"what is as it should be stays", {LAB_IS, SAYS_ALL}, {LAB_IS, 0}, NULL, false},
-	{"more flows", {LAB_SERVICES, 256, 4096, 5000, 1024, 512, 256, SAYS_ALL},
-	 {LAB_SERVICES, 256, 4096, 5000, 1024, 512, 256, 0}, NULL, true},
-	{"more unproven ones", {LAB_SERVICES, 256, 4096, 5000, 3000, 512, 256, SAYS_ALL},
-	 {LAB_SERVICES, 256, 4096, 5000, 3000, 512, 256, 0}, NULL, true},
-	{"more prefixes", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 256, SAYS_ALL},
-	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 256, 0}, NULL, true},
-	{"more sources", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, SAYS_ALL},
-	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, 0}, NULL, true},
+	{"more flows", {LAB_SERVICES, 256, 4096, 5000, 1024, 512, 256, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 1024, 512, 256, 512, 0}, NULL, true},
+	{"more unproven ones", {LAB_SERVICES, 256, 4096, 5000, 3000, 512, 256, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 512, 256, 512, 0}, NULL, true},
+	{"more prefixes", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 256, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 256, 512, 0}, NULL, true},
+	{"more sources", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, 512, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, 512, 0}, NULL, true},
+	{"more fragments", {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, 600, SAYS_ALL},
+	 {LAB_SERVICES, 256, 4096, 5000, 3000, 1000, 700, 600, 0}, NULL, true},
 	{"all of it larger, but those", {LARGE, SAYS_ALL}, {LARGE, 0}, NULL, true},
-	{"what nobody said does not get less", {64, 64, 64, 64, 64, 64, 256, 0}, {LARGE, 0}, NULL, false},
-	{"nor less than it holds: flows", {5000, 3000, 100000, 10, 9000, 2000, 256, SAYS_ALL}, {LARGE, 0}, "flows", false},
-	{"services", {3, 3000, 100000, 70000, 9000, 2000, 256, SAYS_ALL}, {LARGE, 0}, "services", false},
-	{"backends", {5000, 5, 100000, 70000, 9000, 2000, 256, SAYS_ALL}, {LARGE, 0}, "backends", false},
-	{"slots", {5000, 3000, 70, 70000, 9000, 2000, 256, SAYS_ALL}, {LARGE, 0}, "slots", false},
-	{"prefixes", {5000, 3000, 100000, 70000, 9000, 3, 256, SAYS_ALL}, {LARGE, 0}, "prefixes", false},
-	{"one is kept, others get less", {100, 3000, 70, 70000, 9000, 100, 256, SAYS_ALL},
-	 {100, 3000, 100000, 70000, 9000, 100, 256, 0}, "slots", true},
-	{"services alone", {LAB_SERVICES, 3000, 100000, 70000, 9000, 100, 256, 0},
-	 {100, 3000, 100000, 70000, 9000, 100, 256, 0}, NULL, false},
+	{"what nobody said does not get less", {64, 64, 64, 64, 64, 64, 256, 512, 0}, {LARGE, 0}, NULL, false},
+	{"nor less than it holds: flows", {5000, 3000, 100000, 10, 9000, 2000, 256, 512, SAYS_ALL}, {LARGE, 0}, "flows", false},
+	{"services", {3, 3000, 100000, 70000, 9000, 2000, 256, 512, SAYS_ALL}, {LARGE, 0}, "services", false},
+	{"backends", {5000, 5, 100000, 70000, 9000, 2000, 256, 512, SAYS_ALL}, {LARGE, 0}, "backends", false},
+	{"slots", {5000, 3000, 70, 70000, 9000, 2000, 256, 512, SAYS_ALL}, {LARGE, 0}, "slots", false},
+	{"prefixes", {5000, 3000, 100000, 70000, 9000, 3, 256, 512, SAYS_ALL}, {LARGE, 0}, "prefixes", false},
+	{"one is kept, others get less", {100, 3000, 70, 70000, 9000, 100, 256, 512, SAYS_ALL},
+	 {100, 3000, 100000, 70000, 9000, 100, 256, 512, 0}, "slots", true},
+	{"services alone", {LAB_SERVICES, 3000, 100000, 70000, 9000, 100, 256, 512, 0},
+	 {100, 3000, 100000, 70000, 9000, 100, 256, 512, 0}, NULL, false},
 	{"back to where it began", {LAB_IS, SAYS_ALL}, {LAB_IS, 0}, NULL, true},
 };
 
@@ -127,7 +130,7 @@ static void sizes_follow_the_limits(void **state)
 /* A size that cannot be had leaves everything as it is. */
 static void what_the_kernel_refuses_is_kept(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, 1u << 31, 1024, 512, 256, SAYS_ALL};
+	static const struct dataplane_limits limits = {LAB_SERVICES, 256, 4096, 1u << 31, 1024, 512, 256, 512, SAYS_ALL};
 	static const struct dataplane_limits is = {LAB_IS, 0};
 	struct lab *lab = *state;
 	struct still before = still_take(&lab->plane), after;
@@ -149,7 +152,7 @@ static void what_the_kernel_refuses_is_kept(void **state)
 /* A configuration can be applied, and a change be lived through, after all that. */
 static void life_goes_on(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, 256, SAYS_ALL};
+	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, 256, 512, SAYS_ALL};
 	struct lab *lab = *state;
 	struct err e;
 
@@ -306,10 +309,10 @@ static void unknown_records_are_refused(void **state)
 	assert_int_equal(still_astray(lab, reached), 0);
 }
 
-/* A set of ABI 2 has no terms and no guards, and verdicts in other cells. */
+/* A set of ABI 2 has no terms, guards and fragments, and verdicts in other cells. */
 static void an_older_set_gets_what_it_lacks(void **state)
 {
-	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, 256, SAYS_ALL};
+	static const struct dataplane_limits limits = {LAB_SERVICES + 100, 300, 5000, 2000, 2000, 600, 256, 512, SAYS_ALL};
 	struct lab *lab = *state;
 	const uint32_t count = dataplane_entries(DATAPLANE_SERVICE_COUNTS, &lab->plane.limits);
 	char path[DATAPLANE_PATH_BYTES], pins[256];

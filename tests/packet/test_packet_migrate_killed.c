@@ -16,7 +16,7 @@
 
 static const struct dataplane_limits sizes[] = {
 	{LAB_LIMITS, SAYS_ALL},
-	{300, 700, 9000, 3000, 3000, 700, 300, SAYS_ALL},
+	{300, 700, 9000, 3000, 3000, 700, 300, 600, SAYS_ALL},
 };
 
 static int reached[STILL_FLOWS];

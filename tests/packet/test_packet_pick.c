@@ -292,6 +292,7 @@ static void flow_hash_follows_the_flow(void **state)
 			spec.to = VIP4;
 			spec.from_port = port;
 			spec.to_port = 80;
+			spec.id = port;
 			wire_make(&in, &spec);
 			lab_run(lab, &in, &end);
 			first = first ? first : backend_of(&end);

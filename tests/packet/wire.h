@@ -37,6 +37,7 @@ struct wire_spec {
 	uint32_t options;     /* bytes of IPv4 options, a multiple of 4 */
 	const char *chain;    /* IPv6 extension headers, a letter each: see wire_chain_kind */
 	uint16_t fragment;    /* the field of that name, as IPv4 has it; in IPv6 that of the letter f */
+	uint32_t id;	      /* the fragment's; of IPv4 16 bits */
 	uint8_t ttl;
 	const char *tags; /* VLAN tags, outer first: q is 0x8100, a is 0x88a8 */
 	const uint8_t *mac_to, *mac_from;
@@ -106,7 +107,7 @@ static inline void wire_put_ip4(uint8_t *at, const struct wire_spec *spec, uint8
 	at[0] = (uint8_t)(0x40 | bytes / 4);
 	at[1] = 0;
 	wire_put16(at + 2, bytes + behind);
-	wire_put16(at + 4, 0x1234);
+	wire_put16(at + 4, spec->id ? spec->id : 0x1234);
 	wire_put16(at + 6, spec->fragment);
 	at[8] = spec->ttl ? spec->ttl : WIRE_TTL;
 	at[9] = protocol;
@@ -155,7 +156,8 @@ static inline void wire_put_chain(uint8_t *at, const struct wire_spec *spec, uin
 		if (*c == 'f') {
 			at[1] = 0;
 			wire_put16(at + 2, (spec->fragment & 0x1fffu) << 3 | (spec->fragment & WIRE_IP4_MORE ? 1 : 0));
-			at[7] = 0x77;
+			wire_put16(at + 4, spec->id >> 16);
+			wire_put16(at + 6, spec->id ? spec->id : 0x77);
 		}
 		at += bytes;
 	}

@@ -101,8 +101,8 @@ static char *describe(const struct config *config)
 			vlans[config->interfaces[i].vlan]);
 	for (size_t i = 0; i < config->service_count; i++)
 		describe_service(out, config->services[i]);
-	fprintf(out, "limits %u %u %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots,
-		config->limits.flows, config->limits.unproven);
+	fprintf(out, "limits %u %u %u %u %u %u\n", config->limits.services, config->limits.backends, config->limits.slots,
+		config->limits.flows, config->limits.unproven, config->limits.fragments);
 	describe_source(out, "source4", &config->tunnel.source4);
 	describe_source(out, "source6", &config->tunnel.source6);
 	if (config->tunnel.has_gre_key)
@@ -129,11 +129,11 @@ static const struct row rows[] = {
 	{"all that may be left out", TEXT(WEB("")),
 	 "interface eth0 announces auto\n"
 	 "service tcp/10.2.0.1:80: 10.2.0.1 tcp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 3)\n"
-	 "limits 0 0 0 0 0\nsource4 of the route\nsource6 of the route\n"
+	 "limits 0 0 0 0 0 0\nsource4 of the route\nsource6 of the route\n"
 	 "probes 0x48000000 0xff000000 4848\nannounce 248 10 60 active\napi /run/halfproxy/api.sock halfproxy\n"},
-	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0\n"},
-	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0\n"},
-	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0\n"},
+	{"no services", TEXT("interfaces: [eth0]\n" NONE), "interface eth0 announces auto\nlimits 0 0 0 0 0 0\n"},
+	{"services left blank", TEXT("interfaces: [eth0]\nservices:\n"), "limits 0 0 0 0 0 0\n"},
+	{"services: null", TEXT("interfaces: [eth0]\nservices: null\n"), "limits 0 0 0 0 0 0\n"},
 
 	/* interfaces */
 	{"an interface with options", TEXT("interfaces: [{name: eth0, announce: none, mode: generic}]\n" NONE),
@@ -296,10 +296,12 @@ static const struct row rows[] = {
 	 TEXT(WEB("") "  - {vip: 10.2.0.1, port: 81, backends: [10.3.0.1]}\n"), "-> 10.3.0.1*1 (line 4)"},
 
 	/* the rest of the top level */
-	{"limits", TEXT("limits: {services: 100, backends: 200, slots: 65536, flows: 300, unproven: 400}\n" WEB("")),
-	 "limits 100 200 65536 300 400\n"},
-	{"limits auto", TEXT("limits: {services: auto, backends: auto, slots: auto, flows: auto, unproven: auto}\n" WEB("")),
-	 "limits 0 0 0 0 0\n"},
+	{"limits", TEXT("limits: {services: 100, backends: 200, slots: 65536, flows: 300, unproven: 400, "
+			"fragments: 500}\n" WEB("")),
+	 "limits 100 200 65536 300 400 500\n"},
+	{"limits auto", TEXT("limits: {services: auto, backends: auto, slots: auto, flows: auto, unproven: auto, "
+			     "fragments: auto}\n" WEB("")),
+	 "limits 0 0 0 0 0 0\n"},
 	{"an outer source", TEXT("tunnel: {source4: 192.0.2.1, source6: \"2001:db8::5\"}\n" WEB("")),
 	 "source4 192.0.2.1/32\nsource6 2001:db8::5/128\n"},
 	{"GRE with a key", TEXT("tunnel: {gre_key: 4294967295}\n" WEB(", forward: gre")), "gre_key 4294967295\n"},

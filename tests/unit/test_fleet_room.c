@@ -5,10 +5,10 @@
 #include "core/config_parse.h"
 #include "daemon/fleet.h"
 
-#define PREFIXES 65536, 65536 /* and sources */
+#define PREFIXES 65536, 65536, 65536 /* and sources, and fragments */
 #define FLOWS (1u << 20), (1u << 18), PREFIXES /* auto */
 #define SAYS_SIZES (DATAPLANE_SAYS_SERVICES | DATAPLANE_SAYS_BACKENDS | DATAPLANE_SAYS_BLOCKS)
-#define SAYS_FLOWS (DATAPLANE_SAYS_FLOWS | DATAPLANE_SAYS_UNPROVEN)
+#define SAYS_FLOWS (DATAPLANE_SAYS_FLOWS | DATAPLANE_SAYS_UNPROVEN | DATAPLANE_SAYS_FRAGMENTS)
 #define BLOCKS(slots) (1 + ((slots) + HP_SLOTS_PER_BLOCK - 1) / HP_SLOTS_PER_BLOCK)
 
 struct row {
@@ -28,10 +28,10 @@ static const struct row rows[] = {
 	 {20002, 20002, (10000 * BLOCKS(1009) + 1) * 3, FLOWS, 0}},
 	{"what the file says is what it gets", 1000, true, "", "limits: {services: 5000, backends: 70, slots: 16000000}",
 	 {5001, 71, 1000001, FLOWS, SAYS_SIZES}},
-	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000}",
-	 {1024, 4096, 65536, 2048, 18000, PREFIXES, SAYS_FLOWS}},
+	{"of flows too", 3, true, "", "limits: {flows: 2048, unproven: 18000, fragments: 90}",
+	 {1024, 4096, 65536, 2048, 18000, 65536, 65536, 90, SAYS_FLOWS}},
 	{"of prefixes and sources", 3, true, "deny: [192.0.2.0/24],", "limits: {prefixes: 7, sources: 70}",
-	 {1024, 4096, 65536, 1u << 20, 1u << 18, 7, 70, DATAPLANE_SAYS_PREFIXES | DATAPLANE_SAYS_SOURCES}},
+	 {1024, 4096, 65536, 1u << 20, 1u << 18, 7, 70, 1u << 16, DATAPLANE_SAYS_PREFIXES | DATAPLANE_SAYS_SOURCES}},
 	{"what no array could hold is no small number", 5000, false, "slots: 16777213,", "", {10002, 10002, 1 << 26, FLOWS, 0}},
 };
 
