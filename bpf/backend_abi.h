@@ -31,7 +31,8 @@
 	X(ASKED, "questions of directors whether GUE is opened here, dropped, which says that it is")                       \
 	X(MAPPED, "connections and datagrams to a mapped port whose server was found")                                      \
 	X(UNSERVED, "connections and datagrams to a mapped port for which no server was found")                             \
-	X(ANSWERED, "datagrams of servers that left from the mapped port")
+	X(ANSWERED, "datagrams of servers that left from the mapped port")                                      \
+	X(CONGESTED, "tunnelled packets marked as having met congestion, whose senders do not know of marks, dropped")
 
 enum hpb_counter {
 #define HPB_COUNTER_ENUM(name, text) HPB_##name,

@@ -1,12 +1,12 @@
 /* Decap: take the outer headers off a tunnelled packet that a named director sent for one of our VIPs, unless its second
  * chance is better. A director's question whether we are here is dropped; everything else is the kernel's, untouched.
  *
- * The inner packet stays as it is, its ECN bits too: our directors send the outer header as Not-ECT, which no router
- * marks (RFC 6040, compatibility mode). */
+ * The inner packet stays as it is, but for a congestion mark that the outer header got on its way. */
 #ifndef HP_DECAP_H
 #define HP_DECAP_H
 
 #include "chance.h"
+#include "ecn.h"
 #include "tunnel.h"
 
 #define DECAP_LINK_MOST 22
@@ -88,6 +88,10 @@ static __always_inline int decap(struct xdp_md *ctx)
 		if (chance_leaves(ctx, &t))
 			return XDP_PASS;
 		backend_count(t.hops == HP_CHANCE_FRESH ? HPB_KEPT : HPB_TAKEN_OVER);
+	}
+	if (!ecn_carry(&t)) {
+		backend_count(HPB_CONGESTED);
+		return XDP_DROP;
 	}
 	return decap_open(ctx, &t);
 }

@@ -65,17 +65,30 @@ static ALWAYS_INLINE void forward_udp(const struct packet *pkt, struct udphdr *u
 	udp->len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + HP_GUE_BYTES));
 }
 
-/* The outer IPv4 header (RFC 2003) and what of GRE or GUE follows: the template, the length, the varied bits of the source,
- * the checksum. */
+/* DSCP and ECN of the packet, which the outer header bears as well: ECN as RFC 6040 (4.1, normal mode) has it, DSCP by the
+ * uniform model of RFC 2983, so that the packet is treated on its way as without a tunnel. Needs l3, the flow's family. */
+static ALWAYS_INLINE __u32 forward_class(const struct packet *pkt)
+{
+	const __u8 *first = pkt->l3;
+
+	barrier_var(first);
+	if ((void *)(first + 2) > (void *)(long)pkt->ctx->data_end)
+		return 0; /* cannot be: the parse has seen it */
+	return pkt->flow.is_ipv6 ? (first[0] << 4 | first[1] >> 4) & 0xff : first[1];
+}
+
+/* The outer IPv4 header (RFC 2003) and what of GRE or GUE follows: the template, the length, DSCP and ECN, the varied bits of the
+ * source, the checksum. */
 static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
-					 __u32 outer_bytes)
+					 __u32 outer_bytes, __u32 class)
 {
 	struct iphdr *ip = outer;
 	__u16 length = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + outer_bytes));
 	__be32 varied = pkt->hash & adjacency->source_mask;
-	__u32 sum = (__u32)adjacency->outer_sum + length + (varied & 0xffff) + (varied >> 16);
+	__u32 sum = (__u32)adjacency->outer_sum + bpf_htons((__u16)class) + length + (varied & 0xffff) + (varied >> 16);
 
 	forward_copy(ip, adjacency->outer, outer_bytes);
+	ip->tos = (__u8)class;
 	ip->tot_len = length;
 	ip->saddr |= varied;
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -87,11 +100,12 @@ static ALWAYS_INLINE void forward_outer4(const struct packet *pkt, const struct 
 
 /* The outer IPv6 header (RFC 2473) and what of GRE or GUE follows. */
 static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct hp_adjacency *adjacency, void *outer,
-					 __u32 outer_bytes)
+					 __u32 outer_bytes, __u32 class)
 {
 	struct ipv6hdr *ip = outer;
 
 	forward_copy(ip, adjacency->outer, outer_bytes);
+	*(__be16 *)ip = bpf_htons((__u16)(6 << 12 | class << 4));
 	ip->payload_len = bpf_htons((__u16)(pkt->ip_bytes + pkt->chance_bytes + outer_bytes - FORWARD_OUTER6));
 	ip->saddr.in6_u.u6_addr32[3] |= pkt->hash & adjacency->source_mask;
 	if (outer_bytes == FORWARD_OUTER6 + HP_GUE_BYTES)
@@ -100,7 +114,7 @@ static ALWAYS_INLINE void forward_outer6(const struct packet *pkt, const struct 
 
 /* Write the headers, l2_bytes and outer_bytes long, which the caller passes as constants. */
 static ALWAYS_INLINE enum hp_verdict forward_put(const struct packet *pkt, const struct hp_adjacency *adjacency,
-						 __u32 l2_bytes, __u32 outer_bytes)
+						 __u32 l2_bytes, __u32 outer_bytes, __u32 class)
 {
 	void *data = (void *)(long)pkt->ctx->data;
 	void *end = (void *)(long)pkt->ctx->data_end;
@@ -109,47 +123,58 @@ static ALWAYS_INLINE enum hp_verdict forward_put(const struct packet *pkt, const
 		return HP_NO_HEADROOM;
 	forward_copy(data, adjacency->l2, l2_bytes);
 	if (outer_bytes && outer_bytes < FORWARD_OUTER6)
-		forward_outer4(pkt, adjacency, data + l2_bytes, outer_bytes);
+		forward_outer4(pkt, adjacency, data + l2_bytes, outer_bytes, class);
 	else if (outer_bytes)
-		forward_outer6(pkt, adjacency, data + l2_bytes, outer_bytes);
+		forward_outer6(pkt, adjacency, data + l2_bytes, outer_bytes, class);
 	return HP_FORWARDED;
 }
 
 static ALWAYS_INLINE enum hp_verdict forward_put_outer(const struct packet *pkt, const struct hp_adjacency *adjacency,
-						       __u32 l2_bytes)
+						       __u32 l2_bytes, __u32 class)
 {
 	switch (adjacency->outer_bytes) {
 	case 0:
-		return forward_put(pkt, adjacency, l2_bytes, 0);
+		return forward_put(pkt, adjacency, l2_bytes, 0, class);
 	case FORWARD_OUTER4:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4, class);
 	case FORWARD_OUTER4 + HP_GUE_BYTES:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GUE_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GUE_BYTES, class);
 	case FORWARD_OUTER6:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6, class);
 	case FORWARD_OUTER6 + HP_GUE_BYTES:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GUE_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GUE_BYTES, class);
 	case FORWARD_OUTER4 + HP_GRE_BYTES:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_BYTES, class);
 	case FORWARD_OUTER4 + HP_GRE_KEYED_BYTES:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_KEYED_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER4 + HP_GRE_KEYED_BYTES, class);
 	case FORWARD_OUTER6 + HP_GRE_BYTES:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_BYTES, class);
 	default:
-		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_KEYED_BYTES);
+		return forward_put(pkt, adjacency, l2_bytes, FORWARD_OUTER6 + HP_GRE_KEYED_BYTES, class);
 	}
 }
 
-static ALWAYS_INLINE enum hp_verdict forward_headers(const struct packet *pkt, const struct hp_adjacency *adjacency)
+static ALWAYS_INLINE enum hp_verdict forward_headers(const struct packet *pkt, const struct hp_adjacency *adjacency, __u32 class)
 {
 	switch (adjacency->l2_bytes) {
 	case ETH_HLEN:
-		return forward_put_outer(pkt, adjacency, ETH_HLEN);
+		return forward_put_outer(pkt, adjacency, ETH_HLEN, class);
 	case ETH_HLEN + FORWARD_TAG_BYTES:
-		return forward_put_outer(pkt, adjacency, ETH_HLEN + FORWARD_TAG_BYTES);
+		return forward_put_outer(pkt, adjacency, ETH_HLEN + FORWARD_TAG_BYTES, class);
 	default:
-		return forward_put_outer(pkt, adjacency, ETH_HLEN + 2 * FORWARD_TAG_BYTES);
+		return forward_put_outer(pkt, adjacency, ETH_HLEN + 2 * FORWARD_TAG_BYTES, class);
 	}
+}
+
+/* Cut off what stands behind the packet: a short one was padded to fill a frame, and with a header more it need not be. Returns
+ * 0 on success. */
+static ALWAYS_INLINE int forward_cut(const struct packet *pkt)
+{
+	__u32 bytes = pkt->l3_offset + pkt->ip_bytes;
+	long whole = (void *)(long)pkt->ctx->data_end - (void *)(long)pkt->ctx->data;
+
+	barrier_var(whole);
+	return likely((__u32)whole == bytes) ? 0 : (int)bpf_xdp_adjust_tail(pkt->ctx, (int)bytes - (int)whole);
 }
 
 /* Where the packet leaves: by the interface that it came in by, or another. */
@@ -226,6 +251,7 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 	struct hp_backend *backend = bpf_map_lookup_elem(&backends, &number);
 	struct hp_adjacency *adjacency;
 	enum hp_verdict verdict;
+	__u32 class = 0;
 	int delta;
 
 	if (!backend)
@@ -240,12 +266,17 @@ static ALWAYS_INLINE enum hp_verdict forward(struct packet *pkt)
 	if (unlikely(pkt->ip_bytes + adjacency->outer_bytes > adjacency->mtu))
 		return oversize_tell(pkt->ctx, (__u32)adjacency->mtu - adjacency->outer_bytes, pkt->service) ? HP_TOO_BIG_TOLD
 													     : HP_TOO_BIG;
+	if (adjacency->outer_bytes) {
+		class = forward_class(pkt);
+		if (forward_cut(pkt))
+			return HP_NO_HEADROOM;
+	}
 	if (unlikely(pkt->alternate))
 		pkt->chance_bytes = forward_chance_bytes(pkt, adjacency);
 	delta = (int)pkt->l3_offset - adjacency->l2_bytes - adjacency->outer_bytes - (int)pkt->chance_bytes;
 	if (delta && bpf_xdp_adjust_head(pkt->ctx, delta))
 		return HP_NO_HEADROOM;
-	verdict = forward_headers(pkt, adjacency);
+	verdict = forward_headers(pkt, adjacency, class);
 	if (unlikely(pkt->chance_bytes) && verdict == HP_FORWARDED &&
 	    forward_put_chance(pkt->ctx, adjacency->l2_bytes + adjacency->outer_bytes - sizeof(struct hp_gue), pkt->alternate))
 		return HP_NO_HEADROOM;

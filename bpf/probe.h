@@ -128,9 +128,9 @@ static ALWAYS_INLINE int probe_put_outer(struct __sk_buff *skb, const struct pac
 	if (bpf_skb_adjust_room(skb, (__s32)outer_bytes, BPF_ADJ_ROOM_MAC, kind | BPF_F_ADJ_ROOM_FIXED_GSO))
 		return -1;
 	if (outer_bytes < FORWARD_OUTER6)
-		forward_outer4(pkt, adjacency, outer, outer_bytes);
+		forward_outer4(pkt, adjacency, outer, outer_bytes, 0);
 	else
-		forward_outer6(pkt, adjacency, outer, outer_bytes);
+		forward_outer6(pkt, adjacency, outer, outer_bytes, 0);
 	return (int)bpf_skb_store_bytes(skb, ETH_HLEN, outer, outer_bytes, 0);
 }
 

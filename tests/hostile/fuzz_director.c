@@ -386,9 +386,10 @@ static void check_forwarded(const __u8 *was, size_t was_bytes, const __u8 *is, s
 	size_t l3 = l3_of(was, was_bytes), at = l3_of(is, bytes), kept = was_bytes - l3;
 	const __u8 *outer = is + at;
 
-	need(bytes >= at + kept && !memcmp(is + bytes - kept, was + l3, kept));
-	if (bytes == at + kept)
+	if (bytes == at + kept && !memcmp(outer, was + l3, kept))
 		return;
+	kept = was[l3] >> 4 == 4 ? word_at(was + l3 + 2) : word_at(was + l3 + 4) + 40u; /* and no padding */
+	need(bytes > at + kept && !memcmp(is + bytes - kept, was + l3, kept));
 	if (word_at(is + at - 2) == ETH_P_IP) {
 		need(bytes - at - kept >= 20 && sum_words(0, outer, 20) == 0xffff && word_at(outer + 2) <= bytes - at);
 		check_tunnel(outer + 20, bytes - at - kept - 20, outer[9], word_at(outer + 2) - 20u);

@@ -154,6 +154,20 @@ static void build(const struct row *row, struct frame *frame, size_t *inner)
 	frame->bytes -= row->flaw.cut;
 }
 
+/* DSCP and ECN of the header at a place; its checksum right after that. */
+static void set_class(struct frame *frame, size_t at, uint32_t class)
+{
+	size_t bytes = (frame->byte[at] & 15u) * 4;
+
+	if (frame->byte[at] >> 4 == 6) {
+		set16(frame, at, 0x6000 | class << 4);
+		return;
+	}
+	frame->byte[at + 1] = (uint8_t)class;
+	set16(frame, at + 10, 0);
+	set16(frame, at + 10, fold(sum_bytes(frame->byte + at, bytes, 0)));
+}
+
 static void expect_opened(const struct row *row, const struct frame *in, const struct frame *out, size_t inner)
 {
 	size_t link = 14 + 4 * (size_t)row->depth;
@@ -212,6 +226,31 @@ static void test_opened(void **state)
 	run_all((struct row){"the frame's padding stays behind it", .flaw.padding = 9, .counter = HPB_DECAPSULATED});
 	run_all((struct row){"an inner packet may be shorter than its room", .flaw.inner_length = -5,
 			     .counter = HPB_DECAPSULATED});
+}
+
+/* RFC 6040, figure 4: rows are the inner field, columns the outer one; -1: dropped. All of the DSCP of either stays. */
+static void test_ecn(void **state)
+{
+	static const int becomes[4][4] = {{0, 0, 0, -1}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
+
+	for (unsigned int i = 0; i < 4u * 4 * 4 * 3; i++) {
+		struct row row = {.outer = families[i & 1], .inner = families[i >> 1 & 1], .kind = (enum kind)(i / 64)};
+		uint32_t is = i >> 2 & 3, mark = i >> 4 & 3;
+		int want = becomes[is][mark];
+		uint64_t dropped = lab_count(HPB_CONGESTED);
+		struct frame in, out;
+		size_t inner;
+
+		build(&row, &in, &inner);
+		set_class(&in, 14, 10 << 2 | mark);
+		set_class(&in, inner, 46 << 2 | is);
+		assert_int_equal(lab_run(lab->progs.hp_decap, &in, &out), want < 0 ? XDP_DROP : XDP_PASS);
+		assert_int_equal(lab_count(HPB_CONGESTED) - dropped, want < 0);
+		if (want < 0)
+			continue;
+		set_class(&in, inner, 46 << 2 | (uint32_t)want);
+		expect_opened(&row, &in, &out, inner);
+	}
 }
 
 static void test_options(void **state)
@@ -437,7 +476,8 @@ static int open_lab(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_options),	cmocka_unit_test(test_left_alone),
+		cmocka_unit_test(test_opened),	  cmocka_unit_test(test_ecn),
+		cmocka_unit_test(test_options),	  cmocka_unit_test(test_left_alone),
 		cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_many_tags), cmocka_unit_test(test_other_gue),
 		cmocka_unit_test(test_other_gre), cmocka_unit_test(test_question),
 		cmocka_unit_test(test_gue_not_taken),

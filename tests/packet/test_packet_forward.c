@@ -157,6 +157,12 @@ static void packet_stays_as_it_came(void **state)
 		{"40 bytes of options", false, {.options = 40}},
 		{"TTL 1", false, {.ttl = 1}},
 		{"hop limit 1", true, {.ttl = 1}},
+		{"every bit of DSCP and ECN", false, {.class = 0xff}},
+		{"every bit of DSCP and ECN", true, {.class = 0xff}},
+		{"expedited forwarding, ECT(0)", false, {.class = 46 << 2 | 2}},
+		{"expedited forwarding, ECT(1)", true, {.class = 46 << 2 | 1}},
+		{"congestion experienced", false, {.class = 3, .payload = 1000}},
+		{"congestion experienced", true, {.class = 3, .payload = 1000}},
 		{"don't fragment", false, {.fragment = WIRE_IP4_KEEP}},
 		{"first fragment", false, {.fragment = WIRE_IP4_MORE, .payload = 64}},
 		{"first fragment", true, {.chain = "f", .fragment = WIRE_IP4_MORE, .payload = 64}},
@@ -183,6 +189,33 @@ static void packet_stays_as_it_came(void **state)
 				continue;
 			snprintf(says, sizeof(says), "%s, %s", methods[m].says, rows[i].says);
 			make(&in, &methods[m], rows[i].spec);
+			wrong += try_forward(lab, says, &methods[m], &in);
+		}
+	assert_int_equal(wrong, 0);
+}
+
+/* A director is no router: whatever is left of a packet's time to live stays, and it goes on. */
+static void time_to_live_is_not_spent(void **state)
+{
+	static const uint8_t ttls[] = {0, 1, 2, 255};
+	struct lab *lab = *state;
+	int wrong = 0;
+
+	apply_methods(lab);
+	for (size_t m = 0; m < METHODS; m++)
+		for (size_t i = 0; i < sizeof(ttls); i++) {
+			char says[128];
+			struct wire in;
+			uint8_t *ip;
+
+			make(&in, &methods[m], (struct wire_spec){.payload = 10});
+			ip = in.byte + in.l3;
+			ip[ip[0] >> 4 == 4 ? 8 : 7] = ttls[i];
+			if (ip[0] >> 4 == 4) {
+				wire_put16(ip + 10, 0);
+				wire_put16(ip + 10, wire_checksum(wire_sum(0, ip, 20)));
+			}
+			snprintf(says, sizeof(says), "%s, TTL %u", methods[m].says, ttls[i]);
 			wrong += try_forward(lab, says, &methods[m], &in);
 		}
 	assert_int_equal(wrong, 0);
@@ -470,6 +503,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_method_at_every_depth),
 		cmocka_unit_test(packet_stays_as_it_came),
+		cmocka_unit_test(time_to_live_is_not_spent),
 		cmocka_unit_test(mtu_is_filled_to_the_byte),
 		cmocka_unit_test(source_varies_within_its_prefix),
 		cmocka_unit_test(gre_bears_its_key),

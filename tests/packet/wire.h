@@ -39,6 +39,7 @@ struct wire_spec {
 	uint16_t fragment;    /* the field of that name, as IPv4 has it; in IPv6 that of the letter f */
 	uint32_t id;	      /* the fragment's; of IPv4 16 bits */
 	uint8_t ttl;
+	uint8_t class; /* DSCP and ECN */
 	const char *tags; /* VLAN tags, outer first: q is 0x8100, a is 0x88a8 */
 	const uint8_t *mac_to, *mac_from;
 };
@@ -105,7 +106,7 @@ static inline void wire_put_ip4(uint8_t *at, const struct wire_spec *spec, uint8
 
 	memset(at, 1, bytes); /* options: no-operation */
 	at[0] = (uint8_t)(0x40 | bytes / 4);
-	at[1] = 0;
+	at[1] = spec->class;
 	wire_put16(at + 2, bytes + behind);
 	wire_put16(at + 4, spec->id ? spec->id : 0x1234);
 	wire_put16(at + 6, spec->fragment);
@@ -166,7 +167,7 @@ static inline void wire_put_chain(uint8_t *at, const struct wire_spec *spec, uin
 static inline void wire_put_ip6(uint8_t *at, const struct wire_spec *spec, uint8_t protocol, uint32_t behind)
 {
 	memset(at, 0, 8);
-	at[0] = 0x60;
+	wire_put16(at, 0x6000 | spec->class << 4);
 	at[3] = 0x42; /* flow label */
 	wire_put16(at + 4, wire_chain_bytes(spec->chain) + behind);
 	at[6] = spec->chain && *spec->chain ? wire_chain_kind(*spec->chain) : protocol;
@@ -294,11 +295,14 @@ static inline uint32_t wire_put_gre(uint8_t *at, const struct wire_way *way, boo
 	return wire_gre_bytes(way);
 }
 
-/* Compose the frame that must leave when `in` is forwarded that way: the IP packet as it came, behind new headers. */
+/* Compose the frame that must leave when `in` is forwarded that way: the IP packet as it came, behind new headers. What stands
+ * behind the packet goes into no tunnel. */
 static inline void wire_forward(struct wire *out, const struct wire *in, const struct wire_way *way)
 {
 	bool inner4 = in->byte[in->l3] >> 4 == 4, outer4 = way->outer_to ? wire_is4(way->outer_to) : inner4;
-	struct wire_spec outer = {.from = way->outer_from, .to = way->outer_to, .ttl = 64, .fragment = WIRE_IP4_KEEP};
+	struct wire_spec outer = {.from = way->outer_from, .to = way->outer_to, .ttl = 64, .fragment = WIRE_IP4_KEEP,
+				  .class = inner4 ? in->byte[in->l3 + 1] : (uint8_t)(wire_get16(in->byte + in->l3) >> 4)};
+	uint32_t kept = way->outer_to ? in->ip_bytes : in->bytes - in->l3;
 	uint8_t inner = inner4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 	uint8_t protocol = way->is_gue ? IPPROTO_UDP : way->is_gre ? IPPROTO_GRE : inner;
 	uint32_t behind = wire_gue_bytes(way) + wire_gre_bytes(way) + in->ip_bytes;
@@ -321,9 +325,9 @@ static inline void wire_forward(struct wire *out, const struct wire *in, const s
 	}
 	out->bytes += wire_put_gue(out->byte + out->bytes, way, inner, in->ip_bytes);
 	out->bytes += wire_put_gre(out->byte + out->bytes, way, inner4);
-	memcpy(out->byte + out->bytes, in->byte + in->l3, in->bytes - in->l3);
-	out->bytes += in->bytes - in->l3;
-	out->ip_bytes = in->ip_bytes + (out->bytes - out->l3) - (in->bytes - in->l3);
+	memcpy(out->byte + out->bytes, in->byte + in->l3, kept);
+	out->bytes += kept;
+	out->ip_bytes = in->ip_bytes + (out->bytes - out->l3) - kept;
 }
 
 /* The same, for comparison with what left: GUE's source port is taken from there, if it is one that may stand there. */
