@@ -132,7 +132,7 @@ static void *look_up(void *map, const void *key)
 		return ROW(maps.samples, key);
 	if (map == &sample_turns)
 		return ROW(maps.sample_turns, key);
-	return NULL;
+	return NULL; /* of `tellings`, too: nobody is told of packets too big */
 }
 
 static long update(void *map, const void *key, const void *value, __u64 flags)
@@ -254,15 +254,17 @@ static void add_backend(__u32 number, enum hp_method method, const char *text, _
 	struct adjacency facts = {.ifindex = tags ? OTHER_PORT : IFINDEX, .mtu = 1500, .mac_destination = {2, 0, 0, 0, 0, 9},
 				  .mac_source = {2, 0, 0, 0, 0, 2}, .tag_count = tags, .tag = {{0x88a8, 10}, {0x8100, 20}},
 				  .on_link = true};
-	struct config_source source = {.set = tags == 1};
 	struct ip backend = address(text);
+	struct config_tunnel tunnel = {.gre_key = 0};
+	struct config_source *source = ip_is4(&backend) ? &tunnel.source4 : &tunnel.source6;
 
 	facts.source = address(ip_is4(&backend) ? "10.1.0.1" : "2001:db8:1::1");
-	need(prefix_parse(&source.prefix, ip_is4(&backend) ? "10.9.0.0/16" : "fd00:9::/96"));
+	source->set = tags == 1;
+	need(prefix_parse(&source->prefix, ip_is4(&backend) ? "10.9.0.0/16" : "fd00:9::/96"));
 	maps.identity[number].method = method;
 	memcpy(maps.identity[number].address, backend.byte, sizeof(backend.byte));
 	maps.backend[number].adjacency = 2 * number;
-	adjacency_record(&maps.adjacency[2 * number], &facts, method, &backend, &source, number);
+	adjacency_record(&maps.adjacency[2 * number], &facts, method, &backend, &tunnel, number);
 }
 
 /* Rings of 11 slots at blocks 1, 3 and 5: among their backends one without an adjacency, and none at all; and at 7, 9 and 11
@@ -295,7 +297,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	bpf_get_smp_processor_id = first_cpu;
 	bpf_map_update_elem = update;
 	bpf_map_delete_elem = forget;
-	bpf_ktime_get_boot_ns = bpf_jiffies64 = boot_time;
+	bpf_ktime_get_boot_ns = bpf_ktime_get_ns = bpf_jiffies64 = boot_time;
 	bpf_xdp_load_bytes = load_bytes;
 	maps.interface = (struct hp_interface){.mac = {2, 0, 0, 0, 0, 2}, .announce = 1};
 	add_services();
