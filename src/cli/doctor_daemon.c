@@ -129,9 +129,22 @@ static void judge_services(const struct doctor *doctor)
 
 /* ---- what grows ------------------------------------------------------------------------------------------------------------ */
 
-static json_int_t count_of(const json_t *backend, const char *verdict)
+/* Of a backend or a service. */
+static json_int_t count_of(const json_t *row, const char *verdict)
 {
-	return json_integer_value(json_object_get(json_object_get(backend, "verdicts"), verdict));
+	return json_integer_value(json_object_get(json_object_get(row, "verdicts"), verdict));
+}
+
+/* Senders that are told of what is too long are told for the service: which backend it was is not counted. */
+static void judge_told(const struct doctor *doctor, const json_t *before, const json_t *after)
+{
+	json_int_t told = count_of(after, "TOO_BIG_TOLD") - count_of(before, "TOO_BIG_TOLD");
+
+	if (told > 0)
+		finding_evidence(findings_add(doctor->findings, FINDING_WARNING, CAUSE_PATH_MTU, "service",
+					      "packets for service %s are longer than the path to a backend takes, and their "
+					      "senders are told", reply_text(after, "name")),
+				 "TOO_BIG_TOLD grew by %lld while the doctor looked", (long long)told);
 }
 
 static void judge_growth(const struct doctor *doctor, const json_t *before, const json_t *after)
@@ -165,6 +178,7 @@ void doctor_growth(const struct doctor *doctor)
 
 		if (strcmp(reply_text(service, "name"), reply_text(was, "name")) != 0)
 			continue;
+		judge_told(doctor, was, service);
 		REPLY_EACH(json_object_get(service, "backends"), j, backend)
 			judge_growth(doctor, json_array_get(json_object_get(was, "backends"), j), backend);
 	}

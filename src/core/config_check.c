@@ -304,9 +304,10 @@ static void check_limits(struct config_reader *reader)
 static uint32_t mark_within(uint32_t mark, uint32_t mask)
 {
 	uint64_t moved = (uint64_t)mark << __builtin_ctz(mask);
+	uint32_t own = mark & mask;
 
-	if (mark & mask)
-		return mark & mask;
+	if (own)
+		return own;
 	return moved <= mask ? (uint32_t)moved & mask : mask;
 }
 

@@ -222,7 +222,7 @@ wait_in_background() { # ARGUMENT...: its output to $RIG_DIR/waits
 	WAITS=$!
 }
 wait_in_background drain web 10.3.0.1 --deadline 60s --wait
-expect "drain --wait tells what is left" eventually 5 grep -q 'web 10.3.0.1: .* left; cut in ' "$RIG_DIR/waits"
+expect "drain --wait tells what is left" eventually 15 grep -q 'web 10.3.0.1: .* left; cut in ' "$RIG_DIR/waits"
 expect "and waits" kill -0 $WAITS
 stop halfproxyd KILL
 need "also while the daemon is killed and starts again" director_up
@@ -234,13 +234,13 @@ expect_equal "an interrupt ends the waiting with 130" 130 $?
 expect_text "and says that the drain goes on" '10.3.0.1 stays drained: `halfproxy undrain web 10.3.0.1` ends it' cat "$RIG_DIR/waits"
 expect_equal "which it does" "draining" "$(state 10.3.0.1)"
 wait_in_background drain web 10.3.0.1 --wait
-expect "another wait" eventually 5 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
+expect "another wait" eventually 15 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
 need "an end of the drain by somebody else" hp undrain web 10.3.0.1
 wait $WAITS
 expect_equal "ends it with 1" 1 $?
 expect_text "and says why" "web 10.3.0.1: it was undrained" cat "$RIG_DIR/waits"
 wait_in_background drain web 10.3.0.1 --wait
-expect "another wait" eventually 5 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
+expect "another wait" eventually 15 grep -q 'web 10.3.0.1: .* left' "$RIG_DIR/waits"
 sed -i '/10.3.0.1"/d' "$FILE"
 need "the backend is taken out of the file" hp reload
 wait $WAITS
