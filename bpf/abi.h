@@ -61,11 +61,12 @@ enum hp_verdict {
 
 /* The tables keys4 and keys6 say which service a VIP's packet belongs to, and which addresses are VIPs.
  *
- * A key is a VIP and what of it: hp_key_what(port, protocol), port 0 being any port, or HP_WHAT_VIP for the bare
- * address. Buckets of four; a key whose bucket is full stands in one of the next HP_PROBES_MOST, and is counted in
- * `passed` of those before, so that a search ends at the first bucket that nobody passed. An entry becomes visible by
- * `what`, which is stored last; one that is taken away says HP_WHAT_GONE until a grace period has passed, since a
- * packet may be about to read its number. Packets read `what` and then the number, in the order that x86 keeps. */
+ * A key is a VIP and what of it: hp_key_what(port, protocol), port 0 being any port; hp_key_block(), of 2^bits ports in a
+ * row that begin at a multiple of as many, which ranges of ports are made of; or HP_WHAT_VIP for the bare address. Buckets
+ * of four; a key whose bucket is full stands in one of the next HP_PROBES_MOST, and is counted in `passed` of those
+ * before, so that a search ends at the first bucket that nobody passed. An entry becomes visible by `what`, which is
+ * stored last; one that is taken away says HP_WHAT_GONE until a grace period has passed, since a packet may be about to
+ * read its number. Packets read `what` and then the number, in the order that x86 keeps. */
 #define HP_KEYS_A_BUCKET 4
 #define HP_PROBES_MOST 32
 
@@ -73,6 +74,8 @@ enum hp_verdict {
 #define HP_WHAT_GONE 0xfe000000u
 #define HP_WHAT_VIP 0xff000000u /* its number is flags: */
 #define HP_VIP_UP 1u		/* a service of it has a usable backend, or may have flows: answer ARP, ND, ping */
+#define HP_VIP_BLOCKS_SHIFT 8	/* and above it, at `bits`: keys of blocks of 2^bits ports may be there, 1 to 15 */
+#define HP_BLOCK_BITS_MOST 15
 
 struct hp_entry4 {
 	__be32 vip;
@@ -114,6 +117,19 @@ static inline __attribute__((always_inline)) __be16 hp_key_port(__u32 what)
 static inline __attribute__((always_inline)) __u8 hp_key_protocol(__u32 what)
 {
 	return (__u8)(what >> 16);
+}
+
+/* The key of 2^bits ports from this one on, in host order. */
+static inline __attribute__((always_inline)) __u32 hp_key_block(__u32 bits, __u32 port, __u8 protocol)
+{
+	__u32 first = port >> bits << bits;
+
+	return bits << 24 | (__u32)protocol << 16 | (first & 0xff) << 8 | (first >> 8 & 0xff);
+}
+
+static inline __attribute__((always_inline)) __u32 hp_key_bits(__u32 what)
+{
+	return what >> 24;
 }
 
 /* 64 bits out of two words; a load when they are neighbours in memory. */

@@ -223,7 +223,7 @@ __attribute__((noinline)) int fragment_pick(struct fragment *f)
 		return 0;
 	pkt.flow = f->packet.flow;
 	pkt.is_later_fragment = f->is_later != 0;
-	verdict = pkt.is_later_fragment ? service_any_port(&pkt) : service(&pkt);
+	verdict = pkt.is_later_fragment ? service_of_rest(&pkt) : service(&pkt);
 	if (verdict == HP_VIP_OTHER && pkt.is_later_fragment && fragment_may_be_ours(pkt.flow.protocol))
 		verdict = HP_FRAGMENT;
 	f->service = pkt.service;

@@ -115,14 +115,64 @@ static ALWAYS_INLINE int service_is_vip(const struct packet *pkt)
 	return service_vip_flags(pkt) != SERVICE_NO_KEY;
 }
 
-/* The service of any port, for what no service claims by its port. Needs the flow's destination and protocol. */
-static ALWAYS_INLINE enum hp_verdict service_any_port(struct packet *pkt)
+/* The number of the block of ports that the port, in host order, lies in; the smallest first. blocks: bits of those that
+ * there may be. Functions of their own: a plain service's packets do not come here. */
+__attribute__((noinline)) int service_in_blocks4(__be32 vip, __u32 port, __u32 protocol, __u32 blocks)
 {
-	struct hp_trace *record;
-	int number;
+	for (__u32 bits = 1; bits <= HP_BLOCK_BITS_MOST; bits++) {
+		int number = SERVICE_NO_KEY;
 
-	if (!service_is_vip(pkt))
+		if (blocks >> bits & 1)
+			number = service_look_up4(vip, hp_key_block(bits, port, (__u8)protocol));
+		if (number != SERVICE_NO_KEY)
+			return number;
+	}
+	return SERVICE_NO_KEY;
+}
+
+__attribute__((noinline)) int service_in_blocks6(__u64 high, __u64 low, __u32 port, __u32 protocol, __u32 blocks)
+{
+	__be32 vip[4] = {(__be32)high, (__be32)(high >> 32), (__be32)low, (__be32)(low >> 32)};
+
+	for (__u32 bits = 1; bits <= HP_BLOCK_BITS_MOST; bits++) {
+		int number = SERVICE_NO_KEY;
+
+		if (blocks >> bits & 1)
+			number = service_look_up6(vip, hp_key_block(bits, port, (__u8)protocol));
+		if (number != SERVICE_NO_KEY)
+			return number;
+	}
+	return SERVICE_NO_KEY;
+}
+
+/* The service of a range of ports that the flow's port lies in. flags: of its VIP. */
+static ALWAYS_INLINE int service_in_blocks(const struct packet *pkt, int flags)
+{
+	__u32 blocks = (__u32)flags >> HP_VIP_BLOCKS_SHIFT, port = bpf_ntohs(pkt->flow.destination_port);
+	const __be32 *vip = pkt->flow.destination;
+
+	if (!blocks || pkt->is_later_fragment)
+		return SERVICE_NO_KEY;
+	if (pkt->flow.is_ipv6)
+		return service_in_blocks6(hp_pair(vip[0], vip[1]), hp_pair(vip[2], vip[3]), port, pkt->flow.protocol,
+					  blocks);
+	return service_in_blocks4(vip[3], port, pkt->flow.protocol, blocks);
+}
+
+/* The service of a range of ports, or of any port, for what no service claims by its port. Needs the flow's destination and
+ * protocol. */
+static ALWAYS_INLINE enum hp_verdict service_of_rest(struct packet *pkt)
+{
+	int number, flags = service_vip_flags(pkt);
+	struct hp_trace *record;
+
+	if (flags == SERVICE_NO_KEY)
 		return HP_NOT_VIP;
+	number = service_in_blocks(pkt, flags);
+	if (number != SERVICE_NO_KEY) {
+		pkt->service = (__u32)number;
+		return HP_CONTINUE;
+	}
 	number = service_look_up(pkt, hp_key_what(0, pkt->flow.protocol));
 	if (number == SERVICE_NO_KEY)
 		return HP_VIP_OTHER;
@@ -143,7 +193,7 @@ static ALWAYS_INLINE enum hp_verdict service(struct packet *pkt)
 		return HP_NOT_IP;
 	number = service_look_up(pkt, hp_key_what(pkt->flow.destination_port, pkt->flow.protocol));
 	if (unlikely(number == SERVICE_NO_KEY))
-		return service_any_port(pkt);
+		return service_of_rest(pkt);
 	pkt->service = (__u32)number;
 	return HP_CONTINUE;
 }

@@ -4,15 +4,17 @@
 RIG_FILE_BYTES=12582912
 RIG_DNS_DOMAIN=halfproxy.test
 
-# web_up N VIP: nginx on backend N, on the VIP and on its own address, with a page that names it and a file; it takes uploads.
+# web_up N VIP [PORT...]: nginx on backend N, on the VIP and on its own address, with a page that names it and a file, on
+# port 80 and others; it takes uploads.
 web_up() {
-	local dir=$RIG_DIR/web$1 own listen
+	local dir=$RIG_DIR/web$1 own listen port ports=
 	mkdir -p "$dir/www" "$dir/tmp"
 	[ -e "$RIG_DIR/file" ] || head -c $RIG_FILE_BYTES /dev/urandom >"$RIG_DIR/file"
 	ln "$RIG_DIR/file" "$dir/www/file"
 	own=10.3.0.$1 listen=$2
 	[[ $2 != *:* ]] || { own="[fd00:3::$1]" listen="[$2]"; }
 	echo "hello from backend$1, $(tr -d '[]' <<<"$own")" >"$dir/www/index.html"
+	for port in "${@:3}"; do ports+="listen $listen:$port; "; done
 	cat >"$dir/nginx.conf" <<-END
 		daemon off;
 		user root;
@@ -26,7 +28,7 @@ web_up() {
 		    uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp;
 		    sendfile on;
 		    server {
-		        listen $listen:80; listen $own:80; root $dir/www;
+		        listen $listen:80; listen $own:80; ${ports}root $dir/www;
 		        location /put/ { dav_methods PUT; create_full_put_path on; client_max_body_size 0; }
 		    }
 		}

@@ -290,17 +290,16 @@ static void show_guard(FILE *out, const json_t *row)
 
 static void show_service(FILE *out, const json_t *row, const json_t *verdicts)
 {
-	char packets[16], bits[16], total[16], title[256], port[8] = "any";
+	char packets[16], bits[16], total[16], title[1024];
 	const json_t *vip, *backend;
+	const char *ports = reply_text(row, "ports");
 	size_t i;
 
-	if (reply_number(row, "port") > 0)
-		snprintf(port, sizeof(port), "%.0f", reply_number(row, "port"));
 	EACH(json_object_get(row, "vips"), i, vip) {
 		const char *address = json_is_string(vip) ? json_string_value(vip) : "?";
 
 		snprintf(title, sizeof(title), strchr(address, ':') ? "%s [%s]:%s" : "%s %s:%s", reply_text(row, "protocol"),
-			 address, port);
+			 address, *ports ? ports : "any");
 		if (i) {
 			fprintf(out, "   and %s\n", title);
 			continue;

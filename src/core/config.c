@@ -2,6 +2,7 @@
 #include "core/config.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ void config_service_drop(struct config_service *service)
 		return;
 	free(service->name);
 	free(service->vips);
+	free(service->ports);
 	free(service->backends);
 	config_health_drop(service->health);
 	guard_drop(service->guard);
@@ -88,12 +90,13 @@ static struct config_service *copy_service(const struct config_service *service)
 	copy->references = 1;
 	copy->name = strdup(service->name);
 	copy->vips = duplicate(service->vips, service->vip_count * sizeof(*service->vips));
+	copy->ports = duplicate(service->ports, service->port_count * sizeof(*service->ports));
 	copy->backends = duplicate(service->backends, service->backend_count * sizeof(*service->backends));
 	if (copy->health)
 		config_health_hold(copy->health);
 	if (copy->guard)
 		guard_hold(copy->guard);
-	if (copy->name && copy->vips && copy->backends)
+	if (copy->name && copy->vips && copy->ports && copy->backends)
 		return copy;
 	config_service_drop(copy);
 	return NULL;
@@ -114,7 +117,7 @@ bool config_set_weight(struct config *config, size_t index, size_t backend, uint
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
 	return !strcmp(a->name, b->name) && a->vip_count == b->vip_count && a->protocol == b->protocol &&
-	       a->port == b->port && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
+	       a->port_count == b->port_count && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
 	       a->seed == b->seed && a->affinity == b->affinity && a->window_s == b->window_s &&
 	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&
 	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
@@ -122,6 +125,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       guard_equal(a->guard, b->guard) && !memcmp(&a->limit, &b->limit, sizeof(a->limit)) && a->mss == b->mss &&
 	       a->oversize == b->oversize &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
+	       !memcmp(a->ports, b->ports, a->port_count * sizeof(*a->ports)) &&
 	       !memcmp(a->backends, b->backends, a->backend_count * sizeof(*a->backends));
 }
 
@@ -152,6 +156,34 @@ uint64_t config_limit_cost_ns(const struct config_limit *limit)
 bool config_has_second_chance(const struct config_service *service)
 {
 	return service->forward == CONFIG_FORWARD_GUE && service->protocol == IPPROTO_TCP && service->window_s;
+}
+
+const char *config_port_format(const struct config_ports *ports, char text[static CONFIG_PORT_TEXT_BYTES])
+{
+	if (!ports->first)
+		snprintf(text, CONFIG_PORT_TEXT_BYTES, "any");
+	else if (ports->first == ports->last)
+		snprintf(text, CONFIG_PORT_TEXT_BYTES, "%u", ports->first);
+	else
+		snprintf(text, CONFIG_PORT_TEXT_BYTES, "%u-%u", ports->first, ports->last);
+	return text;
+}
+
+const char *config_ports_format(const struct config_service *service, char text[static CONFIG_PORTS_TEXT_BYTES])
+{
+	char one[CONFIG_PORT_TEXT_BYTES];
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < service->port_count && at < CONFIG_PORTS_TEXT_BYTES; i++)
+		at += (size_t)snprintf(text + at, CONFIG_PORTS_TEXT_BYTES - at, "%s%s", i ? "," : "",
+				       config_port_format(&service->ports[i], one));
+	return text;
+}
+
+bool config_has_any_port(const struct config_service *service)
+{
+	return !service->ports[0].first;
 }
 
 const char *config_forward_name(enum config_forward forward)

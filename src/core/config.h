@@ -120,6 +120,15 @@ enum config_on_down {
 	CONFIG_ON_DOWN_RESET, /* they go where new ones go */
 };
 
+/* Ports in a row, host order; 0 to 0: any port. */
+struct config_ports {
+	uint16_t first, last;
+};
+
+#define CONFIG_PORTS_MOST 64 /* of a service: single ones and ranges */
+#define CONFIG_PORT_TEXT_BYTES 12
+#define CONFIG_PORTS_TEXT_BYTES (CONFIG_PORTS_MOST * CONFIG_PORT_TEXT_BYTES)
+
 struct config_backend {
 	struct ip address;
 	uint32_t weight;
@@ -139,7 +148,8 @@ struct config_service {
 	struct ip *vips;
 	size_t vip_count;
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
-	uint16_t port;	  /* host order; 0 is any port */
+	struct config_ports *ports; /* in the order of the file; none lies in another */
+	size_t port_count;	    /* at least 1 */
 	enum config_forward forward;
 	uint32_t hash;	/* enum hp_hash */
 	uint32_t slots; /* a ring's size; `auto` is already worked out */
@@ -256,6 +266,15 @@ uint64_t config_limit_cost_ns(const struct config_limit *limit);
 
 /* Whether a packet may name a second backend, for the first to pass it on to when it has no socket for it. */
 bool config_has_second_chance(const struct config_service *service);
+
+/* The service's ports as they are written: 80, 80,443,8000-8100, or any. Returns text. */
+const char *config_ports_format(const struct config_service *service, char text[static CONFIG_PORTS_TEXT_BYTES]);
+
+/* The same of one: 80, 8000-8100, or any. */
+const char *config_port_format(const struct config_ports *ports, char text[static CONFIG_PORT_TEXT_BYTES]);
+
+/* Whether it serves any port. */
+bool config_has_any_port(const struct config_service *service);
 
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);

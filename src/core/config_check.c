@@ -12,14 +12,12 @@
 #define WINDOW_UDP_S 120
 #define PROBED_BACKENDS 4096 /* the least that a data plane has room for, where the file says auto */
 
-/* A row of a table of what must not stand twice: a name, a VIP, or a service's key. */
+/* A row of a table of what must not stand twice, a name, and of what no backend may be, a VIP. */
 struct seen {
 	struct {
 		char name[64];
 		struct ip vip;
-		uint16_t port;
-		uint8_t protocol;
-		uint8_t what; /* 'n'ame, 'v'IP or 'k'ey */
+		uint8_t what; /* 'n'ame or 'v'IP */
 	} key;
 	uint32_t line;
 	UT_hash_handle hh;
@@ -68,16 +66,14 @@ static bool is_blank(const struct ip *ip)
 static void default_name(const struct config_draft *draft)
 {
 	struct config_service *service = draft->service;
-	char address[IP_TEXT_BYTES], port[8] = "any", name[64];
+	char address[IP_TEXT_BYTES], ports[CONFIG_PORTS_TEXT_BYTES], name[64];
 	bool is4;
 
 	if (service->name || draft->is_key_wrong || !service->vip_count || is_blank(&service->vips[0]))
 		return;
 	is4 = ip_is4(&service->vips[0]);
-	if (service->port)
-		snprintf(port, sizeof(port), "%u", service->port);
 	snprintf(name, sizeof(name), is4 ? "%s/%s:%s" : "%s/[%s]:%s", config_protocol_name(service->protocol),
-		 ip_format(&service->vips[0], address), port);
+		 ip_format(&service->vips[0], address), config_ports_format(service, ports));
 	service->name = strdup(name);
 	if (!service->name)
 		abort();
@@ -102,38 +98,22 @@ static void check_name(struct config_reader *reader, struct config_draft *draft,
 			     draft->service->name);
 }
 
-static void check_keys(struct config_reader *reader, struct config_draft *draft, struct seen **table)
+/* Note the VIPs. */
+static void note_vips(const struct config_draft *draft, struct seen **table)
 {
-	const struct config_service *service = draft->service;
 	const struct yaml_node *at = first_item(draft->vip);
 
-	for (size_t i = 0; i < service->vip_count; i++, at = at->next) {
-		char address[IP_TEXT_BYTES], port[8] = "any";
-		struct seen row, *found;
+	for (size_t i = 0; i < draft->service->vip_count; i++, at = at->next) {
+		struct seen row;
 		bool is_new;
 
-		if (is_blank(&service->vips[i]))
+		if (is_blank(&draft->service->vips[i]))
 			continue;
 		memset(&row, 0, sizeof(row));
-		row.key.vip = service->vips[i];
+		row.key.vip = draft->service->vips[i];
 		row.key.what = 'v';
 		row.line = at->line;
 		find_or_add(table, &row, &is_new);
-		if (draft->is_key_wrong)
-			continue;
-		row.key.what = 'k';
-		row.line = draft->at->line;
-		row.key.port = service->port;
-		row.key.protocol = service->protocol;
-		found = find_or_add(table, &row, &is_new);
-		if (is_new)
-			continue;
-		if (service->port)
-			snprintf(port, sizeof(port), "%u", service->port);
-		config_error(reader, at, "%s %s port %s is served on line %u already: each VIP, protocol and "
-							  "port has one service",
-			     ip_format(&service->vips[i], address), config_protocol_name(service->protocol), port,
-			     found->line);
 	}
 }
 
@@ -282,7 +262,7 @@ static void check_limits(struct config_reader *reader)
 	for (size_t i = 0; i < config->service_count; i++) {
 		const struct config_service *service = config->services[i];
 
-		keys += service->vip_count;
+		keys += service->vip_count * service->port_count;
 		if (service->backend_count > most_backends)
 			most_backends = service->backend_count;
 		if (blocks_of(service->slots) > blocks)
@@ -346,13 +326,14 @@ void config_check(struct config_reader *reader)
 		if (!draft->has_seed)
 			draft->service->seed = reader->seed;
 		check_name(reader, draft, &table);
-		check_keys(reader, draft, &table);
+		note_vips(draft, &table);
 		check_ring(reader, draft);
 		check_window(reader, draft);
 		check_lengths(reader, draft);
 		config_check_health(reader, draft);
 		config_check_guard(reader, draft);
 	}
+	config_check_keys(reader);
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);
 	check_limits(reader);

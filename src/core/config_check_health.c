@@ -164,7 +164,7 @@ static void check_probe(struct config_reader *reader, struct config_draft *draft
 	check_kinds(reader, at, health->type);
 	check_type(reader, at, health);
 	check_files(reader, at, health);
-	if (!draft->is_key_wrong && !draft->service->port && !at->port &&
+	if (!draft->is_key_wrong && config_has_any_port(draft->service) && !at->port &&
 	    ((1u << health->type) & ~(KIND(ICMP) | KIND(SCRIPT))))
 		config_error(reader, at->at, "health of type %s lacks \"port\": the service has any, and one must be asked",
 			     config_probe_name(health->type));

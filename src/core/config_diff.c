@@ -232,12 +232,14 @@ static void diff_lengths(const struct config_service *a, const struct config_ser
 
 static void diff_service(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
+	char before[CONFIG_PORTS_TEXT_BYTES], after[CONFIG_PORTS_TEXT_BYTES];
+
 	diff_vips(a, b, out);
 	if (a->protocol != b->protocol)
 		add(out, CONFIG_CHANGE, b->name, "protocol %s -> %s", config_protocol_name(a->protocol),
 		    config_protocol_name(b->protocol));
-	if (a->port != b->port)
-		add(out, CONFIG_CHANGE, b->name, "port %u -> %u%s", a->port, b->port, a->port && b->port ? "" : " (0 is any)");
+	if (strcmp(config_ports_format(a, before), config_ports_format(b, after)) != 0)
+		add(out, CONFIG_CHANGE, b->name, "port %s -> %s", before, after);
 	if (a->forward != b->forward)
 		add(out, CONFIG_CHANGE, b->name, "forward %s -> %s", config_forward_name(a->forward),
 		    config_forward_name(b->forward));
@@ -373,11 +375,11 @@ static void diff_rest(const struct config *a, const struct config *b, struct con
 static void added(const struct config_service *service, struct config_changes *out)
 {
 	size_t count = service->backend_count - service->fallback_count;
-	char vips[200];
+	char vips[200], ports[CONFIG_PORTS_TEXT_BYTES];
 
 	list_vips(service, vips, sizeof(vips));
-	add(out, CONFIG_ADD, service->name, "service %s port %u, %s, with %zu backend%s", vips, service->port,
-	    config_forward_name(service->forward), count, count == 1 ? "" : "s");
+	add(out, CONFIG_ADD, service->name, "service %s port %s, %s, with %zu backend%s", vips,
+	    config_ports_format(service, ports), config_forward_name(service->forward), count, count == 1 ? "" : "s");
 }
 
 /* The same service in the same place, as nearly all are: neither compared nor looked up. */

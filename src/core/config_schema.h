@@ -60,8 +60,14 @@ void config_read(struct config_reader *reader, const struct yaml_node *root);
 /* The option `services`, a row of the top level's table. */
 void config_schema_services(struct config_reader *reader, const struct yaml_node *value, void *target);
 
+/* The option `port` of a service; the target is its draft. */
+void config_schema_port(struct config_reader *reader, const struct yaml_node *value, void *target);
+
 /* The option `health` of a service; the target is its draft. */
 void config_schema_health(struct config_reader *reader, const struct yaml_node *value, void *target);
+
+/* Judge that no two services serve the same. */
+void config_check_keys(struct config_reader *reader);
 
 /* Judge a service's health, and what follows from backends being up or not. */
 void config_check_health(struct config_reader *reader, struct config_draft *draft);

@@ -189,26 +189,6 @@ static void read_protocol(struct config_reader *reader, const struct yaml_node *
 		draft->is_key_wrong = true;
 }
 
-static void read_port(struct config_reader *reader, const struct yaml_node *value, void *target)
-{
-	struct config_draft *draft = target;
-	uint64_t port;
-
-	draft->port = value;
-	if (value->kind == YAML_SCALAR && !strcmp(value->text, "any"))
-		return;
-	if (value->kind == YAML_LIST || (value->kind == YAML_SCALAR && strchr(value->text, '-') > value->text)) {
-		config_error(reader, value, "port ranges and lists are not in this version of halfproxy: write one port, or "
-					    "any");
-		draft->is_key_wrong = true;
-		return;
-	}
-	if (config_read_number(reader, value, 1, 65535, "port (a number or `any`)", &port))
-		draft->service->port = (uint16_t)port;
-	else
-		draft->is_key_wrong = true;
-}
-
 static void read_forward(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	static const struct config_word words[] = {
@@ -307,7 +287,7 @@ static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
 	{"protocol", read_protocol, false, "tcp or udp; tcp by default"},
-	{"port", read_port, true, "the port that clients ask, 1 to 65535, or any"},
+	{"port", config_schema_port, true, "the port that clients ask, a range, a list of both, or any"},
 	{"forward", read_forward, false, "l2, ipip, gue or gre; l2 by default"},
 	{"hash", read_hash, false, "flow or source; flow by default"},
 	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},

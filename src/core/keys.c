@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SINGLE_MOST 16 /* so many ports of a range have a key each, and are found as fast as single ones */
+
 /* An entry of either family. */
 struct entry {
 	__be32 *vip;
@@ -26,9 +28,20 @@ uint32_t keys_shift(uint32_t buckets)
 	return 64 - (uint32_t)__builtin_ctz(buckets);
 }
 
+static void count_one(void *context, const struct ip *vip, uint32_t what, uint32_t number)
+{
+	uint32_t *used = context;
+
+	(void)vip;
+	(void)what;
+	(void)number;
+	*used += 1;
+}
+
 void keys_open(struct keys *keys, void *buckets, uint32_t count, bool is4)
 {
 	*keys = (struct keys){.buckets = buckets, .shift = keys_shift(count), .is4 = is4};
+	keys_each(keys, count_one, &keys->used);
 }
 
 void keys_close(struct keys *keys)
@@ -108,6 +121,11 @@ static bool search(const struct keys *keys, const struct ip *vip, uint32_t what,
 	return false;
 }
 
+bool keys_have_room(const struct keys *keys, uint64_t more)
+{
+	return keys->used + more <= entry_count(keys) / 2;
+}
+
 /* ---- keys ------------------------------------------------------------------------------------------------------------- */
 
 int keys_set(struct keys *keys, const struct ip *vip, uint32_t what, uint32_t number)
@@ -126,6 +144,7 @@ int keys_set(struct keys *keys, const struct ip *vip, uint32_t what, uint32_t nu
 	memcpy(entry.vip, address(keys, vip), entry.vip_bytes);
 	*entry.number = number;
 	__atomic_store_n(entry.what, what, __ATOMIC_RELEASE);
+	keys->used++;
 	return 0;
 }
 
@@ -153,6 +172,7 @@ bool keys_clear(struct keys *keys, const struct ip *vip, uint32_t what)
 		return false;
 	__atomic_store_n(entry_of(keys, place.number).what, HP_WHAT_GONE, __ATOMIC_RELEASE);
 	count_passing(keys, place.first, place.probe, UINT32_MAX);
+	keys->used--;
 	note_gone(keys, place.number);
 	return true;
 }
@@ -200,4 +220,34 @@ void keys_each(const struct keys *keys,
 		vip = keys->is4 ? ip_from4(entry.vip) : ip_from6(entry.vip);
 		each(context, &vip, *entry.what, *entry.number);
 	}
+}
+
+/* ---- ranges of ports -------------------------------------------------------------------------------------------------- */
+
+/* The greatest block that begins here and ends within the range: its bits. */
+static uint32_t block_at(uint32_t first, uint32_t last)
+{
+	uint32_t bits = 0;
+
+	while (bits < HP_BLOCK_BITS_MOST && !(first & ((2u << bits) - 1)) && first + (2u << bits) - 1 <= last)
+		bits++;
+	return bits;
+}
+
+size_t keys_of_range(uint16_t first, uint16_t last, uint8_t protocol, uint32_t out[static KEYS_A_RANGE])
+{
+	bool are_few = last - first < SINGLE_MOST;
+	size_t count = 0;
+
+	for (uint32_t port = first, bits; port <= last; port += 1u << bits) {
+		bits = are_few ? 0 : block_at(port, last);
+		out[count++] = hp_key_block(bits, port, protocol);
+	}
+	return count;
+}
+
+void keys_range_of(uint32_t what, uint16_t *first, uint16_t *last)
+{
+	*first = (uint16_t)((what & 0xff) << 8 | (what >> 8 & 0xff));
+	*last = (uint16_t)(*first + (1u << hp_key_bits(what)) - 1);
 }

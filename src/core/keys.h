@@ -17,6 +17,7 @@ struct keys {
 	void *buckets; /* struct hp_bucket4 or hp_bucket6, borrowed */
 	uint32_t shift;
 	bool is4;
+	uint32_t used; /* keys that are there */
 	uint32_t *gone; /* numbers of entries */
 	size_t gone_count, gone_room;
 };
@@ -35,6 +36,9 @@ void keys_close(struct keys *keys);
  * HP_PROBES_MOST buckets are full: with some entries gone (keys->gone_count), keys_reclaim may help. */
 int keys_set(struct keys *keys, const struct ip *vip, uint32_t what, uint32_t number);
 
+/* Whether so many more keys find room, however their places fall: half of the table stays free. */
+bool keys_have_room(const struct keys *keys, uint64_t more);
+
 /* Take a key away. Returns false when it is not there. */
 bool keys_clear(struct keys *keys, const struct ip *vip, uint32_t what);
 
@@ -46,6 +50,15 @@ void keys_reclaim(struct keys *keys);
 
 /* The same for entries that an earlier owner of the table took away. */
 void keys_reclaim_all(struct keys *keys);
+
+#define KEYS_A_RANGE 32 /* at most, of the keys that serve a range of ports */
+
+/* The keys (`what`) of the ports from first to last, which are in host order, into out: one each where they are few, else
+ * those of the fewest blocks; of any port where both are 0. Returns how many. */
+size_t keys_of_range(uint16_t first, uint16_t last, uint8_t protocol, uint32_t out[static KEYS_A_RANGE]);
+
+/* The ports that a key stands for, as above. Not for HP_WHAT_VIP. */
+void keys_range_of(uint32_t what, uint16_t *first, uint16_t *last);
 
 /* Call back for every key. The callback must not change them. */
 void keys_each(const struct keys *keys,

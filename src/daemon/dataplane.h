@@ -90,8 +90,9 @@ struct dataplane {
 /* A service's key with its number, as the data plane knows it. */
 struct dataplane_key {
 	struct ip vip;
-	uint16_t port; /* host order, 0 any */
+	uint16_t port; /* host order, 0 any; the first of a range */
 	uint8_t protocol;
+	uint16_t more; /* ports of the range behind it */
 };
 
 enum dataplane_role {
@@ -146,15 +147,26 @@ void dataplane_interface_clear(struct dataplane *plane, uint32_t ifindex);
 /* Call back for each interface that is said to be a way in. The callback may clear it. */
 void dataplane_each_interface(struct dataplane *plane, void (*each)(void *context, uint32_t ifindex), void *context);
 
-/* Keys of services and VIPs. */
+/* Keys of services and VIPs. A range of ports takes several; those of them that say another number by now stay. */
 int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e);
-void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key);
+void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key, uint32_t number);
+
+/* Of keys: how many the data plane has of them; the bits of its blocks of ports, as a VIP's flags have them. */
+uint32_t dataplane_key_count(const struct dataplane_key *key);
+uint32_t dataplane_key_blocks(const struct dataplane_key *key);
+
+/* Whether there is room for so many keys more of either family. */
+bool dataplane_keys_fit(const struct dataplane *plane, uint64_t more4, uint64_t more6);
+
+/* The number of the service that packets to this port find, as they look it up; 0: none. port 0: that of no particular
+ * port. */
+uint32_t dataplane_service_of(struct dataplane *plane, const struct ip *vip, uint8_t protocol, uint16_t port);
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e);
 /* 0 for what is no VIP. */
 uint32_t dataplane_vip_flags(struct dataplane *plane, const struct ip *vip);
 void dataplane_vip_clear(struct dataplane *plane, const struct ip *vip);
 
-/* Walk all keys of services, or all VIPs. The callback must not change them. */
+/* Walk all keys of services, the parts of a range one by one, or all VIPs. The callback must not change them. */
 void dataplane_each_key(struct dataplane *plane,
 			void (*each)(void *context, const struct dataplane_key *key, uint32_t number), void *context);
 void dataplane_each_vip(struct dataplane *plane, void (*each)(void *context, const struct ip *vip), void *context);

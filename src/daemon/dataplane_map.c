@@ -32,14 +32,70 @@ static int set(struct dataplane *plane, const struct ip *vip, uint32_t what, uin
 		    : 0;
 }
 
-int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e)
+static size_t keys_of(const struct dataplane_key *key, uint32_t what[static KEYS_A_RANGE])
 {
-	return set(plane, &key->vip, hp_key_what(htons(key->port), key->protocol), number, e);
+	return keys_of_range(key->port, (uint16_t)(key->port + key->more), key->protocol, what);
 }
 
-void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key)
+int dataplane_key_set(struct dataplane *plane, const struct dataplane_key *key, uint32_t number, struct err *e)
 {
-	keys_clear(table(plane, &key->vip), &key->vip, hp_key_what(htons(key->port), key->protocol));
+	uint32_t what[KEYS_A_RANGE];
+	size_t count = keys_of(key, what);
+	int code = 0;
+
+	for (size_t i = 0; !code && i < count; i++)
+		code = set(plane, &key->vip, what[i], number, e);
+	return code;
+}
+
+void dataplane_key_clear(struct dataplane *plane, const struct dataplane_key *key, uint32_t number)
+{
+	struct keys *keys = table(plane, &key->vip);
+	uint32_t what[KEYS_A_RANGE];
+	size_t count = keys_of(key, what);
+
+	for (size_t i = 0; i < count; i++) {
+		const uint32_t *found = keys_find(keys, &key->vip, what[i]);
+
+		if (found && *found == number)
+			keys_clear(keys, &key->vip, what[i]);
+	}
+}
+
+uint32_t dataplane_key_count(const struct dataplane_key *key)
+{
+	uint32_t what[KEYS_A_RANGE];
+
+	return (uint32_t)keys_of(key, what);
+}
+
+uint32_t dataplane_key_blocks(const struct dataplane_key *key)
+{
+	uint32_t what[KEYS_A_RANGE], blocks = 0;
+	size_t count = keys_of(key, what);
+
+	for (size_t i = 0; i < count; i++)
+		blocks |= 1u << hp_key_bits(what[i]);
+	return blocks & ~1u;
+}
+
+bool dataplane_keys_fit(const struct dataplane *plane, uint64_t more4, uint64_t more6)
+{
+	return keys_have_room(&plane->keys4, more4) && keys_have_room(&plane->keys6, more6);
+}
+
+uint32_t dataplane_service_of(struct dataplane *plane, const struct ip *vip, uint8_t protocol, uint16_t port)
+{
+	const struct keys *keys = table(plane, vip);
+	uint32_t blocks = dataplane_vip_flags(plane, vip) >> HP_VIP_BLOCKS_SHIFT | 1;
+	const uint32_t *found = NULL;
+
+	for (uint32_t bits = 0; port && !found && bits <= HP_BLOCK_BITS_MOST; bits++)
+		if (blocks >> bits & 1)
+			found = keys_find(keys, vip, hp_key_block(bits, port, protocol));
+	if (!found)
+		found = keys_find(keys, vip, hp_key_what(0, protocol));
+	return found ? *found : 0;
 }
 
 int dataplane_vip_set(struct dataplane *plane, const struct ip *vip, uint32_t flags, struct err *e)
@@ -67,10 +123,14 @@ struct walk {
 static void walk_key(void *context, const struct ip *vip, uint32_t what, uint32_t number)
 {
 	const struct walk *walk = context;
-	struct dataplane_key key = {*vip, ntohs(hp_key_port(what)), hp_key_protocol(what)};
+	struct dataplane_key key = {.vip = *vip, .protocol = hp_key_protocol(what)};
+	uint16_t last;
 
-	if (what != HP_WHAT_VIP)
-		walk->each(walk->context, &key, number);
+	if (what == HP_WHAT_VIP)
+		return;
+	keys_range_of(what, &key.port, &last);
+	key.more = (uint16_t)(last - key.port);
+	walk->each(walk->context, &key, number);
 }
 
 void dataplane_each_key(struct dataplane *plane,

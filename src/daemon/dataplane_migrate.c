@@ -22,6 +22,9 @@
 /* An entry that a packet was about to write when its part of the table was walked. */
 #define IN_FLIGHT_NS 1000000000u
 
+/* Ranges of ports take more than one. */
+#define KEYS_A_SERVICE 4
+
 static uint64_t before_flight(uint64_t ns)
 {
 	return ns > IN_FLIGHT_NS ? ns - IN_FLIGHT_NS : 0;
@@ -70,6 +73,8 @@ static struct use look(const struct dataplane_set *set)
 
 		keys_open(&keys, set->map[id].at, set->map[id].entries, id == DATAPLANE_KEYS4);
 		keys_each(&keys, use_key, &use);
+		if (keys.used / KEYS_A_SERVICE >= use.services)
+			use.services = keys.used / KEYS_A_SERVICE + 1;
 	}
 	for (uint32_t number = 1; number < set->map[DATAPLANE_IDENTITIES].entries; number++) {
 		struct hp_identity room;

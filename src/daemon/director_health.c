@@ -26,7 +26,7 @@ void *director_take_check(void *context, const struct config_service *service, c
 		key.number = backend->number;
 	}
 	if (health->type != CONFIG_PROBE_ICMP)
-		key.port = health->port ? health->port : service->port;
+		key.port = health->port ? health->port : service->ports[0].first;
 	return probes_take(director->probes, health, &key, state);
 }
 

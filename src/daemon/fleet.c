@@ -2,6 +2,7 @@
 #include "daemon/fleet_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,34 @@ struct fleet_service *fleet_service_find(const struct fleet *fleet, const struct
 	clean.vip = key->vip;
 	clean.port = key->port;
 	clean.protocol = key->protocol;
+	clean.more = key->more;
 	HASH_FIND(hh, fleet->services, &clean, sizeof(clean), service);
 	return service;
+}
+
+size_t fleet_unit_count(const struct config_service *config)
+{
+	return config->vip_count * config->port_count;
+}
+
+struct dataplane_key fleet_unit_key(const struct config_service *config, size_t unit)
+{
+	const struct config_ports *ports = &config->ports[unit % config->port_count];
+	struct dataplane_key key;
+
+	memset(&key, 0, sizeof(key));
+	key.vip = config->vips[unit / config->port_count];
+	key.port = ports->first;
+	key.more = (uint16_t)(ports->last - ports->first);
+	key.protocol = config->protocol;
+	return key;
+}
+
+struct fleet_service *fleet_unit(const struct fleet *fleet, const struct config_service *config, size_t unit)
+{
+	struct dataplane_key key = fleet_unit_key(config, unit);
+
+	return fleet_service_find(fleet, &key);
 }
 
 struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct fleet_identity *identity)
@@ -52,9 +79,31 @@ struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct
 	return backend;
 }
 
+static void count_blocks(struct fleet_service *service, unsigned int change)
+{
+	uint32_t blocks = dataplane_key_blocks(&service->key);
+
+	for (uint32_t bits = 1; service->vip && bits <= HP_BLOCK_BITS_MOST; bits++)
+		service->vip->blocks[bits] += blocks >> bits & 1 ? change : 0;
+}
+
+void fleet_insert(struct fleet *fleet, struct fleet_service *service)
+{
+	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
+	fleet->service_by_number[service->number] = service;
+	count_blocks(service, 1);
+}
+
+void fleet_remove(struct fleet *fleet, struct fleet_service *service)
+{
+	HASH_DEL(fleet->services, service);
+	fleet->service_by_number[service->number] = NULL;
+	count_blocks(service, UINT_MAX);
+}
+
 /* ---- backends ------------------------------------------------------------------------------------------------ */
 
-static struct fleet_backend *backend_insert(struct fleet *fleet, const struct fleet_identity *identity, uint32_t number)
+struct fleet_backend *fleet_backend_insert(struct fleet *fleet, const struct fleet_identity *identity, uint32_t number)
 {
 	struct fleet_backend *backend = calloc(1, sizeof(*backend));
 
@@ -86,7 +135,7 @@ struct fleet_backend *fleet_backend_take(struct fleet *fleet, const struct fleet
 			fleet->plane->limits.backends - 1);
 		return NULL;
 	}
-	backend = backend_insert(fleet, identity, number);
+	backend = fleet_backend_insert(fleet, identity, number);
 	if (!backend) {
 		extents_retire(&fleet->backend_numbers, number, 1);
 		err_set(e, -ENOMEM, "%m");
@@ -355,104 +404,7 @@ int fleet_flush(struct fleet *fleet, struct err *e)
 	return failed;
 }
 
-/* ---- adoption -------------------------------------------------------------------------------------------------- */
-
-/* A daemon before probes wrote no way. One with a way and no adjacency was dead by its checks. */
-static void adopt_way(struct fleet *fleet, struct fleet_backend *backend, const struct hp_backend *seen)
-{
-	uint32_t way = seen->way ? seen->way : seen->adjacency;
-
-	if (way / HP_ADJACENCIES_PER_BACKEND != backend->number)
-		return;
-	backend->way = way;
-	backend->adjacency = seen->adjacency ? way : 0;
-	backend->is_dead = !seen->adjacency;
-	if (!seen->way)
-		fleet_backend_write(fleet, backend);
-}
-
-static int adopt_backends(struct fleet *fleet)
-{
-	struct dataplane *plane = fleet->plane;
-
-	for (uint32_t number = 1; number < plane->limits.backends; number++) {
-		const struct hp_identity *record = &plane->identities[number];
-		const struct hp_backend *seen = &plane->backends[number];
-		struct fleet_identity identity;
-		struct fleet_backend *backend;
-
-		if (record->method == HP_METHOD_NONE || record->method >= HP_METHOD_COUNT)
-			continue;
-		memset(&identity, 0, sizeof(identity));
-		memcpy(identity.address.byte, record->address, sizeof(record->address));
-		identity.method = record->method;
-		if (fleet_backend_find(fleet, &identity) || !extents_take_at(&fleet->backend_numbers, number, 1))
-			continue;
-		backend = backend_insert(fleet, &identity, number);
-		if (!backend)
-			return -ENOMEM;
-		backend->is_new = backend->is_adopted = true;
-		backend->references = 1;
-		adopt_way(fleet, backend, seen);
-	}
-	return 0;
-}
-
-/* The ring that a service's record names, found or taken over, with a reference more. NULL: none, or nonsense. */
-static struct fleet_ring *adopt_ring(struct fleet *fleet, uint32_t at)
-{
-	const struct hp_ring_head *head;
-	struct ring_fingerprint fingerprint;
-	struct fleet_ring *ring;
-
-	if (!at || at >= fleet->plane->limits.blocks)
-		return NULL;
-	head = &fleet->plane->blocks[at].head;
-	memcpy(&fingerprint, head->fingerprint, sizeof(fingerprint));
-	HASH_FIND(hh, fleet->rings, &fingerprint, sizeof(fingerprint), ring);
-	if (ring && ring->at == at)
-		ring->references++;
-	if (ring)
-		return ring->at == at ? ring : NULL;
-	if (!head->size || head->size > RING_SIZE_MOST ||
-	    !extents_take_at(&fleet->blocks, at, fleet_ring_blocks(head->size)))
-		return NULL;
-	ring = calloc(1, sizeof(*ring));
-	if (!ring)
-		return NULL;
-	ring->fingerprint = fingerprint;
-	ring->at = at;
-	ring->size = head->size;
-	ring->references = 1;
-	HASH_ADD(hh, fleet->rings, fingerprint, sizeof(ring->fingerprint), ring);
-	fleet_ring_members(fleet, ring);
-	return ring;
-}
-
-static void adopt_service(void *context, const struct dataplane_key *key, uint32_t number)
-{
-	struct fleet *fleet = context;
-	struct fleet_service *service;
-
-	if (!number || !extents_take_at(&fleet->service_numbers, number, 1))
-		return;
-	service = calloc(1, sizeof(*service));
-	if (!service)
-		return;
-	service->key.vip = key->vip;
-	service->key.port = key->port;
-	service->key.protocol = key->protocol;
-	service->number = number;
-	service->ring = adopt_ring(fleet, fleet->plane->services[number].now);
-	service->before = adopt_ring(fleet, fleet->plane->services[number].before & HP_BLOCK_MASK);
-	fleet_motion_adopt(fleet, service);
-	fleet_terms_adopt(fleet, service);
-	service->vip = fleet_vip_adopt(fleet, &key->vip);
-	service->is_up = service->vip && service->ring;
-	if (service->vip)
-		service->vip->up += service->is_up;
-	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
-}
+/* ---- making and ending it -------------------------------------------------------------------------------------- */
 
 struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *hooks, struct err *e)
 {
@@ -462,7 +414,8 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	    extents_init(&fleet->backend_numbers, 1, plane->limits.backends) ||
 	    extents_init(&fleet->blocks, 1, plane->limits.blocks) ||
 	    extents_init(&fleet->guard_numbers, 1, plane->limits.prefixes / 2 + 2) ||
-	    !(fleet->by_number = calloc(plane->limits.backends, sizeof(struct fleet_backend *)))) {
+	    !(fleet->by_number = calloc(plane->limits.backends, sizeof(struct fleet_backend *))) ||
+	    !(fleet->service_by_number = calloc(plane->limits.services, sizeof(struct fleet_service *)))) {
 		free(fleet);
 		err_set(e, -ENOMEM, "%m");
 		return NULL;
@@ -473,16 +426,10 @@ struct fleet *fleet_create(struct dataplane *plane, const struct fleet_hooks *ho
 	fleet->is_adopted = true;
 	fleet->pass.may_find = plane->adopted;
 	fleet->pass.not_promoted = dataplane_flow_events(plane, HP_FLOW_NOT_PROMOTED_EVENT);
-	if (adopt_backends(fleet)) {
-		err_set(e, -ENOMEM, "%m");
+	if (fleet_adopt(fleet, e)) {
 		fleet_destroy(fleet);
 		return NULL;
 	}
-	if (fleet_guards_adopt(fleet, e)) {
-		fleet_destroy(fleet);
-		return NULL;
-	}
-	dataplane_each_key(plane, adopt_service, fleet);
 	return fleet;
 }
 
@@ -541,6 +488,7 @@ void fleet_destroy(struct fleet *fleet)
 	dataplane_walk_end(&fleet->pass.walk);
 	fleet_forget_formers(fleet);
 	free(fleet->by_number);
+	free(fleet->service_by_number);
 	free(fleet->applied);
 	free(fleet->dirty);
 	free(fleet);

@@ -110,6 +110,7 @@ struct fleet_vip {
 	uint64_t served_in; /* scratch: the fleet's stamp when a service of it was */
 	bool is_told;	  /* the announcer's: the segments know that it is here */
 	uint64_t waits;	  /* scratch: the fleet's stamp when a service of it was not known */
+	unsigned int blocks[HP_BLOCK_BITS_MOST + 1]; /* services with a block of so many bits */
 	uint32_t written; /* flags in the map; UINT32_MAX: not there, or not known */
 	UT_hash_handle hh;
 };
@@ -156,7 +157,7 @@ struct fleet_check {
 
 struct fleet_applied {
 	const struct config_service *service; /* held by those of `services` that serve it */
-	size_t vip_count;
+	size_t unit_count;
 };
 
 struct fleet_hooks {
@@ -206,6 +207,7 @@ struct fleet {
 	uint64_t prefixes;		    /* rows of all sets */
 	struct fleet_guard *retired_guards; /* that a packet in flight may look into */
 	struct fleet_check *checks;
+	struct fleet_service **service_by_number;
 	struct fleet_service *untold; /* services whose verdict may be another one, for whoever tells of it */
 	struct extents service_numbers;
 	struct extents backend_numbers;
@@ -322,6 +324,13 @@ bool fleet_table_is_full(const struct fleet *fleet);
 
 /* The service that a flow's packets belong to now, or NULL. */
 struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct hp_flow *flow);
+
+/* A service of the configuration is served by units, each of which packets know as a service of its own: every VIP with
+ * every port or range. They share ring and checks, and change one by one when the lists do. */
+size_t fleet_unit_count(const struct config_service *config);
+struct dataplane_key fleet_unit_key(const struct config_service *config, size_t unit);
+/* NULL: the data plane does not have it. The first speaks for all. */
+struct fleet_service *fleet_unit(const struct fleet *fleet, const struct config_service *config, size_t unit);
 
 struct fleet_service *fleet_service_find(const struct fleet *fleet, const struct dataplane_key *key);
 struct fleet_backend *fleet_backend_find(const struct fleet *fleet, const struct fleet_identity *identity);

@@ -47,17 +47,6 @@ static struct step *plan_add(struct plan *plan)
 	return &plan->steps[plan->count++];
 }
 
-static struct dataplane_key key_of(const struct config_service *config, const struct ip *vip)
-{
-	struct dataplane_key key;
-
-	memset(&key, 0, sizeof(key));
-	key.vip = *vip;
-	key.port = config->port;
-	key.protocol = config->protocol;
-	return key;
-}
-
 /* ---- compare --------------------------------------------------------------------------------------------------- */
 
 /* Services that stand where they stood in the last configuration are not looked up: nothing of them changes. */
@@ -69,11 +58,11 @@ static int compare(struct fleet *fleet, const struct config *config, struct plan
 		struct config_service *wanted = config->services[i];
 
 		if (i < fleet->applied_count && fleet->applied[i].service == wanted) {
-			*found += fleet->applied[i].vip_count;
+			*found += fleet->applied[i].unit_count;
 			continue;
 		}
-		for (size_t v = 0; v < wanted->vip_count; v++) {
-			struct dataplane_key key = key_of(wanted, &wanted->vips[v]);
+		for (size_t unit = 0; unit < fleet_unit_count(wanted); unit++) {
+			struct dataplane_key key = fleet_unit_key(wanted, unit);
 			struct fleet_service *service = fleet_service_find(fleet, &key);
 			struct step *step;
 
@@ -101,13 +90,10 @@ static void hold_ring(struct step *step)
 		step->ring->references++;
 }
 
-/* Who serves a new key's packets so far: the service of any port, or NULL. */
+/* Who serves a new key's packets so far, the service of any port or of a range, or NULL. */
 static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
 {
-	struct dataplane_key any = *key;
-
-	any.port = 0;
-	return key->port ? fleet_service_find(fleet, &any) : NULL;
+	return key->port ? fleet_server_of(fleet, &key->vip, key->protocol, key->port) : NULL;
 }
 
 /* Backends, how they are, and the ring of those that take flows. */
@@ -213,7 +199,7 @@ static void publish_new(struct fleet *fleet, struct fleet_service *service)
 	dataplane_service_zero(fleet->plane, service->number);
 	fleet->plane->services[service->number] = (struct hp_service){0};
 	fleet_terms_clear(fleet, service);
-	HASH_ADD(hh, fleet->services, key, sizeof(service->key), service);
+	fleet_insert(fleet, service);
 	service->stale_in = fleet->pass.withdrawn_in; /* it may have been here before */
 }
 
@@ -260,8 +246,8 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 		fleet_terms_set(fleet, service, step->config, step->guard);
 		publish_change(fleet, service, step);
 	}
-	/* There is a number for the service, so there is room for its key: the table has four times the places. */
-	if (step->number)
+	/* There is room for its keys. Of a range that is adopted, some may be missing. */
+	if (step->number || !service->config)
 		dataplane_key_set(fleet->plane, &service->key, service->number, e);
 	replace_backends(fleet, service, step);
 	if (step->is_held) {
@@ -280,11 +266,13 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 
 static void remove_service(struct fleet *fleet, struct fleet_service *service)
 {
-	dataplane_key_clear(fleet->plane, &service->key);
+	dataplane_key_clear(fleet->plane, &service->key, service->number);
 	fleet_departures_end(fleet, service);
 	fleet_former_end(fleet, service);
 	fleet_withdraw(fleet, service);
 	fleet_guard_drop(fleet, service->guard);
+	fleet_remove(fleet, service);
+	fleet_vip_write(fleet, service->vip);
 	fleet_vip_drop(fleet, service->vip);
 	fleet_forget_judged(fleet, service);
 	fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
@@ -297,7 +285,6 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 		if (fleet->dirty[i] == service)
 			fleet->dirty[i] = fleet->dirty[--fleet->dirty_count];
 	extents_retire(&fleet->service_numbers, service->number, 1);
-	HASH_DEL(fleet->services, service);
 	config_service_drop(service->config);
 	fleet_ramps_set(fleet, service, NULL);
 	free(service->backends);
@@ -309,11 +296,8 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 static void mark_wanted(struct fleet *fleet, const struct config *config)
 {
 	for (size_t i = 0; i < config->service_count; i++)
-		for (size_t v = 0; v < config->services[i]->vip_count; v++) {
-			struct dataplane_key key = key_of(config->services[i], &config->services[i]->vips[v]);
-
-			fleet_service_find(fleet, &key)->seen = fleet->comparison;
-		}
+		for (size_t unit = 0; unit < fleet_unit_count(config->services[i]); unit++)
+			fleet_unit(fleet, config->services[i], unit)->seen = fleet->comparison;
 }
 
 /* Take away what the configuration does not name; after the first one, also adopted backends that nobody lists. */
@@ -357,9 +341,25 @@ static void remember(struct fleet *fleet, const struct config *config)
 	for (size_t i = 0; applied && i < config->service_count; i++) {
 		if (i < fleet->applied_count && applied[i].service == config->services[i])
 			continue;
-		applied[i] = (struct fleet_applied){config->services[i], config->services[i]->vip_count};
+		applied[i] = (struct fleet_applied){config->services[i],
+						       fleet_unit_count(config->services[i])};
 	}
 	fleet->applied_count = applied ? config->service_count : 0;
+}
+
+/* New services have keys, and a VIP each, at most. Those that go take theirs away after the others have come. */
+static int check_room(const struct fleet *fleet, const struct plan *plan, struct err *e)
+{
+	uint64_t more4 = 0, more6 = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (!plan->steps[i].service)
+			*(ip_is4(&plan->steps[i].key.vip) ? &more4 : &more6) += dataplane_key_count(&plan->steps[i].key) + 1;
+	if (dataplane_keys_fit(fleet->plane, more4, more6))
+		return 0;
+	return err_set(e, -ENOSPC, "the data plane has no room for all VIPs with their ports, of which a range takes up to %d: "
+				   "raise limits.services, then restart the daemon",
+		       KEYS_A_RANGE);
 }
 
 int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
@@ -368,6 +368,8 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 	size_t prepared = 0, wanted;
 	int code = compare(fleet, config, &plan, &wanted, e);
 
+	if (!code)
+		code = check_room(fleet, &plan, e);
 	for (size_t i = 0; !code && i < plan.count; i++)
 		if (plan.steps[i].service)
 			fleet_forget_stale(fleet, plan.steps[i].service);

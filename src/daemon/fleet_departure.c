@@ -236,13 +236,6 @@ int fleet_departure_cut(struct fleet *fleet, struct fleet_service *service, stru
 	return 0;
 }
 
-static struct fleet_service *service_at(const struct fleet *fleet, const struct config_service *config, size_t vip)
-{
-	struct dataplane_key key = {config->vips[vip], config->port, config->protocol};
-
-	return fleet_service_find(fleet, &key);
-}
-
 /* From this departure on the first of a backend with the address: it may depart by two methods, when that has changed. */
 static struct fleet_departure *with_address(struct fleet_departure *departure, const struct ip *backend)
 {
@@ -256,8 +249,8 @@ int fleet_cut(struct fleet *fleet, const struct config_service *config, const st
 	char address[IP_TEXT_BYTES];
 	bool is_found = false;
 
-	for (size_t v = 0; v < config->vip_count; v++) {
-		struct fleet_service *service = service_at(fleet, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		struct fleet_service *service = fleet_unit(fleet, config, unit);
 		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
 		for (; departure; departure = with_address(departure->next, backend)) {
@@ -278,8 +271,8 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 	uint64_t flows = 0;
 
 	*is_over = true;
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = service_at(fleet, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(fleet, config, unit);
 		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
 		for (; departure; departure = with_address(departure->next, backend)) {
@@ -292,8 +285,8 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 
 bool fleet_flows_are_counted(const struct fleet *fleet, const struct config_service *config, const struct ip *backend)
 {
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = service_at(fleet, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(fleet, config, unit);
 		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
 		for (; departure; departure = with_address(departure->next, backend))
@@ -309,8 +302,8 @@ bool fleet_has_removed(const struct fleet *fleet, const struct config_service *c
 	bool is_found = false;
 
 	*flows = *deadline_s = 0;
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = service_at(fleet, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(fleet, config, unit);
 		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
 
 		for (; departure; departure = with_address(departure->next, backend)) {

@@ -18,15 +18,13 @@ struct fleet_former_row {
 	UT_hash_handle hh;
 };
 
-static int expect(struct fleet *fleet, struct config_service *config, const struct ip *vip)
+static int expect(struct fleet *fleet, struct config_service *config, size_t unit)
 {
 	struct fleet_former_row *row = calloc(1, sizeof(*row));
 
 	if (!row)
 		return -1;
-	row->key.vip = *vip;
-	row->key.port = config->port;
-	row->key.protocol = config->protocol;
+	row->key = fleet_unit_key(config, unit);
 	row->config = config_service_hold(config);
 	HASH_ADD(hh, fleet->formers, key, sizeof(row->key), row);
 	return 0;
@@ -35,8 +33,8 @@ static int expect(struct fleet *fleet, struct config_service *config, const stru
 int fleet_expect_formers(struct fleet *fleet, const struct config *former, struct err *e)
 {
 	for (size_t i = 0; i < former->service_count; i++)
-		for (size_t v = 0; v < former->services[i]->vip_count; v++)
-			if (expect(fleet, former->services[i], &former->services[i]->vips[v])) {
+		for (size_t unit = 0; unit < fleet_unit_count(former->services[i]); unit++)
+			if (expect(fleet, former->services[i], unit)) {
 				fleet_forget_formers(fleet);
 				return err_set(e, -ENOMEM, "%m");
 			}

@@ -6,6 +6,19 @@
 
 uint32_t fleet_ring_blocks(uint32_t size);
 
+/* Fill the mirror from the maps. Returns 0, or -errno with *e written. */
+int fleet_adopt(struct fleet *fleet, struct err *e);
+
+/* Note a backend of this number. NULL when memory is out. */
+struct fleet_backend *fleet_backend_insert(struct fleet *fleet, const struct fleet_identity *identity, uint32_t number);
+
+/* Put a service with its key, number and VIP among those that there are, or take it from them. */
+void fleet_insert(struct fleet *fleet, struct fleet_service *service);
+void fleet_remove(struct fleet *fleet, struct fleet_service *service);
+
+/* The service that packets of a VIP and protocol to this port find now, or NULL; port 0: of no particular one. */
+struct fleet_service *fleet_server_of(const struct fleet *fleet, const struct ip *vip, uint8_t protocol, uint16_t port);
+
 /* How a service's backends are, and who of them takes new flows: one for each, owned by the caller. checks may be NULL.
  * Returns NULL with *e written when memory is out. */
 struct quorum_member *fleet_judge(const struct fleet *fleet, const struct config_service *config,

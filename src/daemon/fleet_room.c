@@ -124,11 +124,16 @@ static int count_guard(struct needs *needs, const struct guard *guard)
 static int count_service(struct needs *needs, const struct config_service *service)
 {
 	struct ring_member *members = calloc(service->backend_count + 1, sizeof(*members));
+	size_t units = fleet_unit_count(service);
 	int code = members ? 0 : -ENOMEM;
 
-	needs->services += service->vip_count;
-	needs->backends_apart += (uint64_t)service->vip_count * service->backend_count;
-	needs->blocks_apart += (uint64_t)service->vip_count * fleet_ring_blocks(service->slots);
+	for (size_t unit = 0; unit < units; unit++) {
+		struct dataplane_key key = fleet_unit_key(service, unit);
+
+		needs->services += (dataplane_key_count(&key) + 1) / 2;
+	}
+	needs->backends_apart += (uint64_t)units * service->backend_count;
+	needs->blocks_apart += (uint64_t)units * fleet_ring_blocks(service->slots);
 	for (size_t v = 0; !code && v < service->vip_count; v++)
 		code = count_vip(needs, service, &service->vips[v], members);
 	free(members);

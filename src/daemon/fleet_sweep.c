@@ -13,18 +13,17 @@
 
 struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct hp_flow *flow)
 {
-	struct dataplane_key key = {
-		.vip = flow->is_ipv6 ? ip_from6((const uint8_t *)flow->destination)
-				     : ip_from4((const uint8_t *)&flow->destination[3]),
-		.port = ntohs(flow->destination_port),
-		.protocol = flow->protocol,
-	};
-	struct fleet_service *service = fleet_service_find(fleet, &key);
+	struct ip vip = flow->is_ipv6 ? ip_from6((const uint8_t *)flow->destination)
+				      : ip_from4((const uint8_t *)&flow->destination[3]);
 
-	if (service)
-		return service;
-	key.port = 0;
-	return fleet_service_find(fleet, &key);
+	return fleet_server_of(fleet, &vip, flow->protocol, ntohs(flow->destination_port));
+}
+
+struct fleet_service *fleet_server_of(const struct fleet *fleet, const struct ip *vip, uint8_t protocol, uint16_t port)
+{
+	uint32_t number = dataplane_service_of(fleet->plane, vip, protocol, port);
+
+	return number < fleet->plane->limits.services ? fleet->service_by_number[number] : NULL;
 }
 
 static bool is_over(const struct fleet_service *service, const struct fleet_departure *departure,

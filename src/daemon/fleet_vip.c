@@ -49,6 +49,9 @@ void fleet_vip_write(struct fleet *fleet, struct fleet_vip *vip)
 {
 	uint32_t flags = fleet_vip_is_up(vip) && !fleet->is_silent ? HP_VIP_UP : 0;
 
+	for (uint32_t bits = 1; bits <= HP_BLOCK_BITS_MOST; bits++)
+		flags |= vip->blocks[bits] ? 1u << (HP_VIP_BLOCKS_SHIFT + bits) : 0;
+
 	if (vip->written != flags && !dataplane_vip_set(fleet->plane, &vip->address, flags, NULL))
 		vip->written = flags;
 }

@@ -209,21 +209,14 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 
 /* ---- services --------------------------------------------------------------------------------------------------------- */
 
-static struct fleet_service *runtime(const struct director *director, const struct config_service *config, size_t vip)
-{
-	struct dataplane_key key = {config->vips[vip], config->port, config->protocol};
-
-	return fleet_service_find(director->fleet, &key);
-}
-
-/* Sums over the VIPs of a service. */
+/* Sums over the VIPs and ports of a service. */
 static void put_sums(const struct director *director, const struct config_service *config, json_t *out)
 {
 	uint64_t total[HP_SERVICE_CELLS] = {0}, cell[HP_SERVICE_CELLS];
 	struct rate rate = {0, 0};
 
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = runtime(director, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(director->fleet, config, unit);
 		struct rate one;
 
 		if (!service)
@@ -315,8 +308,8 @@ json_t *status_motion(const struct director *director, const struct config_servi
 	double differs = 0;
 	bool is_moving;
 
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = runtime(director, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(director->fleet, config, unit);
 
 		if (!service || motion_is_steady(&service->motion))
 			continue;
@@ -335,15 +328,15 @@ json_t *status_motion(const struct director *director, const struct config_servi
 }
 
 /* Backends that the service lists no more and whose flows have not been cut: how many are left, and for how long. Summed
- * over its VIPs. */
+ * over its VIPs and ports. */
 static json_t *removed_json(const struct director *director, const struct config_service *config)
 {
 	json_t *rows = json_object(), *list = json_array(), *row;
 	uint64_t now_s = state_boot_s();
 	const char *address;
 
-	for (size_t v = 0; v < config->vip_count; v++) {
-		const struct fleet_service *service = runtime(director, config, v);
+	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
+		const struct fleet_service *service = fleet_unit(director->fleet, config, unit);
 
 		for (const struct fleet_departure *d = service ? service->departures : NULL; d; d = d->next) {
 			char text[IP_TEXT_BYTES];
@@ -380,10 +373,10 @@ static void put_continuity(const struct director *director, const struct config_
 json_t *status_service(const struct director *director, size_t index, struct status_memo *memo)
 {
 	const struct config_service *config = director->running->services[index];
-	const struct fleet_service *service = runtime(director, config, 0);
+	const struct fleet_service *service = fleet_unit(director->fleet, config, 0);
 	struct ring_fingerprint configured, none = {{0, 0}};
 	json_t *vips = json_array(), *local_vips = json_array(), *announced_vips = json_array(), *out;
-	char address[IP_TEXT_BYTES];
+	char address[IP_TEXT_BYTES], ports[CONFIG_PORTS_TEXT_BYTES];
 	const char *reason, *state;
 
 	for (size_t v = 0; v < config->vip_count; v++) {
@@ -400,11 +393,12 @@ json_t *status_service(const struct director *director, size_t index, struct sta
 	configured = fleet_configured_fingerprint(service);
 	state = service_state(director, service, &reason);
 	out = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:{s:i, s:o, s:o}, s:o}", "name", config->name, "protocol",
-			config_protocol_name(config->protocol), "port", (int)config->port, "vips", vips, "forward",
+			config_protocol_name(config->protocol), "port", (int)config->ports[0].first, "vips", vips, "forward",
 			config_forward_name(config->forward), "hash", config_hash_name(config->hash), "state", state, "reason",
 			reason, "ring", "size", (int)config->slots, "configured", fingerprint_json(&configured), "live",
 			fingerprint_json(service->ring ? &service->ring->fingerprint : &none), "backends",
 			backends_json(director, service, director->base->services[index]));
+	json_object_set_new(out, "ports", json_string(config_ports_format(config, ports)));
 	json_object_set_new(out, "local_vips", local_vips);
 	json_object_set_new(out, "announced_vips", announced_vips);
 	json_object_set_new(out, "quorum", status_quorum(service));

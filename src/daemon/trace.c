@@ -59,18 +59,19 @@ static bool read_port(const json_t *value, uint16_t *out)
 	return true;
 }
 
-/* The port to ask when none is given: that of the VIP's only service. */
+/* The port to ask when none is given: the first that the VIP's only service has. */
 static uint16_t only_port(const struct director *director, const struct frame_flow *flow)
 {
-	uint16_t port = 80;
-	unsigned int found = 0;
+	const struct config_service *only = NULL;
 
-	for (const struct fleet_service *s = director->fleet->services; s; s = s->hh.next)
-		if (ip_equal(&s->key.vip, &flow->destination) && s->key.protocol == flow->protocol && s->key.port) {
-			port = s->key.port;
-			found++;
-		}
-	return found == 1 ? port : 80;
+	for (const struct fleet_service *s = director->fleet->services; s; s = s->hh.next) {
+		if (!ip_equal(&s->key.vip, &flow->destination) || s->key.protocol != flow->protocol || !s->key.port)
+			continue;
+		if (only && only != s->config)
+			return 80;
+		only = s->config;
+	}
+	return only ? only->ports[0].first : 80;
 }
 
 static bool read_flow(const struct director *director, const json_t *request, struct frame_flow *flow,

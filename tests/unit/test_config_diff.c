@@ -25,6 +25,10 @@ static const struct {
 	{"defaults that are said", HEAD WEB,
 	 HEAD "- {name: web, vip: 10.2.0.1, port: 80, protocol: tcp, forward: l2, hash: flow, slots: 1009, "
 	      "window: 120m, slow_start: 0, deadline: 1d, backends: [{address: 10.3.0.1, weight: 1}, 10.3.0.2]}\n", ""},
+	{"a port more", HEAD WEB, HEAD "- {name: web, vip: 10.2.0.1, port: [80, 8000-8100], backends: [10.3.0.1, 10.3.0.2]}\n",
+	 "change web: port 80 -> 80,8000-8100\n"},
+	{"a list of ports added", HEAD, HEAD "- {name: a, vip: 10.2.0.1, port: [80, 443], backends: [10.3.0.1]}\n",
+	 "add a: service 10.2.0.1 port 80,443, l2, with 1 backend\n"},
 	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backend\n"},
 	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},
 	{"a service renamed", HEAD WEB, HEAD "- {name: www, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n",
@@ -42,7 +46,7 @@ static const struct {
 	{"everything else of a service", ONE("backends: [10.3.0.1]"),
 	 HEAD "- {name: web, vip: 10.2.0.1, port: any, protocol: udp, forward: ipip, hash: source, slots: 4093, seed: 1, "
 	      "backends: [10.3.0.1]}\n",
-	 "change web: protocol tcp -> udp\nchange web: port 80 -> 0 (0 is any)\nchange web: forward l2 -> ipip\n"
+	 "change web: protocol tcp -> udp\nchange web: port 80 -> any\nchange web: forward l2 -> ipip\n"
 	 "change web: hash flow -> source\nchange web: slots 1009 -> 4093\nchange web: seed 0x68616c6670726f78 -> 0x1\n"
 	 "change web: window 2h -> 2m\n"},
 	{"how flows live through a change", ONE("backends: [10.3.0.1]"),

@@ -43,14 +43,14 @@ static void describe_health(FILE *out, const struct config_health *health)
 
 static void describe_service(FILE *out, const struct config_service *service)
 {
-	char text[PREFIX_TEXT_BYTES];
+	char text[PREFIX_TEXT_BYTES], ports[CONFIG_PORTS_TEXT_BYTES];
 
 	fprintf(out, "service %s: ", service->name);
 	for (size_t i = 0; i < service->vip_count; i++)
 		fprintf(out, "%s%s", i ? "," : "", ip_format(&service->vips[i], text));
-	fprintf(out, " %s %u %s %s slots %u seed %s", config_protocol_name(service->protocol), service->port,
-		config_forward_name(service->forward), config_hash_name(service->hash), service->slots,
-		service->seed == CONFIG_SEED_DEFAULT ? "default" : "");
+	fprintf(out, " %s %s %s %s", config_protocol_name(service->protocol), config_ports_format(service, ports),
+		config_forward_name(service->forward), config_hash_name(service->hash));
+	fprintf(out, " slots %u seed %s", service->slots, service->seed == CONFIG_SEED_DEFAULT ? "default" : "");
 	if (service->seed != CONFIG_SEED_DEFAULT)
 		fprintf(out, "%llu", (unsigned long long)service->seed);
 	if (service->affinity != CONFIG_AFFINITY_FLOW || service->window_s != (service->protocol == 6 ? 7200 : 120))
@@ -157,7 +157,26 @@ static const struct row rows[] = {
 	{"udp", TEXT(WEB(", protocol: udp")), "service udp/10.2.0.1:80: 10.2.0.1 udp 80 "},
 	{"tcp said", TEXT(WEB(", protocol: tcp")), " tcp 80 "},
 	{"any port", TEXT(HEAD "  - {vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"),
-	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp 0 "},
+	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp any "},
+	{"a list of ports", TEXT(HEAD "  - {vip: 10.2.0.1, port: [443, 80], backends: [10.3.0.1]}\n"),
+	 "service tcp/10.2.0.1:443,80: 10.2.0.1 tcp 443,80 "},
+	{"a range of ports", TEXT(HEAD "  - {vip: 10.2.0.1, port: 8000-8100, backends: [10.3.0.1]}\n"),
+	 "service tcp/10.2.0.1:8000-8100: 10.2.0.1 tcp 8000-8100 "},
+	{"all ports as a range", TEXT(HEAD "  - {vip: 10.2.0.1, port: 1-65535, backends: [10.3.0.1]}\n"), " tcp 1-65535 "},
+	{"a range of one port is that port", TEXT(HEAD "  - {vip: 10.2.0.1, port: 80-80, backends: [10.3.0.1]}\n"), " tcp 80 "},
+	{"ports and ranges", TEXT(HEAD "  - {vip: 10.2.0.1, port: [80, 443, 8000-8100], backends: [10.3.0.1]}\n"),
+	 "service tcp/10.2.0.1:80,443,8000-8100: 10.2.0.1 tcp 80,443,8000-8100 "},
+	{"a port is asked of a list",
+	 TEXT(HEAD "  - {vip: 10.2.0.1, port: [80, 443], health: {type: tcp}, backends: [10.3.0.1]}\n"),
+	 " tcp 80,443 "},
+	{"a range that ends where another begins", TEXT(HEAD "  - {vip: 10.2.0.1, port: [80-89, 90-99], backends: [10.3.0.1]}\n"),
+	 " tcp 80-89,90-99 "},
+	{"a port of a range in another protocol",
+	 TEXT(HEAD "  - {name: a, vip: 10.2.0.1, port: 80-90, backends: [10.3.0.1]}\n"
+		   "  - {name: b, vip: 10.2.0.1, port: 85, protocol: udp, backends: [10.3.0.1]}\n"), " udp 85 "},
+	{"any port beside a range",
+	 TEXT(HEAD "  - {name: a, vip: 10.2.0.1, port: 80-90, backends: [10.3.0.1]}\n"
+		   "  - {name: b, vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"), " tcp any "},
 	{"the lowest port", TEXT(HEAD "  - {vip: 10.2.0.1, port: 1, backends: [10.3.0.1]}\n"), " tcp 1 l2"},
 	{"the highest port", TEXT(HEAD "  - {vip: 10.2.0.1, port: 65535, backends: [10.3.0.1]}\n"), " tcp 65535 l2"},
 	{"a port in hexadecimal", TEXT(HEAD "  - {vip: 10.2.0.1, port: 0x50, backends: [10.3.0.1]}\n"), " tcp 80 l2"},
@@ -281,7 +300,7 @@ static const struct row rows[] = {
 	 TEXT(WEB("") "  - {vip: 10.2.0.1, port: 80, protocol: udp, backends: [10.3.0.1]}\n"
 		      "  - {vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"),
 	 "service udp/10.2.0.1:80: 10.2.0.1 udp 80 l2 flow slots 1009 seed default -> 10.3.0.1*1 (line 4)\n"
-	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp 0 "},
+	 "service tcp/10.2.0.1:any: 10.2.0.1 tcp any "},
 	{"private, shared and documentation addresses are unicast",
 	 TEXT(HEAD "  - {vip: [192.168.0.1, 100.64.0.1, 198.51.100.1], port: 80, backends: [1.0.0.1, 223.255.255.254]}\n"),
 	 "192.168.0.1,100.64.0.1,198.51.100.1 tcp"},

@@ -100,7 +100,7 @@ static const struct {
 	 "f:2:14: error: lo gets no client's packets: name the interface that faces the router\n"
 	 "    interfaces: [lo]\n"
 	 "                 ^\n"
-	 "f:4:27: error: port (a number or `any`) 0 is out of range: 1 to 65535\n"
+	 "f:4:27: error: port (a number, a range, a list of them, or `any`) 0 is out of range: 1 to 65535\n"
 	 "      - {vip: 10.2.0.1, port: 0, backends: []}\n"
 	 "                              ^\n"
 	 "f:4:40: error: backends is empty: a service needs at least one\n"
@@ -120,7 +120,7 @@ static const struct {
 	 TEXT(HEAD "- {vip: 10.2.0.1, port: 0, backends: [10.3.0.1]}\n"
 		   "- {vip: 10.2.0.1, protocol: upd, port: 80, backends: [10.3.0.1]}\n"
 		   "- {vip: 10.2.0.1, port: 80, backends: [10.3.0.1]}\n"),
-	 "f:3:25: error: port (a number or `any`) 0 is out of range: 1 to 65535\n"
+	 "f:3:25: error: port (a number, a range, a list of them, or `any`) 0 is out of range: 1 to 65535\n"
 	 "    - {vip: 10.2.0.1, port: 0, backends: [10.3.0.1]}\n"
 	 "                            ^\n"
 	 "f:4:29: error: protocol must be one of tcp, udp, not \"upd\": did you mean \"udp\"?\n"

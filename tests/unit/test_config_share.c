@@ -117,6 +117,12 @@ static void services_are_equal_but_for_their_line(void **state)
 	service->vip_count--;
 	assert_false(config_service_equal(config->services[0], service));
 	service->vip_count++;
+	service->ports[0].last++;
+	assert_false(config_service_equal(config->services[0], service));
+	service->ports[0].last--;
+	service->port_count--;
+	assert_false(config_service_equal(config->services[0], service));
+	service->port_count++;
 	service->name[0] = 'x';
 	assert_false(config_service_equal(config->services[0], service));
 	assert_false(config_service_equal(config->services[0], config->services[1]));

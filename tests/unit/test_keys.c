@@ -247,6 +247,85 @@ static void another_owner_finds_what_was_set(void **state)
 	table_free(&table);
 }
 
+/* Which of the keys a port finds, the smallest block first, as packets look; -1: none. */
+static int found_by(const uint32_t *what, size_t count, uint32_t port)
+{
+	for (uint32_t bits = 0; bits <= HP_BLOCK_BITS_MOST; bits++)
+		for (size_t i = 0; i < count; i++)
+			if (what[i] == hp_key_block(bits, port, IPPROTO_TCP))
+				return (int)i;
+	return -1;
+}
+
+static void a_range_is_found_by_its_ports_alone(void **state)
+{
+	static const struct {
+		uint16_t first, last;
+		size_t most;
+	} rows[] = {{80, 80, 1},     {8000, 8001, 2},  {8000, 8015, 16},  {8000, 8016, 2},   {8000, 8100, 4},	{1, 65535, 16},
+		    {1, 65534, 30}, {1024, 65535, 6}, {49152, 65535, 1}, {32768, 65535, 1}, {32767, 32790, 5}, {1, 16, 16}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t what[KEYS_A_RANGE];
+		size_t count = keys_of_range(rows[i].first, rows[i].last, IPPROTO_TCP, what);
+		uint64_t ports = 0;
+
+		assert_in_range(count, 1, rows[i].most);
+		for (size_t k = 0; k < count; k++) {
+			uint16_t first, last;
+
+			assert_int_equal(hp_key_protocol(what[k]), IPPROTO_TCP);
+			assert_int_not_equal(what[k], HP_WHAT_FREE);
+			keys_range_of(what[k], &first, &last);
+			assert_true(first >= rows[i].first && last <= rows[i].last && first <= last);
+			ports += last - first + 1u;
+		}
+		assert_int_equal(ports, rows[i].last - rows[i].first + 1);
+		for (uint32_t port = 0; port <= 65535; port++)
+			assert_int_equal(found_by(what, count, port) >= 0, port >= rows[i].first && port <= rows[i].last);
+	}
+}
+
+static void any_port_is_one_key(void **state)
+{
+	uint32_t what[KEYS_A_RANGE];
+	uint16_t first = 1, last = 1;
+
+	assert_int_equal(keys_of_range(0, 0, IPPROTO_UDP, what), 1);
+	assert_int_equal(what[0], hp_key_what(0, IPPROTO_UDP));
+	keys_range_of(what[0], &first, &last);
+	assert_true(!first && !last);
+	assert_int_equal(hp_key_block(0, 80, IPPROTO_TCP), web());
+}
+
+static void half_of_a_table_stays_free(void **state)
+{
+	struct table table = table_new(64, true);
+	struct keys later;
+
+	assert_true(keys_have_room(&table.keys, 128));
+	assert_false(keys_have_room(&table.keys, 129));
+	for (uint32_t n = 0; n < 100; n++) {
+		struct ip address = vip(&table, n);
+
+		assert_int_equal(keys_set(&table.keys, &address, web(), n), 0);
+		assert_int_equal(keys_set(&table.keys, &address, web(), n + 1), 0);
+	}
+	for (uint32_t n = 0; n < 10; n++) {
+		struct ip address = vip(&table, n);
+
+		assert_true(keys_clear(&table.keys, &address, web()));
+		assert_false(keys_clear(&table.keys, &address, web()));
+	}
+	assert_true(keys_have_room(&table.keys, 38));
+	assert_false(keys_have_room(&table.keys, 39));
+	keys_open(&later, table.memory, 64, true);
+	assert_true(keys_have_room(&later, 38));
+	assert_false(keys_have_room(&later, 39));
+	keys_close(&later);
+	table_free(&table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +335,9 @@ int main(void)
 		cmocka_unit_test(any_sequence_agrees_with_a_plain_array),
 		cmocka_unit_test(a_full_table_takes_every_key),
 		cmocka_unit_test(another_owner_finds_what_was_set),
+		cmocka_unit_test(a_range_is_found_by_its_ports_alone),
+		cmocka_unit_test(any_port_is_one_key),
+		cmocka_unit_test(half_of_a_table_stays_free),
 	};
 
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);

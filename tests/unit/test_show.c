@@ -52,7 +52,7 @@ struct row {
 	"true, 'up': false, 'reason': 'no such device'}, {'name': 'eth2', 'role': 'ingress', 'state': 'attached', "       \
 	"'mode': 'generic', 'announce': true, 'up': false, 'reason': ''}], 'services': [{'name': 'web', "                 \
 	"'vips': ['10.2.0.1', '2001:db8::1'], 'local_vips': ['10.2.0.1'], "                                               \
-	"'protocol': 'tcp', 'port': 80, 'forward': 'ipip', 'hash': 'flow', 'state': 'up', 'reason': '', "                 \
+	"'protocol': 'tcp', 'ports': '80', 'forward': 'ipip', 'hash': 'flow', 'state': 'up', 'reason': '', "                 \
 	"'packets_per_s': 1234, 'bytes_per_s': 125000, 'packets': 1234567, 'ring': {'size': 1009, 'configured': 'aa', "   \
 	"'live': 'bb'}, 'verdicts': {'FORWARDED': 12}, 'backends': [{'address': '10.3.0.1', 'state': 'up', 'weight': 5, " \
 	"'configured_weight': 1, 'share': 0.8333, 'packets_per_s': 1000, 'bytes_per_s': 125, 'packets': 9, 'interface': " \
