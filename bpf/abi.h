@@ -1,9 +1,9 @@
 /* What the data plane and the programs that feed it agree on: map keys, records, verdicts, the flow's hash.
  *
- * This, its part abi_guard.h, and gre.h and gue.h, which are the backend's as well, are all that bpf/ and src/ share; they
- * include nothing but the kernel's type names. Whatever is wider than eight bytes is immutable once a packet can reach it: it
- * is written aside, published by one aligned store of at most eight bytes, and used again only after an RCU grace period.
- * HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
+ * This, its parts abi_guard.h and flow_hash.h, and gre.h and gue.h, which are the backend's as well, are all that bpf/
+ * and src/ share; they include nothing but the kernel's type names. Whatever is wider than eight bytes is immutable once a
+ * packet can reach it: it is written aside, published by one aligned store of at most eight bytes, and used again only
+ * after an RCU grace period. HP_ABI_VERSION grows with every change of a layout here; it is kept beside the pinned maps. */
 #ifndef HP_ABI_H
 #define HP_ABI_H
 
@@ -11,6 +11,7 @@
 
 #include "abi_guard.h"
 #include "gre.h"
+#include "flow_hash.h"
 #include "gue.h"
 #include "trace_abi.h"
 
@@ -69,6 +70,9 @@ enum hp_verdict {
  * read its number. Packets read `what` and then the number, in the order that x86 keeps. */
 #define HP_KEYS_A_BUCKET 4
 #define HP_PROBES_MOST 32
+
+/* The protocol in the keys of services of every protocol; number 255 is reserved (IANA). ICMP stays the director's. */
+#define HP_PROTOCOL_ANY 255
 
 #define HP_WHAT_FREE 0u
 #define HP_WHAT_GONE 0xfe000000u
@@ -130,12 +134,6 @@ static inline __attribute__((always_inline)) __u32 hp_key_block(__u32 bits, __u3
 static inline __attribute__((always_inline)) __u32 hp_key_bits(__u32 what)
 {
 	return what >> 24;
-}
-
-/* 64 bits out of two words; a load when they are neighbours in memory. */
-static inline __attribute__((always_inline)) __u64 hp_pair(__u32 low, __u32 high)
-{
-	return (__u64)high << 32 | low;
 }
 
 /* The first bucket of a key in a table of 2^(64 - shift) buckets. */
@@ -213,11 +211,6 @@ struct hp_motion {
 /* ---- rings --------------------------------------------------------------------------------------------- */
 
 #define HP_SLOTS_PER_BLOCK 16
-
-enum hp_hash {
-	HP_HASH_FLOW,	/* addresses, ports and protocol */
-	HP_HASH_SOURCE, /* the client's address */
-};
 
 /* A ring is an extent of blocks: a head, then its slots, each the number of a backend. Block 0 is of no ring. */
 struct hp_ring_head {
@@ -488,64 +481,5 @@ struct hp_meta {
 };
 
 /* ---- trace: see trace_abi.h ------------------------------------------------------------------------------- */
-
-/* ---- the flow's hash ----------------------------------------------------------------------------------- */
-
-/* The flow as the hash sees it: the client's address and, for HP_HASH_FLOW, both ends and the protocol. An
- * IPv4 address fills the last word; words and ports are as they lie in the packet. */
-struct hp_flow {
-	__be32 source[4];
-	__be32 destination[4];
-	__be16 source_port;
-	__be16 destination_port;
-	__u8 protocol;
-	__u8 is_ipv6;
-	__u8 zero[2];
-};
-
-/* The finalizer of 64-bit mixers: each input bit reaches each output bit (Stafford's variant 13 of Appleby's
- * MurmurHash3 finalizer). Invertible, so that no two words collide before the fold to 32 bits. */
-static inline __attribute__((always_inline)) __u64 hp_mix(__u64 x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ULL;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
-/* The hash of a flow.
- *
- * What differs between packets of one service is multiplied into place and goes through hp_mix once: every bit
- * of the result depends on every bit of the client's address and port. Not a defence against a client that
- * knows the seed. Equal on all directors with equal seeds (and equal byte order). */
-static inline __attribute__((always_inline)) __u32 hp_flow_hash(const struct hp_flow *flow, __u32 hash, __u64 seed)
-{
-	__u64 x = seed;
-
-	if (flow->is_ipv6)
-		x ^= hp_mix(hp_pair(flow->source[0], flow->source[1])) +
-		     hp_pair(flow->source[2], flow->source[3]) * 0x9e3779b97f4a7c15ULL;
-	else
-		x ^= (__u64)flow->source[3] << 32;
-	if (hash == HP_HASH_FLOW) {
-		x ^= (__u32)flow->source_port << 16 | flow->destination_port;
-		x += (hp_pair(flow->destination[3], flow->protocol)) * 0xd6e8feb86659fd93ULL;
-	}
-	return (__u32)(hp_mix(x) >> 32);
-}
-
-/* The slot of a hash in a ring of `size` slots: its share of the hash's range (Lemire, "Fast Random Integer
- * Generation in an Interval", 2019), which a multiplication gives where a modulus needs a division. */
-static inline __attribute__((always_inline)) __u32 hp_slot(__u32 hash, __u32 size)
-{
-	return (__u32)(((__u64)hash * size) >> 32);
-}
-
-/* What tells the entry of a flow from one that was reused for another. */
-static inline __attribute__((always_inline)) __u32 hp_flow_check(const struct hp_flow *flow)
-{
-	return hp_flow_hash(flow, HP_HASH_FLOW, 0x6f6e65666c6f7721ULL);
-}
 
 #endif

@@ -294,15 +294,18 @@ static ALWAYS_INLINE enum hp_verdict answer_quote_ports(struct packet *pkt, __u8
 {
 	struct ports *ports = parse_l4(pkt);
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return HP_VIP_OTHER;
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+		return HP_VIP_OTHER; /* an answer of this director's */
+	pkt->flow.protocol = protocol;
+	pkt->is_quoted = 1;
+	pkt->is_portless = !hp_has_ports(protocol);
+	if (pkt->is_portless)
+		return HP_CONTINUE;
 	barrier_var(ports); /* checked and read by one pointer, which the verifier has to see */
 	if ((void *)(ports + 1) > pkt->end || pkt->l4_offset + sizeof(*ports) > pkt->ip_bytes)
 		return HP_MALFORMED;
-	pkt->flow.protocol = protocol;
 	pkt->flow.source_port = ports->destination;
 	pkt->flow.destination_port = ports->source;
-	pkt->is_quoted = 1;
 	return HP_CONTINUE;
 }
 

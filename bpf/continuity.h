@@ -33,7 +33,9 @@ static ALWAYS_INLINE __u32 continuity_slot(const struct hp_flow *flow, __u32 rin
 	union hp_block *head = bpf_map_lookup_elem(&slots, &ring), *block;
 	__u32 slot, at;
 
-	if (!head || !ring || (!flow->destination_port && head->head.hash != HP_HASH_SOURCE))
+	if (!head || !ring)
+		return 0;
+	if (!flow->destination_port && head->head.hash != HP_HASH_SOURCE && hp_has_ports(flow->protocol))
 		return 0;
 	slot = hp_slot(hp_flow_hash(flow, head->head.hash, head->head.seed), head->head.size);
 	at = ring + 1 + slot / HP_SLOTS_PER_BLOCK;

@@ -31,7 +31,10 @@ static ALWAYS_INLINE enum hp_verdict parse_transport(struct packet *pkt)
 		return answer_icmp4(pkt);
 	if (pkt->flow.protocol == IPPROTO_ICMPV6 && pkt->flow.is_ipv6)
 		return answer_icmp6(pkt);
-	return service_is_vip(pkt) ? HP_VIP_OTHER : HP_NOT_VIP;
+	if (pkt->flow.protocol == IPPROTO_SCTP)
+		return parse_ports(pkt);
+	pkt->is_portless = 1;
+	return HP_CONTINUE;
 }
 
 /* Steps that know no service yet. Sets service exactly when HP_CONTINUE is returned. */

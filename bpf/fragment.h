@@ -97,11 +97,14 @@ static ALWAYS_INLINE enum hp_verdict fragment_transport(struct packet *pkt, __u3
 		return HP_NOT_VIP;
 	if (pkt->is_later_fragment)
 		return protocol == IPPROTO_TCP && offset < FRAGMENT_TCP_BYTES ? HP_FRAGMENT_TINY : HP_CONTINUE;
-	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
+	if (hp_has_ports(protocol))
 		return parse_ports(pkt) == HP_CONTINUE ? HP_CONTINUE : HP_FRAGMENT_TINY;
-	if (protocol == PARSE_CUT)
+	if (protocol == PARSE_CUT && pkt->flow.is_ipv6)
 		return HP_FRAGMENT_TINY;
-	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? HP_VIP_SILENT : HP_VIP_OTHER;
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+		return HP_VIP_SILENT;
+	pkt->is_portless = 1;
+	return HP_CONTINUE;
 }
 
 /* Read the packet. Sets all but service and what is picked. Returns 0. */
@@ -223,6 +226,7 @@ __attribute__((noinline)) int fragment_pick(struct fragment *f)
 		return 0;
 	pkt.flow = f->packet.flow;
 	pkt.is_later_fragment = f->is_later != 0;
+	pkt.is_portless = !hp_has_ports(pkt.flow.protocol);
 	verdict = pkt.is_later_fragment ? service_of_rest(&pkt) : service(&pkt);
 	if (verdict == HP_VIP_OTHER && pkt.is_later_fragment && fragment_may_be_ours(pkt.flow.protocol))
 		verdict = HP_FRAGMENT;
@@ -231,7 +235,7 @@ __attribute__((noinline)) int fragment_pick(struct fragment *f)
 	if (verdict != HP_CONTINUE)
 		return 0;
 	rings = pick_rings(&pkt);
-	if (pkt.is_later_fragment && fragment_lacks_port((__u32)rings))
+	if (pkt.is_later_fragment && !pkt.is_portless && fragment_lacks_port((__u32)rings))
 		f->packet.verdict = HP_FRAGMENT;
 	else
 		moving_pick(&pkt, rings, &f->packet);

@@ -18,12 +18,14 @@
 
 #define MOVING_L3_MASK 63 /* above a link header with all its tags */
 
-/* Ports, or the flow that an ICMP error quotes: nothing else has a service. */
+/* Ports, or the flow that an ICMP error quotes; other protocols have neither. */
 static ALWAYS_INLINE enum hp_verdict moving_parse_transport(struct packet *pkt)
 {
-	if (pkt->flow.protocol == IPPROTO_TCP || pkt->flow.protocol == IPPROTO_UDP)
+	if (hp_has_ports(pkt->flow.protocol))
 		return parse_ports(pkt);
-	return pkt->flow.is_ipv6 ? answer_quote6(pkt) : answer_quote4(pkt);
+	if (pkt->flow.is_ipv6)
+		return pkt->flow.protocol == IPPROTO_ICMPV6 ? answer_quote6(pkt) : HP_CONTINUE;
+	return pkt->flow.protocol == IPPROTO_ICMP ? answer_quote4(pkt) : HP_CONTINUE;
 }
 
 static ALWAYS_INLINE enum hp_verdict moving_parse(struct packet *pkt)

@@ -28,6 +28,7 @@ struct packet {
 	__u8 is_group;	 /* the destination MAC is broadcast or multicast */
 	__u8 is_later_fragment;
 	__u8 is_fragment; /* the first one or a later one */
+	__u8 is_portless; /* the flow's protocol has no ports */
 	__u8 is_quoted;	  /* the flow is one that an ICMP error quotes */
 	__u32 service;	  /* number; 0 until found */
 	__u32 hash;

@@ -17,6 +17,7 @@
 #define PARSE_TCP_BYTES 20
 #define PARSE_UDP_BYTES 8
 #define PARSE_CUT 255 /* in place of the upper protocol: a first fragment ends before it does */
+#define PARSE_SCTP_BYTES 12
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV4_MORE 0x2000
 #define IPV6_OFFSET_MASK 0xfff8
@@ -199,12 +200,14 @@ static ALWAYS_INLINE enum hp_verdict parse_ipv6(struct packet *pkt)
 	return verdict;
 }
 
-/* Ports of a TCP or UDP header, which must lie whole in the packet. */
+/* Ports of a TCP, UDP or SCTP header, which must lie whole in the packet. */
 static ALWAYS_INLINE enum hp_verdict parse_ports(struct packet *pkt)
 {
 	__u32 least = pkt->flow.protocol == IPPROTO_TCP ? PARSE_TCP_BYTES : PARSE_UDP_BYTES;
 	struct ports *ports = parse_l4(pkt);
 
+	if (unlikely(pkt->flow.protocol == IPPROTO_SCTP))
+		least = PARSE_SCTP_BYTES;
 	if ((void *)(ports + 1) > pkt->end || pkt->l4_offset + least > pkt->ip_bytes)
 		return HP_MALFORMED;
 	pkt->flow.source_port = ports->source;

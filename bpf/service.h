@@ -151,12 +151,25 @@ static ALWAYS_INLINE int service_in_blocks(const struct packet *pkt, int flags)
 	__u32 blocks = (__u32)flags >> HP_VIP_BLOCKS_SHIFT, port = bpf_ntohs(pkt->flow.destination_port);
 	const __be32 *vip = pkt->flow.destination;
 
-	if (!blocks || pkt->is_later_fragment)
+	if (!blocks || pkt->is_later_fragment || pkt->is_portless)
 		return SERVICE_NO_KEY;
 	if (pkt->flow.is_ipv6)
 		return service_in_blocks6(hp_pair(vip[0], vip[1]), hp_pair(vip[2], vip[3]), port, pkt->flow.protocol,
 					  blocks);
 	return service_in_blocks4(vip[3], port, pkt->flow.protocol, blocks);
+}
+
+/* The service of any port, or of every protocol. */
+static ALWAYS_INLINE int service_of_protocol(const struct packet *pkt)
+{
+	__u8 protocol = pkt->flow.protocol;
+	int number = SERVICE_NO_KEY;
+
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+		return SERVICE_NO_KEY;
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
+		number = service_look_up(pkt, hp_key_what(0, protocol));
+	return number == SERVICE_NO_KEY ? service_look_up(pkt, hp_key_what(0, HP_PROTOCOL_ANY)) : number;
 }
 
 /* The service of a range of ports, or of any port, for what no service claims by its port. Needs the flow's destination and
@@ -173,7 +186,7 @@ static ALWAYS_INLINE enum hp_verdict service_of_rest(struct packet *pkt)
 		pkt->service = (__u32)number;
 		return HP_CONTINUE;
 	}
-	number = service_look_up(pkt, hp_key_what(0, pkt->flow.protocol));
+	number = service_of_protocol(pkt);
 	if (number == SERVICE_NO_KEY)
 		return HP_VIP_OTHER;
 	pkt->service = (__u32)number;
@@ -182,7 +195,7 @@ static ALWAYS_INLINE enum hp_verdict service_of_rest(struct packet *pkt)
 	return HP_CONTINUE;
 }
 
-/* Find the service of a TCP or UDP packet, or of the flow that an ICMP error quotes.
+/* Find the service of a packet, or of the flow that an ICMP error quotes.
  *
  * Needs flow. Sets service, which is not 0 exactly when HP_CONTINUE is returned. */
 static ALWAYS_INLINE enum hp_verdict service(struct packet *pkt)
@@ -191,6 +204,8 @@ static ALWAYS_INLINE enum hp_verdict service(struct packet *pkt)
 
 	if (unlikely(pkt->is_group))
 		return HP_NOT_IP;
+	if (unlikely(pkt->is_portless))
+		return service_of_rest(pkt);
 	number = service_look_up(pkt, hp_key_what(pkt->flow.destination_port, pkt->flow.protocol));
 	if (unlikely(number == SERVICE_NO_KEY))
 		return service_of_rest(pkt);

@@ -248,5 +248,24 @@ const char *config_on_down_name(enum config_on_down what)
 
 const char *config_protocol_name(uint8_t protocol)
 {
-	return protocol == 17 ? "udp" : "tcp";
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_ESP:
+		return "esp";
+	case IPPROTO_AH:
+		return "ah";
+	case IPPROTO_GRE:
+		return "gre";
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+		return "ipip";
+	case HP_PROTOCOL_ANY:
+		return "any";
+	}
+	return "other";
 }

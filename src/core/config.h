@@ -147,7 +147,7 @@ struct config_service {
 	char *name;
 	struct ip *vips;
 	size_t vip_count;
-	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or HP_PROTOCOL_ANY */
 	struct config_ports *ports; /* in the order of the file; none lies in another */
 	size_t port_count;	    /* at least 1 */
 	enum config_forward forward;
@@ -280,6 +280,7 @@ const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
 const char *config_oversize_name(uint8_t oversize);
 const char *config_affinity_name(enum config_affinity affinity);
+/* Of a service's protocol, or a flow's; those without a name here are "other". */
 const char *config_protocol_name(uint8_t protocol);
 const char *config_probe_name(enum config_probe probe);
 const char *config_all_down_name(enum config_all_down what);

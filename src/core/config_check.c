@@ -1,4 +1,5 @@
 /* What options mean together: families, duplicates, sizes: see config_schema.h. */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -61,6 +62,32 @@ static bool is_blank(const struct ip *ip)
 	static const struct ip blank;
 
 	return ip_equal(ip, &blank);
+}
+
+/* What every protocol means for the ports and the hash. */
+static void check_protocol(struct config_reader *reader, struct config_draft *draft)
+{
+	struct config_service *service = draft->service;
+
+	if (service->protocol != HP_PROTOCOL_ANY) {
+		if (!draft->port && draft->at->kind == YAML_MAP)
+			config_error(reader, draft->at, "a service lacks \"port\": the port that clients ask, a range, a list of "
+							"both, or any");
+		draft->is_key_wrong |= !draft->port;
+		return;
+	}
+	if (!draft->has_hash)
+		service->hash = HP_HASH_SOURCE;
+	if (!draft->port) {
+		service->ports = calloc(1, sizeof(*service->ports));
+		if (!service->ports)
+			abort();
+		service->port_count = 1;
+	} else if (!draft->is_key_wrong && !config_has_any_port(service)) {
+		config_error(reader, draft->port, "protocol: any is by address, as most protocols have no ports: leave port out, "
+						  "or name tcp or udp");
+		draft->is_key_wrong = true;
+	}
 }
 
 static void default_name(const struct config_draft *draft)
@@ -216,14 +243,14 @@ static void check_ring(struct config_reader *reader, struct config_draft *draft)
 static void check_window(struct config_reader *reader, struct config_draft *draft)
 {
 	struct config_service *service = draft->service;
-	bool is_tcp = service->protocol == 6;
+	bool is_tcp = service->protocol == IPPROTO_TCP, is_udp = service->protocol == IPPROTO_UDP;
 
 	if (draft->affinity && is_tcp && !draft->is_key_wrong)
 		config_error(reader, draft->affinity,
-			     "affinity is for protocol: udp: a flow of tcp stays with its backend through every change");
+			     "affinity is for protocol: udp and any: a flow of tcp stays with its backend through every change");
 	if (service->affinity == CONFIG_AFFINITY_FLOW) {
 		if (!draft->window)
-			service->window_s = is_tcp ? WINDOW_TCP_S : WINDOW_UDP_S;
+			service->window_s = is_udp ? WINDOW_UDP_S : WINDOW_TCP_S;
 		return;
 	}
 	if (draft->window && !is_tcp)
@@ -242,8 +269,8 @@ static void check_lengths(struct config_reader *reader, const struct config_draf
 	if (draft->oversize && !has_ipv4)
 		config_error(reader, draft->oversize, "oversize is for IPv4, and no VIP of the service is: of IPv6 senders are "
 						      "always told");
-	if (draft->mss && draft->service->protocol != 6 && !draft->is_key_wrong)
-		config_error(reader, draft->mss, "mss is for protocol: tcp: no other has an MSS");
+	if (draft->mss && draft->service->protocol == IPPROTO_UDP && !draft->is_key_wrong)
+		config_error(reader, draft->mss, "mss is for protocol: tcp and any: UDP has no MSS");
 }
 
 static uint32_t blocks_of(uint32_t slots)
@@ -322,7 +349,7 @@ void config_check(struct config_reader *reader)
 	for (size_t i = 0; i < reader->draft_count; i++) {
 		struct config_draft *draft = &reader->drafts[i];
 
-		draft->is_key_wrong |= !draft->port;
+		check_protocol(reader, draft);
 		if (!draft->has_seed)
 			draft->service->seed = reader->seed;
 		check_name(reader, draft, &table);

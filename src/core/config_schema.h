@@ -39,7 +39,7 @@ struct config_draft {
 	struct config_health_draft health;
 	struct config_guard_draft guard;
 	const struct yaml_node *limit;
-	bool has_seed;
+	bool has_seed, has_hash;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
 

@@ -179,7 +179,8 @@ static void read_vip(struct config_reader *reader, const struct yaml_node *value
 
 static void read_protocol(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
-	static const struct config_word words[] = {{"tcp", 6}, {"udp", 17}, {"quic", -1}, {"any", -1}, {NULL, 0}};
+	static const struct config_word words[] = {
+		{"tcp", 6}, {"udp", 17}, {"any", HP_PROTOCOL_ANY}, {"quic", -1}, {NULL, 0}};
 	struct config_draft *draft = target;
 	int choice;
 
@@ -208,6 +209,7 @@ static void read_hash(struct config_reader *reader, const struct yaml_node *valu
 	struct config_draft *draft = target;
 	int choice;
 
+	draft->has_hash = true;
 	if (config_read_choice(reader, value, words, "hash", &choice))
 		draft->service->hash = (uint32_t)choice;
 }
@@ -286,10 +288,10 @@ static void read_oversize(struct config_reader *reader, const struct yaml_node *
 static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
-	{"protocol", read_protocol, false, "tcp or udp; tcp by default"},
-	{"port", config_schema_port, true, "the port that clients ask, a range, a list of both, or any"},
+	{"protocol", read_protocol, false, "tcp, udp or any; tcp by default"},
+	{"port", config_schema_port, false, "the port that clients ask, a range, a list of both, or any"},
 	{"forward", read_forward, false, "l2, ipip, gue or gre; l2 by default"},
-	{"hash", read_hash, false, "flow or source; flow by default"},
+	{"hash", read_hash, false, "flow or source; flow by default, source with protocol: any"},
 	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},
 	{"seed", read_service_seed, false, "of the flow's hash; equal on all directors"},
 	{"affinity", read_affinity, false, "of udp: flow stays with its backend through a change; none follows the ring"},

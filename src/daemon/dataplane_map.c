@@ -95,6 +95,8 @@ uint32_t dataplane_service_of(struct dataplane *plane, const struct ip *vip, uin
 			found = keys_find(keys, vip, hp_key_block(bits, port, protocol));
 	if (!found)
 		found = keys_find(keys, vip, hp_key_what(0, protocol));
+	if (!found && protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
+		found = keys_find(keys, vip, hp_key_what(0, HP_PROTOCOL_ANY));
 	return found ? *found : 0;
 }
 

@@ -90,10 +90,10 @@ static void hold_ring(struct step *step)
 		step->ring->references++;
 }
 
-/* Who serves a new key's packets so far, the service of any port or of a range, or NULL. */
+/* Who serves a new key's packets so far, the service of a range, of any port or every protocol, or NULL. */
 static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
 {
-	return key->port ? fleet_server_of(fleet, &key->vip, key->protocol, key->port) : NULL;
+	return key->protocol != HP_PROTOCOL_ANY ? fleet_server_of(fleet, &key->vip, key->protocol, key->port) : NULL;
 }
 
 /* Backends, how they are, and the ring of those that take flows. */

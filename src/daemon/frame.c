@@ -2,6 +2,7 @@
 #include "daemon/frame.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -15,6 +16,7 @@
 
 #define TTL 64
 #define WINDOW 64240
+#define SCTP_BYTES 12
 #define TCP_FLAGS_AT 9 /* behind the ports */
 #define FLAGS_TEXT_BYTES 32
 
@@ -65,6 +67,37 @@ static uint32_t pseudo_sum(const struct frame_flow *flow, size_t bytes)
 	return add_words(sum, flow->destination.byte + 16 - address, address);
 }
 
+/* CRC-32C, which SCTP has for a checksum (RFC 9260, appendix A). */
+static uint32_t crc32c(const uint8_t *bytes, size_t count)
+{
+	uint32_t crc = ~0u;
+
+	for (size_t i = 0; i < count; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+	}
+	return ~crc;
+}
+
+/* Ports, verification tag and checksum; or SPI and sequence number (RFC 4303). */
+static size_t put_other(uint8_t *at, const struct frame_flow *flow)
+{
+	const uint16_t ports[2] = {htons(flow->source_port), htons(flow->destination_port)};
+	const uint32_t esp[2] = {htonl(256), htonl(1)};
+	uint32_t sum;
+
+	if (flow->protocol == IPPROTO_ESP) {
+		memcpy(at, esp, sizeof(esp));
+		return sizeof(esp);
+	}
+	memset(at, 0, SCTP_BYTES);
+	memcpy(at, ports, sizeof(ports));
+	sum = htole32(crc32c(at, SCTP_BYTES));
+	memcpy(at + SCTP_BYTES - sizeof(sum), &sum, sizeof(sum));
+	return SCTP_BYTES;
+}
+
 static size_t put_transport(uint8_t *at, const struct frame_flow *flow)
 {
 	struct tcphdr tcp = {.source = htons(flow->source_port),
@@ -75,6 +108,8 @@ static size_t put_transport(uint8_t *at, const struct frame_flow *flow)
 			     .window = htons(WINDOW)};
 	struct udphdr udp = {.source = htons(flow->source_port), .dest = htons(flow->destination_port), .len = htons(8)};
 
+	if (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP)
+		return put_other(at, flow);
 	if (flow->protocol == IPPROTO_UDP) {
 		udp.check = fold(add_words(pseudo_sum(flow, sizeof(udp)), &udp, sizeof(udp)));
 		if (!udp.check)
@@ -248,9 +283,18 @@ static bool read_ports(struct cursor *cursor, json_t *lines)
 
 	if (!take(cursor, ports, sizeof(ports)))
 		return false;
-	line(lines, "%s %u > %u%s", is_tcp ? "TCP" : "UDP", ntohs(ports[0]), ntohs(ports[1]),
-	     is_tcp ? flags_text(cursor, flags) : "");
-	return !is_tcp && ntohs(ports[1]) == HP_GUE_PORT && read_gue(cursor, lines);
+	line(lines, "%s %u > %u%s", is_tcp ? "TCP" : cursor->next == IPPROTO_UDP ? "UDP" : "SCTP", ntohs(ports[0]),
+	     ntohs(ports[1]), is_tcp ? flags_text(cursor, flags) : "");
+	return cursor->next == IPPROTO_UDP && ntohs(ports[1]) == HP_GUE_PORT && read_gue(cursor, lines);
+}
+
+static bool read_esp(struct cursor *cursor, json_t *lines)
+{
+	uint32_t head[2];
+
+	if (take(cursor, head, sizeof(head)))
+		line(lines, "ESP spi %#x", ntohl(head[0]));
+	return false;
 }
 
 static bool read_icmp(struct cursor *cursor, json_t *lines)
@@ -297,10 +341,13 @@ static bool read_next(struct cursor *cursor, json_t *lines)
 		return read_gre(cursor, lines);
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
 		return read_ports(cursor, lines);
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		return read_icmp(cursor, lines);
+	case IPPROTO_ESP:
+		return read_esp(cursor, lines);
 	default:
 		return false;
 	}

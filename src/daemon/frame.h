@@ -18,7 +18,7 @@ struct frame {
 struct frame_flow {
 	struct ip source, destination; /* of one family */
 	uint16_t source_port, destination_port; /* host order */
-	uint8_t protocol; /* IPPROTO_TCP: a SYN; IPPROTO_UDP: an empty datagram */
+	uint8_t protocol; /* IPPROTO_TCP: a SYN; IPPROTO_UDP: an empty datagram; IPPROTO_SCTP, IPPROTO_ESP: the header alone */
 	bool is_under_way; /* TCP: an ACK instead */
 };
 

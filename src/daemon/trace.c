@@ -74,6 +74,17 @@ static uint16_t only_port(const struct director *director, const struct frame_fl
 	return only ? only->ports[0].first : 80;
 }
 
+/* 0: not one that frames are made of. */
+static uint8_t protocol_named(const char *name)
+{
+	static const uint8_t known[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ESP};
+
+	for (size_t i = 0; i < sizeof(known); i++)
+		if (!strcmp(config_protocol_name(known[i]), name))
+			return known[i];
+	return 0;
+}
+
 static bool read_flow(const struct director *director, const json_t *request, struct frame_flow *flow,
 		      struct api_reply *reply)
 {
@@ -84,19 +95,19 @@ static bool read_flow(const struct director *director, const json_t *request, st
 
 	*flow = (struct frame_flow){
 		.protocol = IPPROTO_TCP, .source_port = SOURCE_PORT, .is_under_way = json_is_true(under_way)};
-	if (protocol && !strcmp(protocol, "udp"))
-		flow->protocol = IPPROTO_UDP;
+	if (protocol)
+		flow->protocol = protocol_named(protocol);
 	if (!source || !ip_parse(&flow->source, source))
 		api_fail(reply, 400, "source \"%s\" must be an IPv4 or IPv6 address", source ? source : "");
 	else if (!vip || !ip_parse(&flow->destination, vip))
 		api_fail(reply, 400, "vip \"%s\" must be an IPv4 or IPv6 address", vip ? vip : "");
 	else if (ip_is4(&flow->source) != ip_is4(&flow->destination))
 		api_fail(reply, 400, "source and vip must be of one family");
-	else if (protocol && strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0)
-		api_fail(reply, 400, "protocol must be tcp or udp, not \"%s\"", protocol);
+	else if (!flow->protocol)
+		api_fail(reply, 400, "protocol must be tcp, udp, sctp or esp, not \"%s\"", protocol);
 	else if (under_way && !json_is_boolean(under_way))
 		api_fail(reply, 400, "under_way must be true or false");
-	else if (json_is_true(under_way) && flow->protocol == IPPROTO_UDP)
+	else if (json_is_true(under_way) && flow->protocol != IPPROTO_TCP)
 		api_fail(reply, 400, "under_way is for TCP: UDP has no opening packets, so each may be of a flow under way");
 	else if (!read_port(json_object_get(request, "source_port"), &flow->source_port) ||
 		 !read_port(json_object_get(request, "port"), &flow->destination_port))
@@ -148,12 +159,17 @@ static bool has_chance(const struct director *director, const struct traced *tra
 
 static void tell_service(json_t *steps, const struct fleet_service *service, const struct hp_trace *trace)
 {
+	const char *by = trace->any_port ? "its address and protocol, any port" : "its address, protocol and port";
+
 	if (!service) {
 		trace_step(steps, "service", "none");
 		return;
 	}
-	trace_step(steps, "service", "%s, found by %s", service->config->name,
-		   trace->any_port ? "its address and protocol, any port" : "its address, protocol and port");
+	if (service->key.protocol == HP_PROTOCOL_ANY)
+		by = "its address, every protocol";
+	else if (service->key.more)
+		by = "its address, protocol and range of ports";
+	trace_step(steps, "service", "%s, found by %s", service->config->name, by);
 }
 
 /* What the ring says; where the packet goes while a change is lived through is continuity's to tell. */

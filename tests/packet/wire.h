@@ -191,7 +191,7 @@ static inline void wire_put_upper(uint8_t *at, const struct wire_spec *spec, uin
 	memset(at, 0, head);
 	for (uint32_t i = 0; i < spec->payload; i++)
 		at[head + i] = spec->quote ? spec->quote[i] : (uint8_t)(i * 7 + 1);
-	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP) {
 		wire_put16(at, spec->from_port);
 		wire_put16(at + 2, spec->to_port);
 		check_at = protocol == IPPROTO_TCP ? 16 : 6;

@@ -53,7 +53,7 @@ static void describe_service(FILE *out, const struct config_service *service)
 	fprintf(out, " slots %u seed %s", service->slots, service->seed == CONFIG_SEED_DEFAULT ? "default" : "");
 	if (service->seed != CONFIG_SEED_DEFAULT)
 		fprintf(out, "%llu", (unsigned long long)service->seed);
-	if (service->affinity != CONFIG_AFFINITY_FLOW || service->window_s != (service->protocol == 6 ? 7200 : 120))
+	if (service->affinity != CONFIG_AFFINITY_FLOW || service->window_s != (service->protocol == 17 ? 120 : 7200))
 		fprintf(out, " affinity %s window %u", config_affinity_name(service->affinity), service->window_s);
 	if (service->slow_start_s || service->deadline_s != 86400)
 		fprintf(out, " slow_start %u deadline %u", service->slow_start_s, service->deadline_s);
@@ -174,6 +174,11 @@ static const struct row rows[] = {
 	{"a port of a range in another protocol",
 	 TEXT(HEAD "  - {name: a, vip: 10.2.0.1, port: 80-90, backends: [10.3.0.1]}\n"
 		   "  - {name: b, vip: 10.2.0.1, port: 85, protocol: udp, backends: [10.3.0.1]}\n"), " udp 85 "},
+	{"every protocol, by source", TEXT(HEAD "  - {vip: 10.2.0.1, protocol: any, backends: [10.3.0.1]}\n"),
+	 "service any/10.2.0.1:any: 10.2.0.1 any any l2 source "},
+	{"every protocol, by flow",
+	 TEXT(HEAD "  - {vip: 10.2.0.1, protocol: any, port: any, hash: flow, affinity: none, backends: [10.3.0.1]}\n"),
+	 " any any l2 flow slots 1009 seed default affinity none window 0"},
 	{"any port beside a range",
 	 TEXT(HEAD "  - {name: a, vip: 10.2.0.1, port: 80-90, backends: [10.3.0.1]}\n"
 		   "  - {name: b, vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"), " tcp any "},

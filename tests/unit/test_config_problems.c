@@ -123,7 +123,7 @@ static const struct {
 	 "f:3:25: error: port (a number, a range, a list of them, or `any`) 0 is out of range: 1 to 65535\n"
 	 "    - {vip: 10.2.0.1, port: 0, backends: [10.3.0.1]}\n"
 	 "                            ^\n"
-	 "f:4:29: error: protocol must be one of tcp, udp, not \"upd\": did you mean \"udp\"?\n"
+	 "f:4:29: error: protocol must be one of tcp, udp, any, not \"upd\": did you mean \"udp\"?\n"
 	 "    - {vip: 10.2.0.1, protocol: upd, port: 80, backends: [10.3.0.1]}\n"
 	 "                                ^\n"},
 };
