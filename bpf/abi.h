@@ -202,10 +202,11 @@ struct hp_terms {
 
 _Static_assert(sizeof(struct hp_terms) == 32, "hp_terms is half a line");
 
-/* When a service's motion is over, for a daemon that starts anew; packets do not read it. */
+/* How a service moves. */
 struct hp_motion {
-	__u64 until_s; /* boot clock: a service that moves starts settling; 0: not moving */
-	__u64 zero;
+	__u64 until_s; /* boot clock: a service that moves starts settling; 0: not moving. For a daemon that starts anew */
+	__u32 sticks;  /* a service of a group: the hp_key_what() that its clients are remembered under; 0: flows are */
+	__u32 zero;
 };
 
 /* ---- rings --------------------------------------------------------------------------------------------- */

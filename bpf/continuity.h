@@ -244,11 +244,20 @@ static ALWAYS_INLINE __u32 continuity_kind(const struct packet *pkt)
 	return hp_tcp_kind(tcp[13]);
 }
 
+/* The client of a group, in place of its flow: to the port and protocol that the group's clients are remembered under. */
+static ALWAYS_INLINE void continuity_stick(struct hp_flow *flow, __u32 sticks)
+{
+	flow->source_port = 0;
+	flow->destination_port = hp_key_port(sticks);
+	flow->protocol = hp_key_protocol(sticks);
+}
+
 /* A packet of a service that lives through a change, as the functions that it takes know it. */
 struct continuity {
 	struct hp_flow flow;
 	__u32 kind;	 /* enum hp_packet_kind */
 	__u32 before;	 /* the service's word of that name */
+	__u32 sticks;	 /* as in struct hp_motion */
 	__u32 backend;	 /* that its ring `now` names, 0: none; then the one that is chosen */
 	__u32 alternate; /* as in struct packet */
 	__u32 hash;
@@ -274,12 +283,16 @@ __attribute__((noinline)) int continuity(struct continuity *packet)
 	s.motion = packet->before & HP_MOTION_FLAGS;
 	s.before = continuity_slot(&flow, packet->before & HP_BLOCK_MASK);
 	s.before_lives = continuity_lives(s.before);
+	if (packet->sticks) {
+		continuity_stick(&flow, packet->sticks);
+		s.kind = s.kind == HP_PACKET_ABOUT ? HP_PACKET_ABOUT : HP_PACKET_EITHER;
+	}
 	asks = s.motion & HP_MOTION_ANY && (s.motion & HP_MOTION_ASKS || s.before != s.now);
 	if (asks)
 		continuity_decide(&flow, &s, &known, &choice);
 	packet->backend = choice.backend;
 	packet->verdict = packet->backend ? HP_CONTINUE : HP_NO_BACKEND;
-	if (continuity_has_chance(&flow, s.kind))
+	if (continuity_has_chance(&packet->flow, packet->kind))
 		packet->alternate = hp_rule_alternate(choice.backend, s.now, s.before, s.before_lives);
 	continuity_trace(&s, &known, &choice, asks, packet->alternate);
 	if (asks && !hp_tracing)

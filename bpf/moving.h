@@ -37,10 +37,18 @@ static ALWAYS_INLINE enum hp_verdict moving_parse(struct packet *pkt)
 	return verdict == HP_CONTINUE ? moving_parse_transport(pkt) : verdict;
 }
 
-/* What the service's ring `now` says, and which is its ring `before`. Needs flow; sets before, backend, hash, verdict. */
+static ALWAYS_INLINE __u32 moving_sticks(__u32 service)
+{
+	struct hp_motion *motion = bpf_map_lookup_elem(&motions, &service);
+
+	return motion ? *(volatile __u32 *)&motion->sticks : 0;
+}
+
+/* What the service's ring `now` says, and which is its ring `before`. Needs flow; sets before, sticks, backend, hash, verdict. */
 static ALWAYS_INLINE void moving_pick(struct packet *pkt, __u64 rings, struct continuity *out)
 {
 	out->before = (__u32)(rings >> 32);
+	out->sticks = moving_sticks(pkt->service);
 	out->verdict = pick(pkt, (__u32)rings);
 	out->backend = pkt->backend;
 	out->hash = pkt->backend ? pkt->hash : hp_flow_check(&pkt->flow); /* tunnels vary with it, also without a ring `now` */

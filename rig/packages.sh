@@ -11,7 +11,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 	libcmocka-dev libsystemd-dev"	# libcurl, openssl, c-ares: probes of https and dns
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping iputils-tracepath util-linux strace openssl openssh-server openssh-client bird2 frr keepalived"
+	iputils-ping iputils-tracepath util-linux strace openssl openssh-server openssh-client vsftpd bird2 frr keepalived"
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 

@@ -19,7 +19,11 @@ void config_service_drop(struct config_service *service)
 {
 	if (!service || --service->references)
 		return;
+	for (size_t i = 0; i < service->peer_count; i++)
+		config_health_drop(service->peers[i].health);
+	free(service->peers);
 	free(service->name);
+	free(service->group);
 	free(service->vips);
 	free(service->ports);
 	free(service->backends);
@@ -89,6 +93,11 @@ static struct config_service *copy_service(const struct config_service *service)
 		return NULL;
 	copy->references = 1;
 	copy->name = strdup(service->name);
+	copy->group = service->group ? strdup(service->group) : NULL;
+	copy->peers = duplicate(service->peers, service->peer_count * sizeof(*service->peers));
+	copy->peer_count = copy->peers ? service->peer_count : 0;
+	for (size_t i = 0; i < copy->peer_count; i++)
+		config_health_hold(copy->peers[i].health);
 	copy->vips = duplicate(service->vips, service->vip_count * sizeof(*service->vips));
 	copy->ports = duplicate(service->ports, service->port_count * sizeof(*service->ports));
 	copy->backends = duplicate(service->backends, service->backend_count * sizeof(*service->backends));
@@ -96,7 +105,7 @@ static struct config_service *copy_service(const struct config_service *service)
 		config_health_hold(copy->health);
 	if (copy->guard)
 		guard_hold(copy->guard);
-	if (copy->name && copy->vips && copy->ports && copy->backends)
+	if (copy->name && !copy->group == !service->group && copy->peers && copy->vips && copy->ports && copy->backends)
 		return copy;
 	config_service_drop(copy);
 	return NULL;
@@ -114,9 +123,39 @@ bool config_set_weight(struct config *config, size_t index, size_t backend, uint
 	return true;
 }
 
+struct config_ask config_own_ask(const struct config_service *service)
+{
+	struct config_ask ask = {.health = service->health};
+
+	if (ask.health && ask.health->type != CONFIG_PROBE_ICMP)
+		ask.port = ask.health->port ? ask.health->port : service->ports[0].first;
+	return ask;
+}
+
+bool config_is_probed(const struct config_service *service)
+{
+	return service->health || service->peer_count;
+}
+
+bool config_is_together(const struct config_service *a, const struct config_service *b)
+{
+	return a == b || (a->group && b->group && !strcmp(a->group, b->group));
+}
+
+static bool groups_equal(const struct config_service *a, const struct config_service *b)
+{
+	bool is_same = a->group && b->group ? !strcmp(a->group, b->group) && a->lead_port == b->lead_port &&
+						      a->lead_protocol == b->lead_protocol && a->peer_count == b->peer_count
+					    : a->group == b->group;
+
+	for (size_t i = 0; is_same && i < a->peer_count; i++)
+		is_same = a->peers[i].port == b->peers[i].port && config_health_equal(a->peers[i].health, b->peers[i].health);
+	return is_same;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
-	return !strcmp(a->name, b->name) && a->vip_count == b->vip_count && a->protocol == b->protocol &&
+	return !strcmp(a->name, b->name) && groups_equal(a, b) && a->vip_count == b->vip_count && a->protocol == b->protocol &&
 	       a->port_count == b->port_count && a->forward == b->forward && a->hash == b->hash && a->slots == b->slots &&
 	       a->seed == b->seed && a->affinity == b->affinity && a->window_s == b->window_s &&
 	       a->slow_start_s == b->slow_start_s && a->deadline_s == b->deadline_s && a->backend_count == b->backend_count &&

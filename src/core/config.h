@@ -142,9 +142,20 @@ struct config_limit {
 	uint32_t burst; /* at once, after a pause */
 };
 
+/* What a check asks: a health, on this port; 0 where it asks none. */
+struct config_ask {
+	struct config_health *health; /* a reference */
+	uint16_t port;
+};
+
 struct config_service {
 	unsigned int references;
 	char *name;
+	char *group; /* NULL: none. Else a client of any of its services stays with one backend, and is remembered as one: */
+	uint16_t lead_port;    /* as if of the first port and the protocol of the group's first service */
+	uint8_t lead_protocol;
+	struct config_ask *peers; /* what other services of the group ask: who fails that is out of this one, too */
+	size_t peer_count;
 	struct ip *vips;
 	size_t vip_count;
 	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or HP_PROTOCOL_ANY */
@@ -241,6 +252,15 @@ void config_health_drop(struct config_health *health);
 
 /* Whether two are configured the same; either may be NULL, which is equal to NULL only. */
 bool config_health_equal(const struct config_health *a, const struct config_health *b);
+
+/* What the service's own health asks; health may be NULL. */
+struct config_ask config_own_ask(const struct config_service *service);
+
+/* Whether its backends are probed, by its own health or by that of its group. */
+bool config_is_probed(const struct config_service *service);
+
+/* Whether two are of one group, or the same. */
+bool config_is_together(const struct config_service *a, const struct config_service *b);
 
 /* A copy that shares the services. NULL when memory is out. */
 struct config *config_copy(const struct config *config);

@@ -11,6 +11,7 @@
 #define SLOTS_A_BACKEND 100
 #define WINDOW_TCP_S 7200 /* what a kernel waits by default before it asks a silent peer (tcp_keepalive_time) */
 #define WINDOW_UDP_S 120
+#define WINDOW_GROUP_S 900 /* a client that is silent on all ports for so long may be another's */
 #define PROBED_BACKENDS 4096 /* the least that a data plane has room for, where the file says auto */
 
 /* A row of a table of what must not stand twice, a name, and of what no backend may be, a VIP. */
@@ -69,6 +70,8 @@ static void check_protocol(struct config_reader *reader, struct config_draft *dr
 {
 	struct config_service *service = draft->service;
 
+	if (!draft->hash && (service->protocol == HP_PROTOCOL_ANY || service->group))
+		service->hash = HP_HASH_SOURCE;
 	if (service->protocol != HP_PROTOCOL_ANY) {
 		if (!draft->port && draft->at->kind == YAML_MAP)
 			config_error(reader, draft->at, "a service lacks \"port\": the port that clients ask, a range, a list of "
@@ -76,8 +79,6 @@ static void check_protocol(struct config_reader *reader, struct config_draft *dr
 		draft->is_key_wrong |= !draft->port;
 		return;
 	}
-	if (!draft->has_hash)
-		service->hash = HP_HASH_SOURCE;
 	if (!draft->port) {
 		service->ports = calloc(1, sizeof(*service->ports));
 		if (!service->ports)
@@ -250,7 +251,7 @@ static void check_window(struct config_reader *reader, struct config_draft *draf
 			     "affinity is for protocol: udp and any: a flow of tcp stays with its backend through every change");
 	if (service->affinity == CONFIG_AFFINITY_FLOW) {
 		if (!draft->window)
-			service->window_s = is_udp ? WINDOW_UDP_S : WINDOW_TCP_S;
+			service->window_s = service->group ? WINDOW_GROUP_S : is_udp ? WINDOW_UDP_S : WINDOW_TCP_S;
 		return;
 	}
 	if (draft->window && !is_tcp)
@@ -361,6 +362,7 @@ void config_check(struct config_reader *reader)
 		config_check_guard(reader, draft);
 	}
 	config_check_keys(reader);
+	config_check_groups(reader);
 	for (size_t i = 0; i < reader->draft_count; i++)
 		check_backends(reader, &reader->drafts[i], table);
 	check_limits(reader);

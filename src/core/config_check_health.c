@@ -200,6 +200,7 @@ void config_check_health(struct config_reader *reader, struct config_draft *draf
 	check_probe(reader, draft);
 	check_min_up(reader, draft);
 	check_fallback(reader, draft);
-	if (draft->on_down && draft->service->on_down == CONFIG_ON_DOWN_RESET && !draft->health.at)
+	if (draft->on_down && draft->service->on_down == CONFIG_ON_DOWN_RESET && !draft->health.at &&
+	    !draft->service->group)
 		config_error(reader, draft->on_down, "on_down: reset needs \"health\": without it no backend fails its checks");
 }

@@ -240,6 +240,8 @@ static void diff_service(const struct config_service *a, const struct config_ser
 		    config_protocol_name(b->protocol));
 	if (strcmp(config_ports_format(a, before), config_ports_format(b, after)) != 0)
 		add(out, CONFIG_CHANGE, b->name, "port %s -> %s", before, after);
+	if (strcmp(a->group ? a->group : "none", b->group ? b->group : "none") != 0)
+		add(out, CONFIG_CHANGE, b->name, "group %s -> %s", a->group ? a->group : "none", b->group ? b->group : "none");
 	if (a->forward != b->forward)
 		add(out, CONFIG_CHANGE, b->name, "forward %s -> %s", config_forward_name(a->forward),
 		    config_forward_name(b->forward));

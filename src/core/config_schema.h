@@ -33,13 +33,13 @@ struct config_guard_draft {
 /* A service while it is read: what it becomes, and where its parts stand in the text. */
 struct config_draft {
 	struct config_service *service;
-	const struct yaml_node *at, *name, *vip, *port, *slots, *window, *affinity, *backends, *mss, *oversize, *min_up,
-		*when_all_down, *fallback, *on_down;
+	const struct yaml_node *at, *name, *group, *vip, *port, *hash, *slots, *window, *affinity, *backends, *mss,
+		*oversize, *min_up, *when_all_down, *fallback, *on_down;
 	struct config_backend *fallbacks; /* behind the backends in the end */
 	struct config_health_draft health;
 	struct config_guard_draft guard;
 	const struct yaml_node *limit;
-	bool has_seed, has_hash;
+	bool has_seed;
 	bool is_key_wrong; /* protocol or port: the mistake is noted, and which flows are meant is unknown */
 };
 
@@ -68,6 +68,9 @@ void config_schema_health(struct config_reader *reader, const struct yaml_node *
 
 /* Judge that no two services serve the same. */
 void config_check_keys(struct config_reader *reader);
+
+/* Judge services of one group beside each other, and join their checks. After all else is filled in. */
+void config_check_groups(struct config_reader *reader);
 
 /* Judge a service's health, and what follows from backends being up or not. */
 void config_check_health(struct config_reader *reader, struct config_draft *draft);

@@ -151,6 +151,14 @@ static void read_service_name(struct config_reader *reader, const struct yaml_no
 	config_read_name(reader, value, "a service's name", &draft->service->name);
 }
 
+static void read_group(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+
+	draft->group = value;
+	config_read_name(reader, value, "a group's name", &draft->service->group);
+}
+
 static void add_vip(struct config_reader *reader, const struct yaml_node *value, struct config_service *service)
 {
 	struct ip vip;
@@ -209,7 +217,7 @@ static void read_hash(struct config_reader *reader, const struct yaml_node *valu
 	struct config_draft *draft = target;
 	int choice;
 
-	draft->has_hash = true;
+	draft->hash = value;
 	if (config_read_choice(reader, value, words, "hash", &choice))
 		draft->service->hash = (uint32_t)choice;
 }
@@ -287,6 +295,7 @@ static void read_oversize(struct config_reader *reader, const struct yaml_node *
 
 static const struct config_option service_options[] = {
 	{"name", read_service_name, false, "what the service is called; PROTOCOL/VIP:PORT by default"},
+	{"group", read_group, false, "services with this name keep a client on one backend over all their ports"},
 	{"vip", read_vip, true, "the virtual address that clients ask, or a list of them"},
 	{"protocol", read_protocol, false, "tcp, udp or any; tcp by default"},
 	{"port", config_schema_port, false, "the port that clients ask, a range, a list of both, or any"},

@@ -49,7 +49,7 @@ static bool is_known(void *context, const struct fleet_service *service, uint64_
 {
 	const struct director *director = context;
 
-	if (!service->config->health && waited_ms >= WAYS_AFTER_MS)
+	if (!config_is_probed(service->config) && waited_ms >= WAYS_AFTER_MS)
 		return true;
 	return !fleet_service_is_waiting(director->fleet, service);
 }

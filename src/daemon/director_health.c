@@ -12,22 +12,20 @@
 
 /* ---- what the fleet asks ------------------------------------------------------------------------------------------------ */
 
-void *director_take_check(void *context, const struct config_service *service, const struct ip *vip,
+void *director_take_check(void *context, const struct config_ask *ask, const struct ip *vip,
 			  const struct fleet_backend *backend, enum health_state state)
 {
 	struct director *director = context;
-	struct config_health *health = service->health;
 	struct check_key key;
 
 	memset(&key, 0, sizeof(key));
 	key.backend = backend->identity.address;
-	if (!health->via_backend) {
+	if (!ask->health->via_backend) {
 		key.vip = *vip;
 		key.number = backend->number;
 	}
-	if (health->type != CONFIG_PROBE_ICMP)
-		key.port = health->port ? health->port : service->ports[0].first;
-	return probes_take(director->probes, health, &key, state);
+	key.port = ask->port;
+	return probes_take(director->probes, ask->health, &key, state);
 }
 
 void director_drop_check(void *context, void *check)
@@ -44,7 +42,16 @@ const struct health *director_health_of(const void *check)
 
 const struct check *director_check(const struct fleet_service *service, size_t backend)
 {
-	return service->checks ? service->checks[backend] : NULL;
+	const struct check *found = NULL;
+
+	for (size_t i = backend; service->checks && i < fleet_check_count(service->config); i += service->config->backend_count) {
+		const struct check *check = service->checks[i];
+
+		if (check && check_health(check)->state == HEALTH_STATE_FAILING)
+			return check;
+		found = found ? found : check;
+	}
+	return found;
 }
 
 /* ---- who is dead ------------------------------------------------------------------------------------------------------- */
@@ -334,7 +341,7 @@ static bool is_news(const struct fleet_service *service)
 	bool was_bad = service->told == QUORUM_PANICS || service->told == QUORUM_DROPS;
 
 	return service->quorum.verdict != QUORUM_WAITS && (was_bad || service->quorum.verdict != QUORUM_SERVES) &&
-	       (service->config->health || service->quorum.verdict == QUORUM_PANICS);
+	       (config_is_probed(service->config) || service->quorum.verdict == QUORUM_PANICS);
 }
 
 /* What this host cannot ask for says nothing of backends, so that it has to be said here. */
@@ -371,7 +378,7 @@ bool director_follow_health(struct director *director)
 			log_verdict(director, s, director->burst_services++ >= DIRECTOR_BURST_LOGGED);
 		}
 		s->told = s->quorum.verdict;
-		for (size_t i = 0; s->config->health && i < s->config->backend_count; i++)
+		for (size_t i = 0; config_is_probed(s->config) && i < s->config->backend_count; i++)
 			has_changed |= judge_backend(director, s->backends[i]);
 	}
 	end_burst(director);

@@ -29,7 +29,7 @@ void director_watch_drains(struct director *director);
 void director_resume_drains(struct director *director);
 
 /* What the fleet asks of health: director_health.c. */
-void *director_take_check(void *context, const struct config_service *service, const struct ip *vip,
+void *director_take_check(void *context, const struct config_ask *ask, const struct ip *vip,
 			  const struct fleet_backend *backend, enum health_state state);
 void director_drop_check(void *context, void *check);
 const struct health *director_health_of(const void *check);

@@ -18,25 +18,40 @@ ptrdiff_t director_find_backend(const struct config_service *service, const stru
 	return -1;
 }
 
+/* Give the backend a weight in a service, and in all of its group. Returns false when memory is out. */
+static bool lay(struct config *config, const struct state_override *row, uint32_t weight)
+{
+	ptrdiff_t at = config_find_service(config, row->service);
+
+	for (size_t i = 0; at >= 0 && i < config->service_count; i++) {
+		ptrdiff_t backend = config_is_together(config->services[i], config->services[at])
+					    ? director_find_backend(config->services[i], &row->backend)
+					    : -1;
+
+		if (backend >= 0 && config->services[i]->backends[backend].weight != weight &&
+		    !config_set_weight(config, i, (size_t)backend, weight))
+			return false;
+	}
+	return true;
+}
+
+/* Drains come after weights: of a group's services each may have rows of its own. */
 struct config *director_overlay(const struct config *base, const struct state *state, const char *but_for)
 {
 	struct config *config = config_copy(base);
 
-	for (size_t i = 0; config && i < state->override_count; i++) {
-		const struct state_override *row = &state->overrides[i];
-		bool says_none = !row->drain && !row->has_weight;
-		bool is_left_out = says_none || (but_for && !strcmp(row->service, but_for));
-		ptrdiff_t service = is_left_out ? -1 : config_find_service(config, row->service);
-		ptrdiff_t backend = service < 0 ? -1 : director_find_backend(config->services[service], &row->backend);
-		uint32_t weight = row->drain ? 0 : row->weight;
+	for (int drains = 0; drains <= 1; drains++)
+		for (size_t i = 0; config && i < state->override_count; i++) {
+			const struct state_override *row = &state->overrides[i];
+			bool says_this = drains ? row->drain : row->has_weight;
 
-		if (backend < 0 || config->services[service]->backends[backend].weight == weight)
-			continue;
-		if (!config_set_weight(config, (size_t)service, (size_t)backend, weight)) {
-			config_free(config);
-			return NULL;
+			if (!says_this || (but_for && !strcmp(row->service, but_for)))
+				continue;
+			if (!lay(config, row, drains ? 0 : row->weight)) {
+				config_free(config);
+				return NULL;
+			}
 		}
-	}
 	return config;
 }
 

@@ -458,8 +458,8 @@ void fleet_destroy(struct fleet *fleet)
 		HASH_DEL(fleet->services, service);
 		forget_departures(fleet, service);
 		fleet_former_free(service->former);
-		fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
-		fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
+		fleet_checks_part(fleet, service->checks, fleet_check_count(service->config), service);
+		fleet_checks_drop(fleet, service->checks, fleet_check_count(service->config));
 		free(service->backends);
 		config_service_drop(service->config);
 		free(service->members);

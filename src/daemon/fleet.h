@@ -120,7 +120,8 @@ struct fleet_service {
 	uint32_t number;
 	struct config_service *config; /* held; NULL: adopted and not claimed by a configuration yet */
 	struct fleet_backend **backends; /* one for each of config->backends */
-	void **checks;			 /* the hooks', a reference each; NULL: not probed, none, or not this backend */
+	void **checks;			 /* the hooks', a reference each; NULL: not probed, none, or not this backend. Behind
+					  * its own, as many again for each that others of its group have */
 	struct quorum_member *members;	 /* the same, as its last ring was built for them */
 	struct quorum quorum;		 /* and what came of them */
 	enum quorum_verdict told;	 /* of that, by the director to the log */
@@ -170,9 +171,9 @@ struct fleet_hooks {
 	/* Whether it is known how a service's backends are, whose VIP came so long ago: until then, and for the configured
 	 * warmup at most, a new VIP is not up to the world. NULL: always. */
 	bool (*is_known)(void *context, const struct fleet_service *service, uint64_t waited_ms);
-	/* The check of a service with health at a backend, one that is there or another that begins in this state; a
-	 * reference is taken. NULL, with no memory. The three may be NULL themselves: nothing is probed then. */
-	void *(*take_check)(void *context, const struct config_service *service, const struct ip *vip,
+	/* The check of a backend that asks so, one that is there or another that begins in this state; a reference is taken.
+	 * NULL, with no memory. The three may be NULL themselves: nothing is probed then. */
+	void *(*take_check)(void *context, const struct config_ask *ask, const struct ip *vip,
 			    const struct fleet_backend *backend, enum health_state state);
 	void (*drop_check)(void *context, void *check);
 	const struct health *(*health_of)(const void *check);
@@ -327,6 +328,9 @@ struct fleet_service *fleet_service_of(const struct fleet *fleet, const struct h
 
 /* A service of the configuration is served by units, each of which packets know as a service of its own: every VIP with
  * every port or range. They share ring and checks, and change one by one when the lists do. */
+/* How many checks it has: its own and those of its group, for each backend. */
+size_t fleet_check_count(const struct config_service *config);
+
 size_t fleet_unit_count(const struct config_service *config);
 struct dataplane_key fleet_unit_key(const struct config_service *config, size_t unit);
 /* NULL: the data plane does not have it. The first speaks for all. */

@@ -3,6 +3,7 @@
  * What is prepared is not visible to packets, and all of it can be given back. */
 #include "daemon/fleet_internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,16 +91,44 @@ static void hold_ring(struct step *step)
 		step->ring->references++;
 }
 
-/* Who serves a new key's packets so far, the service of a range, of any port or every protocol, or NULL. */
-static const struct fleet_service *server_of(const struct fleet *fleet, const struct dataplane_key *key)
+/* Another service of the group at this VIP that is served, or NULL. */
+static const struct fleet_service *companion_of(const struct fleet *fleet, const struct step *step)
 {
-	return key->protocol != HP_PROTOCOL_ANY ? fleet_server_of(fleet, &key->vip, key->protocol, key->port) : NULL;
+	const struct fleet_service *service = step->config->group ? fleet->services : NULL;
+
+	while (service && (!service->config || service->number == step->number ||
+			   !config_is_together(service->config, step->config) || !ip_equal(&service->key.vip, &step->key.vip)))
+		service = service->hh.next;
+	return service;
+}
+
+/* Who serves a new key's packets so far, the service of a range, of any port or every protocol; or whose clients are to
+ * find it where they are, one of its group. NULL: nobody. */
+static const struct fleet_service *server_of(const struct fleet *fleet, const struct step *step)
+{
+	const struct dataplane_key *key = &step->key;
+	const struct fleet_service *companion = companion_of(fleet, step);
+
+	if (companion || key->protocol == HP_PROTOCOL_ANY)
+		return companion;
+	return fleet_server_of(fleet, &key->vip, key->protocol, key->port);
+}
+
+/* The longest that a check of a service waits. */
+static uint32_t timeout_ms(const struct config_service *config)
+{
+	uint32_t longest = config->health ? config->health->timeout_ms : 0;
+
+	for (size_t i = 0; i < config->peer_count; i++)
+		if (config->peers[i].health->timeout_ms > longest)
+			longest = config->peers[i].health->timeout_ms;
+	return longest;
 }
 
 /* Backends, how they are, and the ring of those that take flows. */
 static int prepare_ring(struct fleet *fleet, struct step *step, struct err *e)
 {
-	const struct fleet_service *former = step->service ? step->service : server_of(fleet, &step->key);
+	const struct fleet_service *former = step->service ? step->service : server_of(fleet, step);
 	int code = fleet_backends_take(fleet, step->config, &step->key.vip, &step->backends, &step->backend_count, e);
 
 	if (!code)
@@ -151,7 +180,7 @@ static void give_back(struct fleet *fleet, struct step *step)
 	for (size_t i = 0; i < step->backend_count; i++)
 		fleet_backend_drop(fleet, step->backends[i]);
 	free(step->backends);
-	fleet_checks_drop(fleet, step->checks, step->backend_count);
+	fleet_checks_drop(fleet, step->checks, fleet_check_count(step->config));
 	free(step->members);
 	free(step->ramps);
 	fleet_ring_drop(fleet, step->ring);
@@ -180,9 +209,9 @@ static void replace_backends(struct fleet *fleet, struct fleet_service *service,
 		fleet_backend_drop(fleet, old[i]);
 	}
 	free(old);
-	fleet_checks_join(fleet, step->checks, step->backend_count, service);
-	fleet_checks_part(fleet, service->checks, old_count, service);
-	fleet_checks_drop(fleet, service->checks, old_count);
+	fleet_checks_join(fleet, step->checks, fleet_check_count(step->config), service);
+	fleet_checks_part(fleet, service->checks, fleet_check_count(service->config), service);
+	fleet_checks_drop(fleet, service->checks, fleet_check_count(service->config));
 	free(service->members);
 	service->backends = step->backends;
 	service->checks = step->checks;
@@ -223,7 +252,7 @@ static void publish_change(struct fleet *fleet, struct fleet_service *service, s
  * only in that ring departs. */
 static void begin(struct fleet *fleet, struct fleet_service *service, struct step *step)
 {
-	const struct fleet_service *former = service->former ? NULL : server_of(fleet, &step->key);
+	const struct fleet_service *former = service->former ? NULL : server_of(fleet, step);
 	struct fleet_ring *ring = step->ring;
 
 	if (step->is_held && former && former->ring && step->config->window_s) {
@@ -238,6 +267,8 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 {
 	struct fleet_service *service = step->service;
 
+	fleet->plane->motions[service->number].sticks =
+		step->config->group ? hp_key_what(htons(step->config->lead_port), step->config->lead_protocol) : 0;
 	if (step->number) {
 		publish_new(fleet, service);
 		fleet_terms_set(fleet, service, step->config, step->guard);
@@ -252,7 +283,7 @@ static void publish(struct fleet *fleet, struct step *step, struct err *e)
 	replace_backends(fleet, service, step);
 	if (step->is_held) {
 		service->held_until_ms =
-			fleet_now_ms() + HOLD_MS + (step->config->health ? step->config->health->timeout_ms : 0);
+			fleet_now_ms() + HOLD_MS + timeout_ms(step->config);
 		fleet_mark(fleet, service);
 	}
 	for (size_t i = 0; i < step->backend_count; i++)
@@ -275,8 +306,8 @@ static void remove_service(struct fleet *fleet, struct fleet_service *service)
 	fleet_vip_write(fleet, service->vip);
 	fleet_vip_drop(fleet, service->vip);
 	fleet_forget_judged(fleet, service);
-	fleet_checks_part(fleet, service->checks, service->config ? service->config->backend_count : 0, service);
-	fleet_checks_drop(fleet, service->checks, service->config ? service->config->backend_count : 0);
+	fleet_checks_part(fleet, service->checks, fleet_check_count(service->config), service);
+	fleet_checks_drop(fleet, service->checks, fleet_check_count(service->config));
 	for (size_t i = 0; service->config && i < service->config->backend_count; i++) {
 		fleet_backend_part(service->backends[i], service);
 		fleet_backend_drop(fleet, service->backends[i]);

@@ -31,9 +31,14 @@ static void drop_check(struct fleet *fleet, struct fleet_departure *departure)
 /* Who is taken out is asked on, so that its flows need not wait for one that is dead. service is as it was before. */
 static void keep_check(struct fleet *fleet, const struct fleet_service *service, struct fleet_departure *departure)
 {
-	for (size_t i = 0; !departure->check && service->checks && i < service->config->backend_count; i++)
+	struct config_ask ask;
+
+	if (!service->checks || !service->config->health)
+		return;
+	ask = config_own_ask(service->config);
+	for (size_t i = 0; !departure->check && i < service->config->backend_count; i++)
 		if (service->backends[i] == departure->backend && service->checks[i])
-			departure->check = fleet->hooks.take_check(fleet->hooks.context, service->config, &service->key.vip,
+			departure->check = fleet->hooks.take_check(fleet->hooks.context, &ask, &service->key.vip,
 								   departure->backend,
 								   fleet->hooks.health_of(service->checks[i])->state);
 }
@@ -244,14 +249,24 @@ static struct fleet_departure *with_address(struct fleet_departure *departure, c
 	return departure;
 }
 
+/* The next of a service's units behind this one, or of all those of its group; NULL: the first, the last. */
+static struct fleet_service *next_unit(const struct fleet *fleet, const struct config_service *config,
+				       const struct fleet_service *service)
+{
+	struct fleet_service *next = service ? service->hh.next : fleet->services;
+
+	while (next && (!next->config || !config_is_together(next->config, config)))
+		next = next->hh.next;
+	return next;
+}
+
 int fleet_cut(struct fleet *fleet, const struct config_service *config, const struct ip *backend, struct err *e)
 {
 	char address[IP_TEXT_BYTES];
 	bool is_found = false;
 
-	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
-		struct fleet_service *service = fleet_unit(fleet, config, unit);
-		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+	for (struct fleet_service *service = NULL; (service = next_unit(fleet, config, service));) {
+		struct fleet_departure *departure = with_address(service->departures, backend);
 
 		for (; departure; departure = with_address(departure->next, backend)) {
 			int code = departure->is_cut ? 0 : fleet_departure_cut(fleet, service, departure, e);
@@ -271,9 +286,8 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 	uint64_t flows = 0;
 
 	*is_over = true;
-	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
-		const struct fleet_service *service = fleet_unit(fleet, config, unit);
-		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+	for (const struct fleet_service *service = NULL; (service = next_unit(fleet, config, service));) {
+		struct fleet_departure *departure = with_address(service->departures, backend);
 
 		for (; departure; departure = with_address(departure->next, backend)) {
 			*is_over = false;
@@ -285,9 +299,8 @@ uint64_t fleet_flows_of(const struct fleet *fleet, const struct config_service *
 
 bool fleet_flows_are_counted(const struct fleet *fleet, const struct config_service *config, const struct ip *backend)
 {
-	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
-		const struct fleet_service *service = fleet_unit(fleet, config, unit);
-		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+	for (const struct fleet_service *service = NULL; (service = next_unit(fleet, config, service));) {
+		struct fleet_departure *departure = with_address(service->departures, backend);
 
 		for (; departure; departure = with_address(departure->next, backend))
 			if (!departure->is_counted)
@@ -302,9 +315,8 @@ bool fleet_has_removed(const struct fleet *fleet, const struct config_service *c
 	bool is_found = false;
 
 	*flows = *deadline_s = 0;
-	for (size_t unit = 0; unit < fleet_unit_count(config); unit++) {
-		const struct fleet_service *service = fleet_unit(fleet, config, unit);
-		struct fleet_departure *departure = service ? with_address(service->departures, backend) : NULL;
+	for (const struct fleet_service *service = NULL; (service = next_unit(fleet, config, service));) {
+		struct fleet_departure *departure = with_address(service->departures, backend);
 
 		for (; departure; departure = with_address(departure->next, backend)) {
 			is_found |= departure->deadline_s != 0;

@@ -44,6 +44,19 @@ static enum health_state known_state(const struct fleet *fleet, const struct fle
 	return former->members && former->members[place].takes ? HEALTH_STATE_UP : HEALTH_STATE_UNKNOWN;
 }
 
+size_t fleet_check_count(const struct config_service *config)
+{
+	return config ? config->backend_count * (1 + config->peer_count) : 0;
+}
+
+/* What number `i` of a service's checks asks; health NULL: nothing. */
+static struct config_ask ask_of(const struct config_service *config, size_t i)
+{
+	size_t whose = i / config->backend_count;
+
+	return whose ? config->peers[whose - 1] : config_own_ask(config);
+}
+
 int fleet_checks_take(struct fleet *fleet, const struct config_service *config, const struct ip *vip,
 		      struct fleet_backend *const *backends, const struct fleet_service *former, void ***checks,
 		      struct err *e)
@@ -52,18 +65,20 @@ int fleet_checks_take(struct fleet *fleet, const struct config_service *config, 
 	size_t known;
 	void **list;
 
-	if (!config->health || !fleet->hooks.take_check)
+	if (!config_is_probed(config) || !fleet->hooks.take_check)
 		return 0;
-	list = calloc(config->backend_count, sizeof(*list));
+	list = calloc(fleet_check_count(config), sizeof(*list));
 	if (!list)
 		return err_set(e, -ENOMEM, "%m");
 	known = stamp_former(fleet, former, first);
-	for (size_t i = 0; i < config->backend_count; i++) {
-		uint64_t place = backends[i]->stamp - first;
+	for (size_t i = 0; i < fleet_check_count(config); i++) {
+		size_t at = i % config->backend_count;
+		uint64_t place = backends[at]->stamp - first;
+		struct config_ask ask = ask_of(config, i);
 
-		if (config->backends[i].is_fallback)
+		if (config->backends[at].is_fallback || !ask.health)
 			continue;
-		list[i] = fleet->hooks.take_check(fleet->hooks.context, config, vip, backends[i],
+		list[i] = fleet->hooks.take_check(fleet->hooks.context, &ask, vip, backends[at],
 						  place < known ? known_state(fleet, former, place) : HEALTH_STATE_UNKNOWN);
 		if (!list[i]) {
 			fleet_checks_drop(fleet, list, i);
@@ -154,22 +169,21 @@ bool fleet_way_is_pending(const struct fleet *fleet, const struct fleet_backend 
 	       (backend->is_new || (fleet->hooks.is_pending && fleet->hooks.is_pending(fleet->hooks.context, backend)));
 }
 
-static enum quorum_state state_of(const struct fleet *fleet, const struct fleet_backend *backend,
-				  const struct health *health)
+/* What its checks say of a backend, all of a group's: the worst. */
+static enum quorum_state checked_state(const struct fleet *fleet, const struct config_service *config, void *const *checks,
+				       size_t backend)
 {
-	if (!backend->adjacency)
-		return fleet_way_is_pending(fleet, backend) ? QUORUM_UNKNOWN : QUORUM_DOWN;
-	if (!health)
-		return QUORUM_UP;
-	switch (health->state) {
-	case HEALTH_STATE_UNKNOWN:
-		return QUORUM_UNKNOWN;
-	case HEALTH_STATE_UP:
-		return QUORUM_UP;
-	case HEALTH_STATE_FAILING:
-		return QUORUM_DOWN;
+	enum quorum_state state = QUORUM_UP;
+
+	for (size_t i = backend; checks && i < fleet_check_count(config); i += config->backend_count) {
+		const struct health *health = health_of(fleet, checks[i]);
+
+		if (health && health->state == HEALTH_STATE_FAILING)
+			return QUORUM_DOWN;
+		if (health && health->state == HEALTH_STATE_UNKNOWN)
+			state = QUORUM_UNKNOWN;
 	}
-	return QUORUM_DOWN;
+	return state;
 }
 
 struct quorum_member *fleet_judge(const struct fleet *fleet, const struct config_service *config,
@@ -183,26 +197,39 @@ struct quorum_member *fleet_judge(const struct fleet *fleet, const struct config
 		return NULL;
 	}
 	for (size_t i = 0; i < config->backend_count; i++) {
-		const struct health *health = checks ? health_of(fleet, checks[i]) : NULL;
+		enum quorum_state state = checked_state(fleet, config, checks, i);
 
-		members[i].state = state_of(fleet, backends[i], health);
 		members[i].is_reachable = backends[i]->adjacency != 0;
-		members[i].is_failing = health && health->state == HEALTH_STATE_FAILING;
+		members[i].is_failing = state == QUORUM_DOWN;
+		if (!members[i].is_reachable)
+			state = fleet_way_is_pending(fleet, backends[i]) ? QUORUM_UNKNOWN : QUORUM_DOWN;
+		members[i].state = state;
 	}
 	*quorum = quorum_judge(config, members);
 	return members;
+}
+
+/* Whether a check of a backend has had no answer yet. */
+static bool is_unanswered(const struct fleet *fleet, const struct config_service *config, void *const *checks,
+			  size_t backend)
+{
+	for (size_t i = backend; checks && i < fleet_check_count(config); i += config->backend_count) {
+		const struct health *health = health_of(fleet, checks[i]);
+
+		if (health && health->state == HEALTH_STATE_UNKNOWN && !health->is_answered)
+			return true;
+	}
+	return false;
 }
 
 bool fleet_is_waiting(const struct fleet *fleet, const struct config_service *config,
 		      struct fleet_backend *const *backends, void *const *checks)
 {
 	for (size_t i = 0; i < config->backend_count; i++) {
-		const struct health *health = checks ? health_of(fleet, checks[i]) : NULL;
-
 		if (!config->backends[i].weight || config->backends[i].is_fallback)
 			continue;
 		if (fleet_way_is_pending(fleet, backends[i]) ||
-		    (backends[i]->adjacency && health && health->state == HEALTH_STATE_UNKNOWN && !health->is_answered))
+		    (backends[i]->adjacency && is_unanswered(fleet, config, checks, i)))
 			return true;
 	}
 	return false;
@@ -215,7 +242,7 @@ bool fleet_keeps_ring(struct fleet *fleet, const struct fleet_service *service, 
 	bool may_fail = config->when_all_down == CONFIG_ALL_DOWN_ALL; /* nobody is up, so flows would go to them anyway */
 	uint64_t stamp = ++fleet->stamp;
 
-	if (!config->health || !service || !service->ring || quorum->verdict != QUORUM_WAITS || quorum->is_up)
+	if (!config_is_probed(config) || !service || !service->ring || quorum->verdict != QUORUM_WAITS || quorum->is_up)
 		return false;
 	for (size_t i = 0; i < config->backend_count; i++)
 		if ((members[i].is_failing && !may_fail) || !config->backends[i].weight)

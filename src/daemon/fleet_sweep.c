@@ -88,11 +88,22 @@ bool fleet_table_is_full(const struct fleet *fleet)
 	       dataplane_flow_events(fleet->plane, HP_FLOW_NOT_PROMOTED_EVENT) != fleet->pass.not_promoted;
 }
 
+/* Flows that a service lives through its motion for. Those of a group are all found with its first service. */
+static uint64_t counted(const struct fleet *fleet, const struct fleet_service *service)
+{
+	const struct config_service *config = service->config;
+	const struct fleet_service *lead = NULL;
+
+	if (config && config->group)
+		lead = fleet_server_of(fleet, &service->key.vip, config->lead_protocol, config->lead_port);
+	return lead && lead->counting > service->counting ? lead->counting : service->counting;
+}
+
 static void end_services(struct fleet *fleet)
 {
 	for (struct fleet_service *s = fleet->services; s; s = s->hh.next) {
 		s->flows = s->counting;
-		if (s->motion.flags & HP_MOTION_SETTLING && !s->flows && s->settles_in <= fleet->pass.number)
+		if (s->motion.flags & HP_MOTION_SETTLING && !counted(fleet, s) && s->settles_in <= fleet->pass.number)
 			fleet_rest(fleet, s);
 		if (s->departures)
 			fleet_departures_pass(fleet, s);

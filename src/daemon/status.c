@@ -266,7 +266,7 @@ static const char *service_state(const struct director *director, const struct f
 	*reason = service->ring && service->quorum.verdict == QUORUM_PANICS ? panic_text(service) : "";
 	if (service->ring)
 		return "up";
-	if (service->config->health && service->quorum.verdict == QUORUM_WAITS) {
+	if (config_is_probed(service->config) && service->quorum.verdict == QUORUM_WAITS) {
 		*reason = "no backend has answered yet";
 		return "starting";
 	}
@@ -401,6 +401,7 @@ json_t *status_service(const struct director *director, size_t index, struct sta
 	json_object_set_new(out, "ports", json_string(config_ports_format(config, ports)));
 	json_object_set_new(out, "local_vips", local_vips);
 	json_object_set_new(out, "announced_vips", announced_vips);
+	json_object_set_new(out, "group", config->group ? json_string(config->group) : json_null());
 	json_object_set_new(out, "quorum", status_quorum(service));
 	json_object_set_new(out, "guard", status_guard(config));
 	put_continuity(director, config, memo, out);

@@ -15,7 +15,7 @@ static struct check {
 	unsigned int references;
 } checks[CHECKS];
 
-static void *take_check(void *context, const struct config_service *service, const struct ip *vip,
+static void *take_check(void *context, const struct config_ask *ask, const struct ip *vip,
 			const struct fleet_backend *backend, enum health_state state)
 {
 	struct check *free = NULL;

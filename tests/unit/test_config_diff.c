@@ -29,6 +29,9 @@ static const struct {
 	 "change web: port 80 -> 80,8000-8100\n"},
 	{"a list of ports added", HEAD, HEAD "- {name: a, vip: 10.2.0.1, port: [80, 443], backends: [10.3.0.1]}\n",
 	 "add a: service 10.2.0.1 port 80,443, l2, with 1 backend\n"},
+	{"a group joined", HEAD WEB, HEAD "- {name: web, group: g, vip: 10.2.0.1, port: 80, hash: source, window: 2h, backends: "
+					 "[10.3.0.1, 10.3.0.2]}\n",
+	 "change web: group none -> g\nchange web: hash flow -> source\n"},
 	{"a service added", HEAD WEB, HEAD WEB DNS, "add dns: service 10.2.0.2 port 53, ipip, with 1 backend\n"},
 	{"a service removed", HEAD WEB DNS, HEAD WEB, "remove dns: service removed\n"},
 	{"a service renamed", HEAD WEB, HEAD "- {name: www, vip: 10.2.0.1, port: 80, backends: [10.3.0.1, 10.3.0.2]}\n",

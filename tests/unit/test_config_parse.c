@@ -179,6 +179,14 @@ static const struct row rows[] = {
 	{"every protocol, by flow",
 	 TEXT(HEAD "  - {vip: 10.2.0.1, protocol: any, port: any, hash: flow, affinity: none, backends: [10.3.0.1]}\n"),
 	 " any any l2 flow slots 1009 seed default affinity none window 0"},
+	{"a group hashes by source, and waits shorter",
+	 TEXT(HEAD "  - {name: a, group: g, vip: 10.2.0.1, port: 80, backends: [10.3.0.1]}\n"
+		   "  - {name: b, group: g, vip: 10.2.0.1, port: 443, backends: [10.3.0.1]}\n"),
+	 "10.2.0.1 tcp 443 l2 source slots 1009 seed default affinity flow window 900"},
+	{"a group of TCP and UDP that is probed resets",
+	 TEXT(HEAD "  - {name: a, group: g, vip: 10.2.0.1, port: 80, health: {type: tcp}, backends: [10.3.0.1]}\n"
+		   "  - {name: b, group: g, vip: 10.2.0.1, port: 80, protocol: udp, backends: [10.3.0.1]}\n"),
+	 "10.2.0.1 udp 80 l2 source slots 1009 seed default affinity flow window 900 min_up 1 when_all_down drop on_down reset"},
 	{"any port beside a range",
 	 TEXT(HEAD "  - {name: a, vip: 10.2.0.1, port: 80-90, backends: [10.3.0.1]}\n"
 		   "  - {name: b, vip: 10.2.0.1, port: any, backends: [10.3.0.1]}\n"), " tcp any "},
