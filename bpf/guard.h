@@ -71,17 +71,16 @@ static ALWAYS_INLINE enum hp_verdict guard(const struct packet *pkt, __u64 rings
 	if (rings >> 32 & HP_SERVICE_GUARDED) {
 		__u32 zero = 0;
 		struct hp_flow *flow = bpf_map_lookup_elem(&guard_room, &zero);
-		int verdict;
+		int verdict, is_limited;
 
 		if (!flow)
 			return HP_DENIED; /* cannot be, which the verifier does not know */
 		*flow = pkt->flow;
 		verdict = guard_judge(pkt->ctx, pkt->service, flow, pkt->is_quoted);
-		barrier_var(verdict); /* nor must the compiler know what the verifier does not */
-		if (verdict == HP_LIMITED)
-			return HP_LIMITED;
+		is_limited = verdict == HP_LIMITED;
+		barrier_var(is_limited); /* nor must the compiler know what the verifier does not */
 		if (verdict != HP_CONTINUE)
-			return HP_DENIED;
+			return is_limited ? HP_LIMITED : HP_DENIED;
 	}
 	return HP_CONTINUE;
 }
