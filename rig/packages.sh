@@ -12,6 +12,7 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
 	iputils-ping iputils-tracepath util-linux strace openssl openssh-server openssh-client vsftpd bird2 frr keepalived"
+PACKAGES_paths="traceroute ngtcp2-client ngtcp2-server"	# measured by ./run paths alone
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 
@@ -43,7 +44,7 @@ packages_install() {
 	return $ok
 }
 
-# packages_need GROUP...: make sure that everything of the groups build, demo, test, guest is installed, or end.
+# packages_need GROUP...: make sure that everything of the groups build, demo, test, paths, guest is installed, or end.
 packages_need() {
 	local group list missing want=()
 	for group in "$@"; do
@@ -87,6 +88,10 @@ packages_elsewhere() {
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
 			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace openssl:openssl \
 			sshd:openssh-server ssh:openssh-client bird:bird2 vtysh:frr keepalived:keepalived; do
+			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+		done
+		[ "$group" != paths ] || for tool in traceroute:traceroute vsftpd:vsftpd gtlsclient:ngtcp2-client \
+			gtlsserver:ngtcp2-server; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != guest ] || for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox cpio:cpio depmod:kmod \
