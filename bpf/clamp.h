@@ -51,9 +51,27 @@ static ALWAYS_INLINE __u32 clamp_most(__u32 service, __u32 number, __u32 is_ipv6
 	return adjacency->mtu - adjacency->outer_bytes - headers;
 }
 
+/* Whether the checksum is still to be filled in, as of a packet from the same machine in generic XDP: what stands there is the
+ * sum of the pseudo-header alone, to which the options will be added as they are then. */
+static ALWAYS_INLINE int clamp_is_partial(const struct packet *pkt, const __u8 *tcp)
+{
+	__u32 sum = bpf_htons(IPPROTO_TCP) + bpf_htons((__u16)(pkt->ip_bytes - pkt->l4_offset));
+
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		if (!pkt->flow.is_ipv6 && i < 3)
+			continue;
+		sum += (pkt->flow.source[i] & 0xffff) + (pkt->flow.source[i] >> 16);
+		sum += (pkt->flow.destination[i] & 0xffff) + (pkt->flow.destination[i] >> 16);
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return *(const __u16 *)(tcp + TCP_CHECKSUM_AT) == (__u16)sum;
+}
+
 /* Lower the value at `option`, `at` bytes into the TCP header, and mend the checksum: a value at an odd place adds to it with
  * its bytes swapped (RFC 1071). */
-static ALWAYS_INLINE void clamp_lower(__u8 *tcp, __u8 *option, __u32 at, __u32 most)
+static ALWAYS_INLINE void clamp_lower(__u8 *tcp, __u8 *option, __u32 at, __u32 most, int is_partial)
 {
 	__u16 *checksum = (__u16 *)(tcp + TCP_CHECKSUM_AT);
 	__u16 was = (__u16)(option[2] << 8 | option[3]);
@@ -62,6 +80,8 @@ static ALWAYS_INLINE void clamp_lower(__u8 *tcp, __u8 *option, __u32 at, __u32 m
 		return;
 	option[2] = (__u8)(most >> 8);
 	option[3] = (__u8)most;
+	if (is_partial)
+		return;
 	if (at & 1)
 		*checksum = answer_mend(*checksum, was, (__u16)most);
 	else
@@ -81,6 +101,7 @@ static ALWAYS_INLINE __u32 clamp_step(__u32 at, __u32 bytes)
 static ALWAYS_INLINE void clamp_options(const struct packet *pkt, __u8 *tcp, __u32 most)
 {
 	__u32 at = PARSE_TCP_BYTES, end = (tcp[12] >> 4) * 4;
+	int is_partial = clamp_is_partial(pkt, tcp);
 
 	for (int i = 0; i < CLAMP_OPTIONS_MOST && at + CLAMP_MSS_BYTES <= end; i++) {
 		__u8 *option = tcp + (at & CLAMP_OFFSET_MASK);
@@ -92,7 +113,7 @@ static ALWAYS_INLINE void clamp_options(const struct packet *pkt, __u8 *tcp, __u
 			continue;
 		}
 		if (option[0] == CLAMP_MSS && option[1] == CLAMP_MSS_BYTES) {
-			clamp_lower(tcp, option, at, most);
+			clamp_lower(tcp, option, at, most, is_partial);
 			return;
 		}
 		if (option[1] < 2)
