@@ -50,6 +50,11 @@ static ALWAYS_INLINE enum hp_verdict limit_pay(const struct hp_source *source, _
 		paid_ns = *(volatile __u64 *)known;
 	if (paid_ns < now_ns)
 		paid_ns = now_ns;
+	if (paid_ns - now_ns > burst_ns + cost_ns) { /* owed under another limit, which counts as the most under this one */
+		paid_ns = now_ns + burst_ns + cost_ns;
+		if (known && !hp_tracing)
+			*(volatile __u64 *)known = paid_ns;
+	}
 	limit_trace(paid_ns - now_ns);
 	if (paid_ns - now_ns > burst_ns)
 		return HP_LIMITED;

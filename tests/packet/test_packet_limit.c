@@ -274,6 +274,24 @@ static void trace_pays_nothing(void **state)
 	}
 }
 
+/* What was owed under a tight limit is no more under a loose one than that lets anybody owe. */
+static void a_looser_limit_forgives(void **state)
+{
+	struct lab *lab = *state;
+	int fd = bpf_map__fd(lab->plane.live->maps.sources);
+	struct hp_source key;
+	uint64_t paid_ns;
+
+	apply(lab, WEB "limit: {new_flows: 1, per: 1h, burst: 1000}}");
+	forget(lab);
+	assert_int_equal(opened(lab, CLIENT4, 80, 1000), 1000);
+	apply(lab, WEB "limit: {new_flows: 1000, per: 1s}}");
+	ask(lab, CLIENT4, 80, SYN);
+	assert_int_equal(bpf_map_get_next_key(fd, NULL, &key), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &key, &paid_ns), 0);
+	assert_true(paid_ns < dataplane_boot_ns() + 2 * UINT64_C(1000000000));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -284,6 +302,7 @@ int main(void)
 		cmocka_unit_test(time_gives_back),
 		cmocka_unit_test(limits_change_under_flows),
 		cmocka_unit_test(a_flood_of_sources_wears_out_nothing_else),
+		cmocka_unit_test(a_looser_limit_forgives),
 		cmocka_unit_test(trace_pays_nothing),
 	};
 
