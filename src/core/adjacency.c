@@ -11,6 +11,7 @@
 
 #define OUTER_TTL 64
 #define TAG_BYTES 4
+#define IPV6_LEAST_MTU 1280
 
 /* What a method puts in front. */
 static const struct form {
@@ -68,6 +69,15 @@ uint32_t adjacency_overhead(enum hp_method method, bool has_gre_key)
 	if (form->forward == CONFIG_FORWARD_GRE)
 		return form->ip_bytes + (uint32_t)(has_gre_key ? HP_GRE_KEYED_BYTES : HP_GRE_BYTES);
 	return form->ip_bytes;
+}
+
+uint16_t adjacency_least_mtu(enum hp_method method, uint16_t route_mtu)
+{
+	uint32_t least = IPV6_LEAST_MTU + adjacency_overhead(method, true);
+
+	if (forms[method].inner != IPPROTO_IPV6)
+		return 0;
+	return least < route_mtu ? (uint16_t)least : route_mtu;
 }
 
 /* The protocol that the outer IP header names. */

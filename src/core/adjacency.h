@@ -36,6 +36,10 @@ enum config_forward adjacency_forward(enum hp_method method);
  * a key 8 more. */
 uint32_t adjacency_overhead(enum hp_method method, bool has_gre_key);
 
+/* What a path whose own end takes route_mtu has to take for packets of the method, whatever a router says: IPv6 cannot be cut
+ * below 1280 bytes (RFC 8200, 5), so that to believe less would lose packets in silence. 0: IPv4 within. */
+uint16_t adjacency_least_mtu(enum hp_method method, uint16_t route_mtu);
+
 /* Fill the record.
  *
  * facts, backend  the way to it, and its address.

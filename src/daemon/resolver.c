@@ -70,12 +70,12 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	const struct host *host = target->host;
 	const struct neighbour *neighbour = host->neighbour;
 	struct adjacency whole = *facts;
-	uint16_t tunnel_mtu = mtu_of(target->host, facts->mtu);
+	uint16_t tunnel_mtu = mtu_of(target->host, facts->mtu), least_mtu = adjacency_least_mtu(target->method, facts->mtu);
 	char address[IP_TEXT_BYTES], hop[IP_TEXT_BYTES];
 
 	if (target->method == HP_METHOD_L2 && host->route.has_gateway) {
 		fail(resolver, target,
-		     "%s is reached through the gateway %s, and l2 needs it on the director's own segment: use forward: ipip "
+		     "%s is reached through the gateway %s, and l2 needs it on the director's own segment: use forward: ipip, "
 		     "gue or gre, or give the director a leg there",
 		     ip_format(&host->address, address), ip_format(&host->route.gateway, hop));
 		return;
@@ -90,7 +90,7 @@ static void arrive(struct resolver *resolver, struct resolver_target *target, co
 	if (neighbour_is_usable(neighbour)) {
 		memcpy(whole.mac_destination, neighbour->mac, sizeof(whole.mac_destination));
 		if (target->method != HP_METHOD_L2)
-			whole.mtu = tunnel_mtu;
+			whole.mtu = tunnel_mtu > least_mtu ? tunnel_mtu : least_mtu;
 		settle(resolver, target, RESOLVER_READY, &whole, NULL);
 		return;
 	}
