@@ -206,6 +206,21 @@ static void check_families(struct config_reader *reader, const struct config_dra
 	}
 }
 
+/* A list of those who may leaves out the family that it does not name. */
+static void check_allowed(struct config_reader *reader, const struct config_draft *draft)
+{
+	bool allows[2] = {false, false};
+
+	for (size_t i = 0; i < draft->guard.count; i++)
+		if (!draft->guard.rules[i].rule.denies)
+			allows[ip_is4(&draft->guard.rules[i].rule.prefix.ip)] = true;
+	for (int is4 = 0; is4 < 2; is4++)
+		if (allows[!is4] && !allows[is4] && has_family(draft->service, is4))
+			config_warning(reader, draft->at,
+				       "allow names no %s prefix: nobody may use the service's VIPs of that family",
+				       is4 ? "IPv4" : "IPv6");
+}
+
 void config_check_guard(struct config_reader *reader, struct config_draft *draft)
 {
 	struct config_guard_draft *guard = &draft->guard;
@@ -215,6 +230,7 @@ void config_check_guard(struct config_reader *reader, struct config_draft *draft
 		abort();
 	check_limit(reader, draft);
 	check_families(reader, draft);
+	check_allowed(reader, draft);
 	if (guard->count)
 		qsort(guard->rules, guard->count, sizeof(*guard->rules), compare);
 	for (size_t i = 0; i < guard->count; i++) {

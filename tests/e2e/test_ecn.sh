@@ -52,8 +52,8 @@ heard() { eventually 5 grep -qx "class $1 $2" "$RIG_DIR/server.log"; }
 
 for family in 4 6; do
 	for forward in ipip gue; do
-		vip=$RIG_VIP4 sender=10.2.0.10 class=ip.dsfield from="ip.src == 10.2.0.10"
-		[ $family = 4 ] || vip=$RIG_VIP6 sender=fd00:2::a class=ipv6.tclass from="ipv6.src == fd00:2::a"
+		vip=$RIG_VIP4 sender=10.2.0.10 class=ip.dsfield sent_by="ip.src == 10.2.0.10"
+		[ $family = 4 ] || vip=$RIG_VIP6 sender=fd00:2::a class=ipv6.tclass sent_by="ipv6.src == fd00:2::a"
 		rig_up $forward || exit 1
 		backend_up 1 "$vip" $forward $sender >/dev/null || exit 1
 		server_up || exit 1
@@ -66,7 +66,7 @@ for family in 4 6; do
 		captures_end
 		expect_equal "$forward IPv$family: and both headers had it" "0xba,0xba" \
 			"$(tshark -r "$RIG_DIR/front.pcap" -X "lua_script:$RIG_ROOT/rig/gue.lua" -T fields -e $class \
-				-Y "udp.dstport == 9000 && $from" 2>/dev/null | sed 's/0x0*/0x/g')"
+				-Y "udp.dstport == 9000 && $sent_by" 2>/dev/null | sed 's/0x0*/0x/g')"
 		mark ce
 		say $((46 << 2 | 2)) marked
 		expect "$forward IPv$family: a mark on the way arrives" heard $((46 << 2 | 3)) marked

@@ -104,7 +104,7 @@ run() {
 	fi
 	need "$1: the backends are ready" eventually 10 all_ready
 	capture router director0 front "ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41 or udp dst port 6080 or proto 47"
-	for device in $(printf '%s\n' "${DEVICES[@]}" | sort -u); do capture backend1 $device $device "tcp"; done
+	for device in $(printf '%s\n' "${DEVICES[@]}" | sort -u); do capture backend1 "$device" "$device" "tcp"; done
 	asks "$1, IPv4 in IPv4" $RIG_VIP4
 	asks "$1, IPv6 in IPv4" $RIG_VIP6
 	asks "$1, IPv4 in IPv6" $OTHER_VIP4
