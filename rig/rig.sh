@@ -24,6 +24,7 @@
 RIG=hp$$
 RIG_DIRECTOR=director
 RIG_OPTIONS=()
+RIG_BEFORE=()
 RIG_VIP4=10.2.0.1
 RIG_VIP6=fd00:2::1
 RIG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -327,12 +328,12 @@ director_file() {
 	mv "$file.new" "$file"
 }
 
-# Start halfproxyd on the director, with the options RIG_OPTIONS, and wait until it answers.
+# Start halfproxyd on the director, with the options RIG_OPTIONS, by the words RIG_BEFORE if there are any, and wait until it answers.
 director_up() {
 	local number name
 	number=$(rig_number)
 	name=halfproxyd$number
-	serve "$RIG_DIRECTOR" "$name" "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy$number.yaml" --pins "$RIG_PINS$number" \
+	serve "$RIG_DIRECTOR" "$name" "${RIG_BEFORE[@]}" "$BUILD/halfproxyd" -c "$RIG_DIR/halfproxy$number.yaml" --pins "$RIG_PINS$number" \
 		--state "$RIG_DIR/state$number" "${RIG_OPTIONS[@]}"
 	eventually 20 hp status && return 0
 	rig_say "$name did not come up:" "$(cat "$RIG_DIR/$name.log")"
