@@ -5,10 +5,13 @@
 # (build/logs/NAME.log) and, if it touches the kernel, a jail (rig/jail). They run in lanes, in no order that anything may
 # rely on:
 #
-#     the scripts that wait for something most of the time, four at a time
+#     the scripts that wait for something most of the time, three at a time
 #     one at a time: the scripts that take a processor for themselves, which say so; then the programs; then, two at a time,
 #     those built with sanitizers
 #     by what CPU time these leave over: the builds, checks and fuzzers
+#
+# A script or program that fails runs once more at the end, alone: on a machine that is too busy for it, it fails for that reason.
+# That it needed this is said. What fails then as well has failed.
 #
 # What takes long begins first, so that no lane is left with it at the end. A script tells by a line of its own how long it
 # takes about (else 15 s), and that it is heavy:
@@ -23,7 +26,7 @@
 #     tests/hostile/fuzz_*.c                       fuzz/NAME, 20 s each from its corpus
 #     the compilers and checkers                   build/*, check/*
 
-SUITE_WAITING=4
+SUITE_WAITING=3
 SUITE_IDLE_LIMIT_S=900 # others have gone before
 SUITE_FUZZ_S=20
 
@@ -143,10 +146,23 @@ suite() {
 		suite_jobs 2 "$sanitized"
 	fi
 	wait
+	suite_again "$(printf '%s\n' "$waiting" "$heavy" "$jobs" | grep -E '^(e2e|unit|packet|sanitize)/')"
 	passed=$(grep -rlx ok build/logs --include='*.result' | wc -l)
 	failed=$(($(printf '%s\n' "$waiting" "$heavy" "$jobs" | grep -c .) + $(find build/logs/build -name '*.result' | wc -l) - passed))
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ]
+}
+
+# Run those of these jobs again that failed, each alone.
+suite_again() {
+	local job log
+	while IFS= read -r job; do
+		log=build/logs/${job%%$'\t'*}
+		[ "$(cat "$log.result" 2>/dev/null)" = FAILED ] || continue
+		mv "$log.log" "$log.first.log"
+		echo "again, alone: ${job%%$'\t'*}"
+		suite_one "$job"
+	done <<<"$1"
 }
 
 # Of the jobs on standard input those whose name contains an argument; without any, all.

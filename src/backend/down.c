@@ -132,7 +132,7 @@ int agent_down(const struct agent_request *request, struct err *e)
 		return code;
 	if (!request->vip_count && setup_is_empty(setup)) {
 		printf("nothing is set up here\n");
-		return 0;
+		return agent_save(setup, e); /* a `down` that was killed may have left the file's folder */
 	}
 	code = plan(setup, request, target, e);
 	return code ? code : agent_retreat(setup, target, e);
