@@ -107,7 +107,7 @@ wrong "loose rp_filter without an address" "max(all 0, eth0 2) = 2: loose on an 
 expect_equal "... by none" 0 "$(setting ipv4/conf/eth0/rp_filter)"
 wrong "also where all says so" "max(all 2, eth0 0) = 2: loose on an interface" set_to ipv4/conf/all/rp_filter 2
 host backend1 ip address add 10.3.0.1/24 dev eth0
-gateway backend1 eth0 10.3.0.254 2>/dev/null
+gateway backend1 eth0 10.3.0.254 fd00:3::fe 2>/dev/null
 wrong "IPv6 that is off on eth0" "IPv6 is off on eth0" set_to ipv6/conf/eth0/disable_ipv6 1
 address backend1 eth0 10.3.0.1/24 fd00:3::1/64 2>/dev/null
 gateway backend1 eth0 10.3.0.254 fd00:3::fe 2>/dev/null

@@ -53,7 +53,7 @@ for n in 1 2 4 5; do
 done
 rig_down
 
-expect_text "an unknown method is refused by name" '"gre"' rig/demo --forward gre
+expect_text "an unknown method is refused by name" '"vxlan"' rig/demo --forward vxlan
 expect_text "an unknown option is refused by name" "--ipv7" rig/demo --ipv7
 expect_text "a method that is missing is asked for" "--forward lacks its value" rig/demo --forward
 expect_text "the usage is what the user types" "usage: ./run demo" rig/demo --help

@@ -97,7 +97,7 @@ without "a kernel without bpf(2) is named, with what is needed" "CONFIG_BPF_SYSC
 without "a kernel that refuses in spite of capabilities" "lockdown" EPERM 'bpf\('
 without "a kernel without a kind of map" "map 'ports': failed to create" EINVAL 'DEVMAP_HASH'
 without "... says which kernel is needed" "Linux 6.1 or newer" EINVAL 'DEVMAP_HASH'
-without "a kernel without maps that can be mapped" "map 'services': failed to create" EINVAL 'MAP_TYPE_ARRAY.*max_entries=1024,.*MMAPABLE'
+without "a kernel without maps that can be mapped" "': failed to create" EINVAL 'MAP_TYPE_ARRAY.*max_entries=1024,.*MMAPABLE'
 without "no memory for a map" "lower limits.services" ENOMEM 'MAP_TYPE_ARRAY.*max_entries=1024,.*MMAPABLE'
 without "a verifier that refuses the program" "does not take the program" EINVAL 'BPF_PROG_TYPE_XDP'
 without "a kernel without XDP links" "interface eth0: generic XDP is refused" EINVAL 'BPF_LINK_CREATE'
