@@ -176,7 +176,8 @@ _Static_assert(sizeof(struct hp_service) == 8, "hp_service is published by one s
 /* What a service has beyond the plain. Each says that its terms are to be read. */
 #define HP_SERVICE_GUARDED (1u << 26) /* by lists of prefixes, or a limit of new flows */
 #define HP_SERVICE_CLAMPS (1u << 27)  /* the MSS of its clients' SYNs */
-#define HP_SERVICE_FLAGS (HP_SERVICE_GUARDED | HP_SERVICE_CLAMPS)
+#define HP_SERVICE_QUIC (1u << 28)    /* connection IDs of QUIC may name the server */
+#define HP_SERVICE_FLAGS (HP_SERVICE_GUARDED | HP_SERVICE_CLAMPS | HP_SERVICE_QUIC)
 
 /* What becomes of an IPv4 packet without DF that is longer than the path to its backend takes. */
 enum hp_oversize {
@@ -193,9 +194,9 @@ struct hp_terms {
 	__u32 guard; /* number of the set that judges its sources, 0: none */
 	__u16 mss;   /* the most that a SYN may advertise, 0: any */
 	__u8 oversize; /* enum hp_oversize; needs no flag */
-	__u8 zero;
+	__u8 quic;     /* the codepoint of the configuration in the three high bits, bytes of a server's ID in the low four */
 	__u32 limit; /* whose new flows are counted together, 0: nobody's; equal for all that share a limit */
-	__u32 more_zero;
+	__u32 quic_service; /* whose servers' IDs are told apart from others'; equal for all VIPs and ports of a service */
 	__u64 cost_ns;	/* of a new flow: the time after which its source may open another */
 	__u64 burst_ns; /* how far a source may be ahead of that: the cost of all but the first of a burst */
 };
@@ -208,6 +209,20 @@ struct hp_motion {
 	__u32 sticks;  /* a service of a group: the hp_key_what() that its clients are remembered under; 0: flows are */
 	__u32 zero;
 };
+
+/* ---- QUIC ---------------------------------------------------------------------------------------------- */
+
+#define HP_QUIC_ID_BYTES 15 /* of the longest server ID, draft-ietf-quic-load-balancers */
+
+/* The map `quic_servers`: the number of the backend that has an ID in a service, for VIPs of each family. */
+struct hp_quic_server {
+	__u32 service; /* as in terms */
+	__u8 is_ipv6;  /* the VIP */
+	__u8 zero[3];
+	__u8 id[HP_QUIC_ID_BYTES + 1]; /* zero-filled */
+};
+
+_Static_assert(sizeof(struct hp_quic_server) == 24, "hp_quic_server has padding");
 
 /* ---- rings --------------------------------------------------------------------------------------------- */
 

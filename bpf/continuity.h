@@ -262,6 +262,7 @@ struct continuity {
 	__u32 alternate; /* as in struct packet */
 	__u32 hash;
 	__u32 verdict; /* enum hp_verdict, so far */
+	__u32 payload; /* of UDP: where it begins, from the frame's beginning; 0: it is not here */
 };
 
 /* Choose the backend of a packet by both rings. Needs of it all but alternate; sets backend, alternate, verdict. Returns 0.

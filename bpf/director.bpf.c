@@ -72,7 +72,7 @@ static ALWAYS_INLINE int walk(struct packet *pkt, enum hp_verdict parsed)
 		verdict = guard(pkt, rings);
 		if (verdict != HP_CONTINUE)
 			return count_served(pkt, verdict);
-		if (clamp_concerns(pkt, rings) || (moving_concerns(rings) && !moving_agrees(pkt, rings)))
+		if (clamp_concerns(pkt, rings) || quic_concerns(rings) || (moving_concerns(rings) && !moving_agrees(pkt, rings)))
 			return moving(pkt);
 	}
 	return count_served(pkt, serve(pkt, (__u32)rings));

@@ -7,6 +7,7 @@
 enum hp_hash {
 	HP_HASH_FLOW,	/* addresses, ports and protocol */
 	HP_HASH_SOURCE, /* the client's address */
+	HP_HASH_QUIC,	/* as HP_HASH_FLOW, for what names no server by its connection ID */
 };
 
 /* 64 bits out of two words; a load when they are neighbours in memory. */
@@ -59,7 +60,7 @@ static inline __attribute__((always_inline)) __u32 hp_flow_hash(const struct hp_
 		     hp_pair(flow->source[2], flow->source[3]) * 0x9e3779b97f4a7c15ULL;
 	else
 		x ^= (__u64)flow->source[3] << 32;
-	if (hash == HP_HASH_FLOW) {
+	if (hash != HP_HASH_SOURCE) {
 		x ^= (__u32)flow->source_port << 16 | flow->destination_port;
 		x += (hp_pair(flow->destination[3], flow->protocol)) * 0xd6e8feb86659fd93ULL;
 	}

@@ -105,6 +105,15 @@ struct {
 	__type(value, struct hp_fragment);
 } fragments SEC(".maps");
 
+/* Servers by their IDs in connection IDs of QUIC. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_quic_server);
+	__type(value, __u32);
+} quic_servers SEC(".maps");
+
 /* Ports that packets may be redirected to, keyed by ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

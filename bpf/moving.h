@@ -13,6 +13,7 @@
 #include "pick.h"
 #include "continuity.h"
 #include "forward.h"
+#include "quic.h"
 #include "count.h"
 #include "clamp.h"
 
@@ -71,6 +72,8 @@ __attribute__((noinline)) int moving_read(struct xdp_md *ctx, __u32 service, str
 	if (out->verdict != HP_CONTINUE)
 		return 0;
 	out->kind = continuity_kind(&pkt);
+	if (pkt.flow.protocol == IPPROTO_UDP && !pkt.is_quoted && !pkt.is_later_fragment)
+		out->payload = pkt.l3_offset + pkt.l4_offset + PARSE_UDP_BYTES;
 	out->flow = pkt.flow;
 	moving_pick(&pkt, rings, out);
 	return 0;
@@ -142,7 +145,8 @@ struct {
 	__type(value, struct continuity);
 } moving_room SEC(".maps");
 
-/* All of it; of a steady service, whose packet comes here for its MSS, what the ring says. Needs service, l3_offset, ip_bytes,
+/* All of it; of a steady service, whose packet comes here for its MSS or its connection ID, what the ring says. Needs
+ * service, l3_offset, ip_bytes,
  * is_quoted, the flow's family. Returns the action. */
 static ALWAYS_INLINE int moving(const struct packet *pkt)
 {
@@ -153,6 +157,8 @@ static ALWAYS_INLINE int moving(const struct packet *pkt)
 		return XDP_ABORTED; /* cannot be, which the verifier does not know */
 	__builtin_memset(picked, 0, sizeof(*picked));
 	moving_read(pkt->ctx, pkt->service, picked);
+	if (picked->before & HP_SERVICE_QUIC)
+		quic(pkt->ctx, pkt->service, picked);
 	if (picked->before & ~HP_SERVICE_FLAGS && (picked->verdict == HP_CONTINUE || picked->verdict == HP_NO_BACKEND))
 		continuity(picked);
 	return moving_send(pkt->ctx, pkt->service, moving_place(pkt), picked);

@@ -52,6 +52,8 @@ struct hp_trace {
 	__u32 counts;		 /* 1: it opens a flow of a service with a limit: */
 	__u64 owed_ns;		 /* what its source owes before it */
 	__u64 first_ns; /* a later fragment: when its first one came, by the boot clock; 0: not known, or it is none */
+	__u32 quic;	/* backend that its connection ID names, 0: none */
+	__u32 zero;
 };
 
 #endif

@@ -11,8 +11,9 @@ PACKAGES_build="clang clang-19 bpftool meson ninja-build pkg-config gcc libc6-de
 	libcmocka-dev libsystemd-dev"	# libcurl, openssl, c-ares: probes of https and dns
 PACKAGES_demo="jq nginx-light curl tcpdump iproute2 ethtool dnsmasq-base bind9-dnsutils procps"
 PACKAGES_test="libclang-rt-19-dev tshark iperf3 cppcheck shellcheck mandoc nftables python3 python3-scapy socat
-	iputils-ping iputils-tracepath util-linux strace openssl openssh-server openssh-client vsftpd bird2 frr keepalived"
-PACKAGES_paths="traceroute ngtcp2-client ngtcp2-server"	# measured by ./run paths alone
+	iputils-ping iputils-tracepath util-linux strace openssl openssh-server openssh-client vsftpd bird2 frr keepalived
+	ngtcp2-client ngtcp2-server"
+PACKAGES_paths="traceroute"	# measured by ./run paths alone, with those of the tests
 PACKAGES_guest="qemu-system-x86 busybox cpio kmod xz-utils"
 }
 
@@ -87,7 +88,7 @@ packages_elsewhere() {
 		done
 		[ "$group" != test ] || for tool in tshark:tshark iperf3:iperf3 cppcheck:cppcheck \
 			shellcheck:shellcheck mandoc:mandoc jq:jq nft:nftables python3:python3 socat:socat strace:strace openssl:openssl \
-			sshd:openssh-server ssh:openssh-client bird:bird2 vtysh:frr keepalived:keepalived; do
+			sshd:openssh-server ssh:openssh-client gtlsclient:ngtcp2-client gtlsserver:ngtcp2-server bird:bird2 vtysh:frr keepalived:keepalived; do
 			command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 		done
 		[ "$group" != paths ] || for tool in traceroute:traceroute vsftpd:vsftpd gtlsclient:ngtcp2-client \

@@ -162,6 +162,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->min_up == b->min_up && a->min_up_is_percent == b->min_up_is_percent &&
 	       a->when_all_down == b->when_all_down && a->on_down == b->on_down && config_health_equal(a->health, b->health) &&
 	       guard_equal(a->guard, b->guard) && !memcmp(&a->limit, &b->limit, sizeof(a->limit)) && a->mss == b->mss &&
+	       a->quic_rotation == b->quic_rotation &&
 	       a->oversize == b->oversize &&
 	       !memcmp(a->vips, b->vips, a->vip_count * sizeof(*a->vips)) &&
 	       !memcmp(a->ports, b->ports, a->port_count * sizeof(*a->ports)) &&
@@ -247,7 +248,15 @@ const char *config_oversize_name(uint8_t oversize)
 
 const char *config_hash_name(uint32_t hash)
 {
-	return hash == HP_HASH_SOURCE ? "source" : "flow";
+	return hash == HP_HASH_SOURCE ? "source" : hash == HP_HASH_QUIC ? "quic-cid" : "flow";
+}
+
+const char *config_quic_id_format(const struct config_backend *backend, char text[static CONFIG_QUIC_ID_TEXT_BYTES])
+{
+	text[0] = '\0';
+	for (size_t i = 0; i < backend->quic_bytes; i++)
+		snprintf(text + 2 * i, CONFIG_QUIC_ID_TEXT_BYTES - 2 * i, "%02x", backend->quic_id[i]);
+	return text;
 }
 
 const char *config_affinity_name(enum config_affinity affinity)

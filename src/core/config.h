@@ -132,6 +132,8 @@ struct config_ports {
 struct config_backend {
 	struct ip address;
 	uint32_t weight;
+	uint8_t quic_bytes; /* of: */
+	uint8_t quic_id[15]; /* the server's ID in connection IDs of QUIC */
 	uint32_t is_fallback; /* gets flows only when too few of the others are up, and is not probed */
 };
 
@@ -163,6 +165,7 @@ struct config_service {
 	size_t port_count;	    /* at least 1 */
 	enum config_forward forward;
 	uint32_t hash;	/* enum hp_hash */
+	uint32_t quic_rotation; /* of HP_HASH_QUIC: the codepoint of the configuration, 0 to 6 */
 	uint32_t slots; /* a ring's size; `auto` is already worked out */
 	uint64_t seed;
 	enum config_affinity affinity;
@@ -298,6 +301,10 @@ bool config_has_any_port(const struct config_service *service);
 
 const char *config_forward_name(enum config_forward forward);
 const char *config_hash_name(uint32_t hash);
+
+/* A server ID in hexadecimal digits, "" for none. Returns text. */
+#define CONFIG_QUIC_ID_TEXT_BYTES 32
+const char *config_quic_id_format(const struct config_backend *backend, char text[static CONFIG_QUIC_ID_TEXT_BYTES]);
 const char *config_oversize_name(uint8_t oversize);
 const char *config_affinity_name(enum config_affinity affinity);
 /* Of a service's protocol, or a flow's; those without a name here are "other". */

@@ -241,6 +241,42 @@ static void check_ring(struct config_reader *reader, struct config_draft *draft)
 			       service->slots, count, ring_size_auto(count));
 }
 
+/* Servers of quic-cid: each has an ID, all of the same length, no two the same. */
+static void check_quic(struct config_reader *reader, const struct config_draft *draft)
+{
+	const struct config_service *service = draft->service;
+	const struct yaml_node *at = first_item(draft->backends);
+	size_t count = service->backend_count - service->fallback_count;
+	bool is_quic = service->hash == HP_HASH_QUIC;
+	char text[CONFIG_QUIC_ID_TEXT_BYTES];
+
+	if (is_quic && service->protocol != IPPROTO_UDP) {
+		if (!draft->is_key_wrong)
+			config_error(reader, draft->hash, "hash: quic-cid is for protocol: udp, by which QUIC goes");
+		return;
+	}
+	if (!is_quic && draft->quic_rotation)
+		config_error(reader, draft->quic_rotation, "quic_rotation is for hash: quic-cid");
+	for (size_t i = 0; i < count; i++, at = at->next) {
+		const struct config_backend *backend = &service->backends[i], *first = service->backends;
+
+		config_quic_id_format(backend, text);
+		if (!is_quic && backend->quic_bytes)
+			config_error(reader, at, "quic_id is for services with hash: quic-cid");
+		else if (is_quic && !backend->quic_bytes)
+			config_error(reader, at, "with hash: quic-cid each backend needs a quic_id, the one that its server "
+						 "puts into connection IDs");
+		else if (backend->quic_bytes != first->quic_bytes && first->quic_bytes)
+			config_error(reader, at, "quic_id %s is of %u bytes, and that of the first backend of %u: all of a "
+						 "service must be of one length", text, backend->quic_bytes, first->quic_bytes);
+		for (size_t j = 0; is_quic && backend->quic_bytes && j < i; j++)
+			if (!memcmp(&backend->quic_bytes, &service->backends[j].quic_bytes, 1 + sizeof(backend->quic_id))) {
+				config_error(reader, at, "quic_id %s is another backend's already", text);
+				break;
+			}
+	}
+}
+
 static void check_window(struct config_reader *reader, struct config_draft *draft)
 {
 	struct config_service *service = draft->service;
@@ -356,6 +392,7 @@ void config_check(struct config_reader *reader)
 		check_name(reader, draft, &table);
 		note_vips(draft, &table);
 		check_ring(reader, draft);
+		check_quic(reader, draft);
 		check_window(reader, draft);
 		check_lengths(reader, draft);
 		config_check_health(reader, draft);

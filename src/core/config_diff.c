@@ -116,6 +116,18 @@ static const char *role(const struct config_backend *backend)
 	return backend->is_fallback ? "fallback" : "backend";
 }
 
+static void diff_quic_id(const struct config_backend *a, const struct config_backend *b, const char *address,
+			 const char *service, struct config_changes *out)
+{
+	char before[CONFIG_QUIC_ID_TEXT_BYTES], after[CONFIG_QUIC_ID_TEXT_BYTES];
+
+	config_quic_id_format(a, before);
+	config_quic_id_format(b, after);
+	if (strcmp(before, after) != 0)
+		add(out, CONFIG_CHANGE, service, "backend %s quic_id %s -> %s", address, *before ? before : "none",
+		    *after ? after : "none");
+}
+
 static void diff_backends(const struct config_service *a, const struct config_service *b, struct config_changes *out)
 {
 	char address[IP_TEXT_BYTES];
@@ -137,6 +149,8 @@ static void diff_backends(const struct config_service *a, const struct config_se
 		else if (was->weight != b->backends[i].weight)
 			add(out, CONFIG_CHANGE, b->name, "backend %s weight %u -> %u", address, was->weight,
 			    b->backends[i].weight);
+		if (was)
+			diff_quic_id(was, &b->backends[i], address, b->name, out);
 	}
 }
 
@@ -247,6 +261,8 @@ static void diff_service(const struct config_service *a, const struct config_ser
 		    config_forward_name(b->forward));
 	if (a->hash != b->hash)
 		add(out, CONFIG_CHANGE, b->name, "hash %s -> %s", config_hash_name(a->hash), config_hash_name(b->hash));
+	if (a->quic_rotation != b->quic_rotation)
+		add(out, CONFIG_CHANGE, b->name, "quic_rotation %u -> %u", a->quic_rotation, b->quic_rotation);
 	if (a->slots != b->slots)
 		add(out, CONFIG_CHANGE, b->name, "slots %u -> %u", a->slots, b->slots);
 	if (a->seed != b->seed)

@@ -34,7 +34,7 @@ struct config_guard_draft {
 struct config_draft {
 	struct config_service *service;
 	const struct yaml_node *at, *name, *group, *vip, *port, *hash, *slots, *window, *affinity, *backends, *mss,
-		*oversize, *min_up, *when_all_down, *fallback, *on_down;
+		*oversize, *min_up, *when_all_down, *fallback, *on_down, *quic_rotation;
 	struct config_backend *fallbacks; /* behind the backends in the end */
 	struct config_health_draft health;
 	struct config_guard_draft guard;

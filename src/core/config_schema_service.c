@@ -28,8 +28,38 @@ static void read_backend_weight(struct config_reader *reader, const struct yaml_
 		backend->weight = (uint32_t)weight;
 }
 
+static int digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c ? strchr(digits, c | 0x20) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+static void read_quic_id(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	const char *text = config_read_word(reader, value, "quic_id");
+	struct config_backend *backend = target;
+	size_t length = text ? strlen(text) : 0;
+
+	if (!text)
+		return;
+	for (size_t i = 0; i < length; i++)
+		if (digit(text[i]) < 0)
+			length = 1; /* which is wrong as well */
+	if (!length || length % 2 || length > 2 * sizeof(backend->quic_id)) {
+		config_error(reader, value, "quic_id \"%s\" must be 1 to 15 bytes in hexadecimal digits, two each, such as "
+						    "0a1b", text);
+		return;
+	}
+	backend->quic_bytes = (uint8_t)(length / 2);
+	for (size_t i = 0; i < backend->quic_bytes; i++)
+		backend->quic_id[i] = (uint8_t)(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
+}
+
 static const struct config_option backend_options[] = {
 	{"address", read_backend_address, true, "the address of the backend"},
+	{"quic_id", read_quic_id, false, "with hash: quic-cid, the server's ID in connection IDs: 1 to 15 bytes in hexadecimal"},
 	{"weight", read_backend_weight, false, "share of new flows; 0 takes none"},
 	{"port", NULL, false, "Direct Server Return translates no port, so the backend listens on the service's, at the VIP"},
 };
@@ -213,13 +243,23 @@ static void read_forward(struct config_reader *reader, const struct yaml_node *v
 static void read_hash(struct config_reader *reader, const struct yaml_node *value, void *target)
 {
 	static const struct config_word words[] = {
-		{"flow", HP_HASH_FLOW}, {"source", HP_HASH_SOURCE}, {"quic-cid", -1}, {NULL, 0}};
+		{"flow", HP_HASH_FLOW}, {"source", HP_HASH_SOURCE}, {"quic-cid", HP_HASH_QUIC}, {NULL, 0}};
 	struct config_draft *draft = target;
 	int choice;
 
 	draft->hash = value;
 	if (config_read_choice(reader, value, words, "hash", &choice))
 		draft->service->hash = (uint32_t)choice;
+}
+
+static void read_quic_rotation(struct config_reader *reader, const struct yaml_node *value, void *target)
+{
+	struct config_draft *draft = target;
+	uint64_t number;
+
+	draft->quic_rotation = value;
+	if (config_read_number(reader, value, 0, 6, "quic_rotation", &number))
+		draft->service->quic_rotation = (uint32_t)number;
 }
 
 static void read_service_slots(struct config_reader *reader, const struct yaml_node *value, void *target)
@@ -300,7 +340,8 @@ static const struct config_option service_options[] = {
 	{"protocol", read_protocol, false, "tcp, udp or any; tcp by default"},
 	{"port", config_schema_port, false, "the port that clients ask, a range, a list of both, or any"},
 	{"forward", read_forward, false, "l2, ipip, gue or gre; l2 by default"},
-	{"hash", read_hash, false, "flow or source; flow by default, source with protocol: any"},
+	{"hash", read_hash, false, "flow, source or quic-cid; flow by default, source with protocol: any"},
+	{"quic_rotation", read_quic_rotation, false, "of quic-cid: which connection IDs are looked into; 0 by default"},
 	{"slots", read_service_slots, false, "the ring's size: auto or a prime"},
 	{"seed", read_service_seed, false, "of the flow's hash; equal on all directors"},
 	{"affinity", read_affinity, false, "of udp: flow stays with its backend through a change; none follows the ring"},

@@ -227,6 +227,16 @@ void dataplane_guard_erase(struct dataplane *plane, const struct guard_row *rows
 int dataplane_guards_each(struct dataplane *plane, int (*each)(void *context, const struct guard_row *row), void *context,
 			  struct err *e);
 
+/* ---- servers of QUIC, in dataplane_quic.c */
+
+/* Say which backend has an ID. Returns 0, or -E2BIG when there is no room, or another -errno. */
+int dataplane_quic_set(struct dataplane *plane, const struct hp_quic_server *key, uint32_t backend);
+void dataplane_quic_clear(struct dataplane *plane, const struct hp_quic_server *key);
+
+/* Call back for each there is, until the callback returns other than 0. Returns that, or 0. */
+int dataplane_quic_each(struct dataplane *plane,
+			int (*call)(void *context, const struct hp_quic_server *key, uint32_t backend), void *context);
+
 /* The boot clock, as packets read it. */
 uint64_t dataplane_boot_ns(void);
 

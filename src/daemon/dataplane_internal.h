@@ -56,6 +56,7 @@ enum dataplane_map_id {
 	DATAPLANE_SOURCES,
 	DATAPLANE_SAMPLES,
 	DATAPLANE_FRAGMENTS,
+	DATAPLANE_QUIC_SERVERS,
 	DATAPLANE_MAP_COUNT
 };
 
@@ -66,6 +67,7 @@ enum dataplane_copy {
 	DATAPLANE_COPY_KEYS,	/* where a key stands follows from the table's size */
 	DATAPLANE_COPY_COUNTS,	/* sums, to the daemon's own row */
 	DATAPLANE_COPY_GUARDS,	/* the same, which are no array's */
+	DATAPLANE_COPY_QUIC,	/* and these */
 	DATAPLANE_COPY_FLOWS,	/* what packets go on writing to until all links run the new program */
 };
 
@@ -184,6 +186,9 @@ int dataplane_merge_forgotten(struct dataplane *plane, const struct dataplane_se
 /* Rows of guards, of a map by its descriptor: how many there are; all of them into another. */
 int dataplane_guards_count(int fd, uint32_t *count, struct err *e);
 int dataplane_guards_copy(int from, int to, struct err *e);
+
+/* Servers of QUIC, of a map by its descriptor, into another. */
+int dataplane_quic_copy(int from, int to, struct err *e);
 
 /* As dataplane_walk_flows, for a table by its descriptor. */
 int dataplane_walk_table(int fd, struct dataplane_walk *walk, struct err *e);

@@ -273,6 +273,8 @@ static int copy_own(struct dataplane *plane, const struct dataplane_set *set, st
 			code = copy_keys(plane, set, id, e);
 		else if (dataplane_maps[id].copy == DATAPLANE_COPY_GUARDS)
 			code = copy_guards(plane, set, e);
+		else if (dataplane_maps[id].copy == DATAPLANE_COPY_QUIC)
+			code = dataplane_quic_copy(set->map[id].fd, bpf_map__fd(plane->live->maps.quic_servers), e);
 	}
 	return code;
 }

@@ -42,6 +42,7 @@ const struct dataplane_map dataplane_maps[DATAPLANE_MAP_COUNT] = {
 	[DATAPLANE_SOURCES] = {"sources", 0, sizeof(uint64_t), 3, DATAPLANE_COPY_NOTHING},
 	[DATAPLANE_SAMPLES] = MAPPED(samples, struct hp_sample_row, 3, DATAPLANE_COPY_NOTHING),
 	[DATAPLANE_FRAGMENTS] = {"fragments", 0, sizeof(struct hp_fragment), 3, DATAPLANE_COPY_NOTHING},
+	[DATAPLANE_QUIC_SERVERS] = {"quic_servers", 0, sizeof(uint32_t), 3, DATAPLANE_COPY_QUIC},
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
@@ -107,6 +108,8 @@ uint32_t dataplane_entries(enum dataplane_map_id id, const struct dataplane_limi
 		return HP_SERVICE_CELLS;
 	case DATAPLANE_FRAGMENTS:
 		return limits->fragments;
+	case DATAPLANE_QUIC_SERVERS: /* a backend has one in most cases, and another for VIPs of the other family */
+		return limits->backends * 2;
 	case DATAPLANE_MAP_COUNT:
 		break;
 	}

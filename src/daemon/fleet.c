@@ -165,6 +165,7 @@ void fleet_backend_drop(struct fleet *fleet, struct fleet_backend *backend)
 void fleet_backend_free(struct fleet *fleet, struct fleet_backend *backend)
 {
 	fleet->by_number[backend->number] = NULL;
+	fleet_quic_backend_gone(fleet, backend->number);
 	if (!backend->is_new && fleet->hooks.unwatch)
 		fleet->hooks.unwatch(fleet->hooks.context, backend);
 	fleet->plane->identities[backend->number] = (struct hp_identity){0};
@@ -485,6 +486,7 @@ void fleet_destroy(struct fleet *fleet)
 	extents_destroy(&fleet->blocks);
 	extents_destroy(&fleet->guard_numbers);
 	fleet_guards_forget(fleet);
+	fleet_quic_forget(fleet);
 	dataplane_walk_end(&fleet->pass.walk);
 	fleet_forget_formers(fleet);
 	free(fleet->by_number);

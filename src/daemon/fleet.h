@@ -204,6 +204,7 @@ struct fleet {
 	struct fleet_backend **by_number; /* by number */
 	struct fleet_ring *rings;
 	struct fleet_vip *vips;
+	struct fleet_quic *quic; /* servers' IDs in the data plane */
 	struct fleet_guard *guards;
 	uint64_t prefixes;		    /* rows of all sets */
 	struct fleet_guard *retired_guards; /* that a packet in flight may look into */

@@ -140,6 +140,8 @@ int fleet_adopt(struct fleet *fleet, struct err *e)
 {
 	int code = adopt_backends(fleet) ? err_set(e, -ENOMEM, "%m") : fleet_guards_adopt(fleet, e);
 
+	if (!code)
+		code = fleet_quic_adopt(fleet, e);
 	if (code)
 		return code;
 	return adopt_services(fleet) ? err_set(e, -ENOMEM, "%m") : 0;

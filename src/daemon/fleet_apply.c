@@ -422,6 +422,7 @@ int fleet_apply(struct fleet *fleet, const struct config *config, struct err *e)
 	}
 	fleet->warmup_ms = config->announce.warmup_s * 1000ull;
 	remove_rest(fleet, config, wanted);
+	fleet_quic_settle(fleet);
 	remember(fleet, config);
 	fleet_forget_formers(fleet);
 	free(plan.steps);

@@ -105,6 +105,16 @@ int fleet_guards_adopt(struct fleet *fleet, struct err *e);
 void fleet_guards_settle(struct fleet *fleet);
 void fleet_guards_forget(struct fleet *fleet);
 
+/* What the terms of a service with hash: quic-cid call it, and what they and its servers' IDs are found by. */
+uint32_t fleet_quic_service(const struct config_service *config);
+/* Have the data plane know the IDs of all who serve or depart, and no others. */
+void fleet_quic_settle(struct fleet *fleet);
+/* A number is about to be free. */
+void fleet_quic_backend_gone(struct fleet *fleet, uint32_t number);
+/* Read what there is. Returns 0 or -ENOMEM with *e written. */
+int fleet_quic_adopt(struct fleet *fleet, struct err *e);
+void fleet_quic_forget(struct fleet *fleet);
+
 /* Show a new service with its first ring (a reference, or NULL). former: who served its packets until now, a service of
  * any port from which `before` comes; or NULL. */
 void fleet_begin(struct fleet *fleet, struct fleet_service *service, const struct fleet_service *former,

@@ -27,18 +27,29 @@ static void write_limit(struct hp_terms *terms, const struct config_service *con
 	__atomic_store_n(&terms->limit, cost_ns ? limit_of(config) : 0, __ATOMIC_RELEASE);
 }
 
+static void write_quic(struct hp_terms *terms, const struct config_service *config)
+{
+	uint8_t quic = (uint8_t)(config->quic_rotation << 5 | config->backends[0].quic_bytes);
+	bool is_quic = config->hash == HP_HASH_QUIC;
+
+	__atomic_store_n(&terms->quic_service, is_quic ? fleet_quic_service(config) : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&terms->quic, is_quic ? quic : 0, __ATOMIC_RELEASE);
+}
+
 void fleet_terms_set(struct fleet *fleet, struct fleet_service *service, const struct config_service *config,
 		     struct fleet_guard *guard)
 {
 	struct hp_terms *terms = &fleet->plane->terms[service->number];
 	struct fleet_guard *former = service->guard;
-	uint32_t flags = (guard || config->limit.new_flows ? HP_SERVICE_GUARDED : 0) | (config->mss ? HP_SERVICE_CLAMPS : 0);
+	uint32_t flags = (guard || config->limit.new_flows ? HP_SERVICE_GUARDED : 0) | (config->mss ? HP_SERVICE_CLAMPS : 0) |
+			 (config->hash == HP_HASH_QUIC ? HP_SERVICE_QUIC : 0);
 	uint16_t mss = config->mss == CONFIG_MSS_AUTO ? HP_MSS_AUTO : config->mss;
 
 	service->guard = guard;
 	write_limit(terms, config);
 	__atomic_store_n(&terms->guard, guard ? guard->number : 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&terms->mss, mss, __ATOMIC_RELEASE);
+	write_quic(terms, config);
 	__atomic_store_n(&terms->oversize, config->oversize, __ATOMIC_RELEASE);
 	if (service->flags != flags) {
 		service->flags = flags;

@@ -186,7 +186,7 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	const struct fleet_backend *backend = service->backends[index];
 	const struct config_backend *configured = &service->config->backends[index];
 	uint64_t cell[HP_BACKEND_CELLS];
-	char address[IP_TEXT_BYTES];
+	char address[IP_TEXT_BYTES], id[CONFIG_QUIC_ID_TEXT_BYTES];
 	json_t *out = json_pack("{s:s, s:i, s:i, s:s, s:s, s:f}", "address", ip_format(&configured->address, address),
 				"weight", (int)configured->weight, "configured_weight",
 				(int)written->backends[index].weight, "state", backend_state(backend),
@@ -199,6 +199,8 @@ static json_t *backend_json(const struct director *director, const struct fleet_
 	json_object_set_new(out, "verdicts", counts_json(cell, HP_BACKEND_CELLS));
 	put_way(director, out, backend);
 	json_object_set_new(out, "fallback", json_boolean(configured->is_fallback));
+	json_object_set_new(out, "quic_id", configured->quic_bytes ?
+			    json_string(config_quic_id_format(configured, id)) : json_null());
 	json_object_set_new(out, "health", status_health(director, service, index));
 	json_object_set_new(out, "mark", json_integer(probe_way_mark(director->probe_way, backend->number)));
 	json_object_set_new(out, "icmp", status_icmp(director, &configured->address));

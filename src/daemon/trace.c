@@ -186,8 +186,10 @@ static void tell_pick(json_t *steps, const struct fleet *fleet, const struct fle
 		return;
 	}
 	trace_step(steps, "pick", "hash of the %s is 0x%08x, which is slot %u of %u: backend %s",
-		   config_hash_name(service->config->hash), trace->hash, trace->slot, trace->size,
+		   service->config->hash == HP_HASH_SOURCE ? "source" : "flow", trace->hash, trace->slot, trace->size,
 		   backend ? ip_format(&backend->identity.address, address) : "none");
+	if (service->config && service->config->hash == HP_HASH_QUIC && !trace->quic)
+		trace_step(steps, "pick", "no connection ID that names a server: it goes where its flow does");
 }
 
 static void tell_forward(json_t *steps, const struct director *director, const struct traced *traced, const char *interface)

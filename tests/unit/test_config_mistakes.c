@@ -198,8 +198,24 @@ static const struct mistake rows[] = {
 	{"a protocol of a later version", WEB("protocol: quic"), 3, WEB_COLUMN + 10,
 	 "\"quic\" is not in this version of halfproxy: it knows tcp, udp, any"},
 	{"a way to forward that nobody knows", WEB("forward: vxlan"), 3, WEB_COLUMN + 9, "l2, ipip, gue, gre"},
-	{"a hash of a later version", WEB("hash: quic-cid"), 3, WEB_COLUMN + 6, "it knows flow, source"},
-	{"an unknown hash", WEB("hash: random"), 3, WEB_COLUMN + 6, "hash must be one of flow, source, not \"random\""},
+	{"quic-cid for TCP", WEB("hash: quic-cid"), 3, WEB_COLUMN + 6, "hash: quic-cid is for protocol: udp"},
+	{"a server without an ID",
+	 TEXT(HEAD "- {vip: 10.2.0.1, port: 443, protocol: udp, hash: quic-cid, backends: [10.3.0.1]}\n"),
+	 3, 72, "each backend needs a quic_id"},
+	{"an ID of a service that looks for none", TO("[{address: 10.3.0.1, quic_id: 01}]"), 3, TO_COLUMN + 1,
+	 "quic_id is for services with hash: quic-cid"},
+	{"an ID that is no hexadecimal", TO("[{address: 10.3.0.1, quic_id: 0g}]"), 3, TO_COLUMN + 30, "in hexadecimal digits"},
+	{"half a byte of an ID", TO("[{address: 10.3.0.1, quic_id: abc}]"), 3, TO_COLUMN + 30, "in hexadecimal digits"},
+	{"two servers of one ID", TEXT(HEAD "- {vip: 10.2.0.1, port: 443, protocol: udp, hash: quic-cid, backends:\n"
+	  "    [{address: 10.3.0.1, quic_id: 01},\n    {address: 10.3.0.2, quic_id: 01}]}\n"), 5, 5,
+	 "is another backend's already"},
+	{"IDs of two lengths", TEXT(HEAD "- {vip: 10.2.0.1, port: 443, protocol: udp, hash: quic-cid, backends:\n"
+	  "    [{address: 10.3.0.1, quic_id: 01},\n    {address: 10.3.0.2, quic_id: 0102}]}\n"), 5, 5, "must be of one length"},
+	{"a rotation for another hash", WEB("quic_rotation: 1"), 3, WEB_COLUMN + 15, "quic_rotation is for hash: quic-cid"},
+	{"a rotation that says that there is none",
+	 TEXT(HEAD "- {vip: 10.2.0.1, port: 443, protocol: udp, hash: quic-cid, quic_rotation: 7, backends:\n"
+	  "    [{address: 10.3.0.1, quic_id: 01}]}\n"), 3, 76, "out of range: 0 to 6"},
+	{"an unknown hash", WEB("hash: random"), 3, WEB_COLUMN + 6, "hash must be one of flow, source, quic-cid, not \"random\""},
 	{"fewer slots than backends",
 	 TEXT(HEAD "- {vip: 10.2.0.1, port: 80, slots: 7, backends: [10.3.0.1, 10.3.0.2, 10.3.0.3, "
 					   "10.3.0.4, 10.3.0.5, 10.3.0.6, 10.3.0.7, 10.3.0.8]}\n"), 3, 36,
