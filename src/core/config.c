@@ -82,7 +82,7 @@ static void *duplicate(const void *from, size_t bytes)
 {
 	void *to = malloc(bytes ? bytes : 1);
 
-	return to ? memcpy(to, from, bytes) : NULL;
+	return to && bytes ? memcpy(to, from, bytes) : to;
 }
 
 static struct config_service *copy_service(const struct config_service *service)
