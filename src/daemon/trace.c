@@ -188,7 +188,7 @@ static void tell_pick(json_t *steps, const struct fleet *fleet, const struct fle
 	trace_step(steps, "pick", "hash of the %s is 0x%08x, which is slot %u of %u: backend %s",
 		   service->config->hash == HP_HASH_SOURCE ? "source" : "flow", trace->hash, trace->slot, trace->size,
 		   backend ? ip_format(&backend->identity.address, address) : "none");
-	if (service->config && service->config->hash == HP_HASH_QUIC && !trace->quic)
+	if (service->config->hash == HP_HASH_QUIC && !trace->quic)
 		trace_step(steps, "pick", "no connection ID that names a server: it goes where its flow does");
 }
 
