@@ -68,7 +68,7 @@ services ipip flow 1 2
 need "the flow decides" hp reload
 loses_one() { # every other one is meant to
 	local round
-	for round in $(seq 20); do download $RIG_VIP4 flow --change-local-addr=200ms >/dev/null 2>&1 || return 0; done
+	for round in $(seq 20); do download "$RIG_VIP4" flow --change-local-addr=200ms >/dev/null 2>&1 || return 0; done
 	return 1
 }
 expect "by the flow's hash, downloads get lost" loses_one
