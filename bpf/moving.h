@@ -146,8 +146,7 @@ struct {
 } moving_room SEC(".maps");
 
 /* All of it; of a steady service, whose packet comes here for its MSS or its connection ID, what the ring says. Needs
- * service, l3_offset, ip_bytes,
- * is_quoted, the flow's family. Returns the action. */
+ * service, l3_offset, ip_bytes, is_quoted, the flow's family. Returns the action. */
 static ALWAYS_INLINE int moving(const struct packet *pkt)
 {
 	__u32 zero = 0;
